@@ -1,0 +1,32 @@
+//! Exactly what CI runs.
+
+use anyhow::Result;
+
+use crate::report::Report;
+use crate::{deny, dist, lint, test, tidy};
+
+/// `cargo xtask ci`: every step runs even when an earlier one failed; the table and the test
+/// runner's own closing lines come last.
+pub(crate) fn task(_: &[String]) -> Result<()> {
+    let mut report = Report::default();
+    let mut tests = test::Ending::default();
+    test::install_tools();
+    report.step("fmt", lint::fmt);
+    report.step("tidy", || tidy::task(&[]));
+    report.step("clippy", lint::clippy);
+    report.step_or_skip("clippy musl", lint::clippy_musl);
+    report.step("doc", lint::doc);
+    report.step("test", || {
+        tests = test::all(&[])?;
+        tests.verdict()
+    });
+    report.step("doc test", test::doc);
+    report.step("deny", || deny::task(&[]));
+    report.step("dist", || dist::task(&[]));
+    report.print();
+    println!();
+    for line in &tests.lines {
+        println!("{line}");
+    }
+    report.verdict()
+}

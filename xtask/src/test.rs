@@ -1,0 +1,116 @@
+//! The everyday test run, and the doc tests.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::debian::Tool;
+use crate::{debian, run, workspace};
+
+const TOOLS: &[Tool] = &[
+    Tool { proof: "ip", package: "iproute2", without: "every case in a namespace fails" },
+    Tool { proof: "nft", package: "nftables", without: "firewall cases fail" },
+    Tool { proof: "unshare", package: "util-linux", without: "every case in a namespace fails" },
+    Tool { proof: "strace", package: "strace", without: "crash cases are skipped" },
+    Tool {
+        proof: "/usr/lib/cni/bridge",
+        package: "containernetworking-plugins",
+        without: "comparisons with the Go plugins are skipped",
+    },
+];
+
+/// `cargo xtask test [arguments of the test runner]`.
+pub(crate) fn task(arguments: &[String]) -> Result<()> {
+    install_tools();
+    all(arguments)?.verdict()
+}
+
+/// Makes present what tests need, and says what is left out.
+pub(crate) fn install_tools() {
+    debian::ensure(TOOLS);
+}
+
+/// How a test run ended.
+#[derive(Default)]
+pub(crate) struct Ending {
+    success: bool,
+    /// The runner's own closing lines, failed cases first.
+    pub(crate) lines: Vec<String>,
+}
+
+impl Ending {
+    /// An error unless every case passed.
+    pub(crate) fn verdict(&self) -> Result<()> {
+        match (self.success, self.lines.is_empty()) {
+            (true, false) => Ok(()),
+            (true, true) => bail!("the test runner did not say how it ended"),
+            (false, _) => bail!("tests failed"),
+        }
+    }
+}
+
+/// Runs every test but the doc tests.
+pub(crate) fn all(arguments: &[String]) -> Result<Ending> {
+    build_binaries()?;
+    let done = run::stream(runner().args(arguments), is_closing_line)?;
+    Ok(Ending { success: done.success, lines: done.kept })
+}
+
+/// Runs the examples in the documentation.
+pub(crate) fn doc() -> Result<()> {
+    run::run(run::cargo().args(["test", "--workspace", "--doc"]).current_dir(workspace::root()))
+}
+
+/// Builds the plugins and the command: cargo does so by itself only for tests of the same package.
+fn build_binaries() -> Result<()> {
+    let packages = workspace::packages()?;
+    let shipped: Vec<_> = packages
+        .iter()
+        .filter(|package| package.is_plugin() || package.name == "cli")
+        .flat_map(|package| ["--package", &package.name])
+        .collect();
+    if shipped.is_empty() {
+        return Ok(());
+    }
+    run::run(run::cargo().arg("build").args(shipped).current_dir(workspace::root()))
+}
+
+/// nextest when it is installed (a process per case), else cargo's own runner.
+fn runner() -> Command {
+    let mut command = run::cargo();
+    command.current_dir(workspace::root());
+    match run::find_program("cargo-nextest") {
+        Some(_) => command.args(["nextest", "run", "--workspace", "--no-fail-fast"]),
+        None => command.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]),
+    };
+    command
+}
+
+/// Lines by which the runners sum up, and those that name a failed case.
+fn is_closing_line(line: &str) -> bool {
+    let line = line.trim_start();
+    ["Summary [", "test result: ", "FAIL [", "SIGABRT [", "SIGSEGV [", "TIMEOUT ["]
+        .iter()
+        .any(|start| line.starts_with(start))
+        || (line.starts_with("test ") && line.trim_end().ends_with("FAILED"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_of_both_runners_are_recognised() {
+        for line in [
+            "     Summary [   0.012s] 3 tests run: 3 passed, 0 skipped\n",
+            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n",
+            "        FAIL [   0.006s] types ids::tests::a_case\n",
+            "test ids::tests::a_case ... FAILED\n",
+        ] {
+            assert!(is_closing_line(line), "{line}");
+        }
+        for line in ["test ids::tests::a_case ... ok\n", "        PASS [   0.006s] types a\n"] {
+            assert!(!is_closing_line(line), "{line}");
+        }
+    }
+}
