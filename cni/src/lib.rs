@@ -1,1 +1,48 @@
-//! stub
+//! The Container Network Interface protocol, free of kernel code.
+//!
+//! A plugin is a unit struct that implements [`Plugin`]; its `main.rs` hands it to [`run`], which
+//! owns environment, standard input, version negotiation, output, exit code, the guard against
+//! working in the caller's own network namespace, the call log and turning a panic into an error
+//! object:
+//!
+//! ```no_run
+//! use cni::{AddResult, Call, Error, NetworkCall, Plugin};
+//!
+//! struct Nothing;
+//!
+//! impl Plugin for Nothing {
+//!     fn name(&self) -> &'static str { "nothing" }
+//!     fn add(&self, call: &Call) -> Result<AddResult, Error> {
+//!         Ok(call.config.prev_result()?.unwrap_or_default())
+//!     }
+//!     fn del(&self, _: &Call) -> Result<(), Error> { Ok(()) }
+//!     fn check(&self, _: &Call) -> Result<(), Error> { Ok(()) }
+//!     fn gc(&self, _: &NetworkCall) -> Result<(), Error> { Ok(()) }
+//!     fn status(&self, _: &NetworkCall) -> Result<(), Error> { Ok(()) }
+//! }
+//!
+//! fn main() -> std::process::ExitCode { cni::run(&Nothing) }
+//! ```
+//!
+//! This crate never opens a netlink socket and never knows what a bridge is.
+
+mod args;
+mod config;
+mod error;
+pub mod exec;
+pub mod json;
+mod log;
+mod plugin;
+mod request;
+mod result;
+mod runner;
+pub mod schema;
+mod version;
+
+pub use args::Args;
+pub use config::{Config, GcAttachment};
+pub use error::{Error, code};
+pub use plugin::{Call, NetworkCall, OwnNetns, Plugin};
+pub use result::{AddResult, Dns, Interface, Ip, ResultShape, Route};
+pub use runner::{run, run_by_name};
+pub use version::Version;

@@ -1,0 +1,92 @@
+//! One line a call, since runtimes drop what plugins write to standard error.
+//!
+//! `CAIS_LOG` says where: a path to append to, `stderr`, or `off`. Unset, the line goes to the
+//! journal where there is one. A line that cannot be written is dropped: logging never fails a call.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use crate::error::Error;
+
+const JOURNAL: &str = "/run/systemd/journal/socket";
+
+/// A call that is over.
+pub(crate) struct Line<'a> {
+    pub(crate) plugin: &'a str,
+    pub(crate) verb: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) elapsed: Duration,
+    pub(crate) outcome: Result<(), &'a Error>,
+}
+
+impl Line<'_> {
+    pub(crate) fn write(&self) {
+        let target = std::env::var_os("CAIS_LOG").unwrap_or_default();
+        match target.to_str() {
+            Some("off") => {}
+            Some("stderr") => eprintln!("{}", self.text()),
+            Some("") => self.to_journal(),
+            _ => {
+                let file =
+                    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&target);
+                if let Ok(mut file) = file {
+                    let _ = file.write_all(format!("{}\n", self.text()).as_bytes());
+                }
+            }
+        }
+    }
+
+    fn to_journal(&self) {
+        let Ok(socket) = UnixDatagram::unbound() else { return };
+        // The journal may be busy; a call does not wait for it.
+        let _ = socket.set_nonblocking(true);
+        let priority = if self.outcome.is_ok() { 6 } else { 4 };
+        let message = format!(
+            "PRIORITY={priority}\nSYSLOG_IDENTIFIER=cais\nCNI_COMMAND={}\nMESSAGE={}\n",
+            self.verb,
+            self.text()
+        );
+        let _ = socket.send_to(message.as_bytes(), JOURNAL);
+    }
+
+    fn text(&self) -> String {
+        let Self { plugin, verb, key, elapsed, .. } = self;
+        let millis = elapsed.as_secs_f64() * 1000.0;
+        let mut text = format!("{plugin} {verb} {key} {millis:.1} ms ");
+        match self.outcome {
+            Ok(()) => text.push_str("ok"),
+            Err(error) => {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "failed code={} {}", error.code, error.msg);
+                if let Some(hint) = error.hint() {
+                    let _ = write!(text, " (hint: {hint})");
+                }
+            }
+        }
+        text.replace(['\n', '\r'], " ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_with_key_verb_time_outcome_and_hint() {
+        let error = Error::new(7, "two\nlines").with_hint("do this");
+        let line = Line {
+            plugin: "bridge",
+            verb: "ADD",
+            key: "n/c/eth0",
+            elapsed: Duration::from_micros(2500),
+            outcome: Err(&error),
+        };
+        assert_eq!(
+            line.text(),
+            "bridge ADD n/c/eth0 2.5 ms failed code=7 two lines (hint: do this)"
+        );
+    }
+}
