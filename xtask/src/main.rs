@@ -18,6 +18,7 @@ mod report;
 mod run;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 /// One task: its name, what it does in a line, and the function that does it.
@@ -45,6 +46,11 @@ const TASKS: &[Task] = &[
         run: deny::task,
     },
     Task { name: "dist", what: "static, stripped binaries under target/dist/bin", run: dist::task },
+    Task {
+        name: "vm",
+        what: "boot Debian kernels under emulation and run cases inside",
+        run: vm::task,
+    },
 ];
 
 fn main() -> ExitCode {

@@ -81,7 +81,9 @@ fn runner() -> Command {
     command.current_dir(workspace::root());
     match run::find_program("cargo-nextest") {
         Some(_) => command.args(["nextest", "run", "--workspace", "--no-fail-fast"]),
-        None => command.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]),
+        None => {
+            command.args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+        }
     };
     command
 }

@@ -1,0 +1,243 @@
+//! The VM lane: `cargo xtask vm` boots Debian kernels under emulation and runs cases inside.
+//!
+//! It needs no KVM and no root. A boot costs a few seconds, code inside runs about ten times
+//! slower: it is the place for drivers that the build machine lacks and for other kernels, never
+//! for measurements.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::debian::{self, Tool};
+use crate::dist::{self, StaticBuild, empty_directory};
+use crate::report::Outcome;
+use crate::{run, workspace};
+
+mod cpio;
+mod kernel;
+mod qemu;
+mod root;
+
+use kernel::{Kernel, SERIES, Series};
+use qemu::Guest;
+use root::Contents;
+
+const TOOLS: &[Tool] = &[
+    Tool { proof: "qemu-system-x86_64", package: "qemu-system-x86", without: "no guest can start" },
+    Tool { proof: "depmod", package: "kmod", without: "no guest can start" },
+    Tool { proof: "xz", package: "xz-utils", without: "no guest can start" },
+    Tool { proof: "/bin/busybox", package: "busybox-static", without: "no guest can start" },
+    Tool { proof: "ip", package: "iproute2", without: "no guest can start" },
+];
+
+/// Packed when they are there.
+const WELCOME: &[Tool] = &[
+    Tool { proof: "nft", package: "nftables", without: "firewall cases fail in the guest" },
+    Tool { proof: "strace", package: "strace", without: "crash cases are skipped in the guest" },
+    Tool {
+        proof: "/usr/lib/cni/bridge",
+        package: "containernetworking-plugins",
+        without: "comparisons with the Go plugins are skipped in the guest",
+    },
+];
+
+/// Which cases run when none are named: what the build machine's kernel cannot do, what depends on
+/// the kernel's version, and one case of everything else.
+const EVERYDAY: &[&str] = &["vlan", "detached", "synchronous", "smoke"];
+
+/// A guest that takes longer is stuck.
+const DEADLINE_SECONDS: u32 = 900;
+
+/// What was asked for.
+struct Options {
+    series: Vec<&'static Series>,
+    work: Work,
+}
+
+/// What the guest does.
+#[derive(Debug, PartialEq, Eq)]
+enum Work {
+    /// Runs the cases of a package whose names contain one of the filters.
+    Cases { package: String, filters: Vec<String> },
+    /// Runs a shell command: to look at a kernel by hand.
+    Command(String),
+}
+
+/// `cargo xtask vm [--kernel 6.1] [--package tests] [--all | names of cases… | --run COMMAND]`.
+pub(crate) fn task(arguments: &[String]) -> Result<()> {
+    match run_guests(&Options::parse(arguments)?)? {
+        Outcome::Passed => Ok(()),
+        Outcome::Skipped(why) | Outcome::Failed(why) => bail!(why),
+    }
+}
+
+/// The part that CI runs. Without qemu it is skipped, with the reason.
+pub(crate) fn everyday() -> Result<Outcome> {
+    run_guests(&Options::parse(&[])?)
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Options> {
+        let mut series: Vec<_> = SERIES.iter().collect();
+        let mut package = "tests".to_owned();
+        let mut filters = Vec::new();
+        let mut all = false;
+        let mut command = None;
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().with_context(|| format!("{argument} what?"));
+            match &**argument {
+                "--kernel" => {
+                    let name = value()?;
+                    series.retain(|series| series.name == name);
+                    if series.is_empty() {
+                        bail!("the guest has no kernel {name}");
+                    }
+                }
+                "--package" => package.clone_from(value()?),
+                "--run" => command = Some(value()?.clone()),
+                "--all" => all = true,
+                filter => filters.push(filter.to_owned()),
+            }
+        }
+        if filters.is_empty() && !all {
+            filters = EVERYDAY.iter().map(ToString::to_string).collect();
+        }
+        let work = command.map_or(Work::Cases { package, filters }, Work::Command);
+        Ok(Options { series, work })
+    }
+}
+
+/// Runs the chosen cases on each kernel that can be had.
+fn run_guests(options: &Options) -> Result<Outcome> {
+    if let Some(missing) = debian::ensure(TOOLS).first() {
+        return Ok(Outcome::Skipped(format!("{} is missing", missing.proof)));
+    }
+    debian::ensure(WELCOME);
+    let folder = workspace::target().join("vm");
+    fs::create_dir_all(&folder)?;
+    let mut files = Vec::new();
+    if let Work::Cases { package, .. } = &options.work {
+        files.push((test_binary(package)?, "/test".to_owned()));
+    }
+    for shipped in dist::build()? {
+        files.push((shipped.path, format!("{}/{}", root::PLUGINS, shipped.name)));
+    }
+    let job = job(&options.work);
+    let mut unreachable = Vec::new();
+    let mut failed = Vec::new();
+    for series in &options.series {
+        let kernel = match Kernel::obtain(series, &folder) {
+            Ok(kernel) => kernel,
+            Err(error) => {
+                println!("Linux {} cannot be had here: {error:#}", series.name);
+                unreachable.push(series.name);
+                continue;
+            }
+        };
+        let contents = Contents { kernel: &kernel, files: &files, job: &job };
+        if let Err(error) = run_guest(&contents, &folder, series.name) {
+            failed.push(format!("Linux {}: {error:#}", kernel.release));
+        }
+    }
+    match (failed.is_empty(), unreachable.is_empty()) {
+        (false, _) => bail!(failed.join("; ")),
+        (true, true) => Ok(Outcome::Passed),
+        (true, false) => {
+            Ok(Outcome::Skipped(format!("no kernel package for {}", unreachable.join(", "))))
+        }
+    }
+}
+
+/// Boots one guest; initramfs, verdict and log stay in `folder`.
+fn run_guest(contents: &Contents<'_>, folder: &Path, name: &str) -> Result<()> {
+    let initramfs = folder.join(format!("{name}.initramfs"));
+    root::pack(contents, &initramfs)?;
+    let guest = Guest {
+        kernel: contents.kernel,
+        initramfs: &initramfs,
+        disk: None,
+        processors: 1,
+        deadline_seconds: DEADLINE_SECONDS,
+    };
+    let log = folder.join(format!("{name}.log"));
+    guest.run(&log)?;
+    // Names change; a filter that matches nothing any more must not look like success.
+    if fs::read_to_string(&log)?.lines().any(|line| line.trim() == "running 0 tests") {
+        bail!("no case has a name like those asked for");
+    }
+    Ok(())
+}
+
+/// The script that the guest runs.
+fn job(work: &Work) -> String {
+    let mut job = String::from("export RUST_BACKTRACE=1\n");
+    if std::env::var_os("CI").is_some() {
+        job.push_str("export CI=true\n");
+    }
+    job.push_str(&format!("export CAIS_TEST_BIN={}\n", root::PLUGINS));
+    match work {
+        Work::Command(command) => job.push_str(command),
+        Work::Cases { filters, .. } => {
+            job.push_str("exec /test --test-threads=1");
+            for filter in filters {
+                job.push_str(&format!(" '{}'", filter.replace('\'', r"'\''")));
+            }
+        }
+    }
+    job.push('\n');
+    job
+}
+
+/// Builds the test binary of `package`, static, and returns its path.
+fn test_binary(package: &str) -> Result<PathBuf> {
+    let mut command = StaticBuild::choose().cargo("test");
+    command.args(["--no-run", "--message-format=json-render-diagnostics", "--package", package]);
+    let messages = run::output(&mut command)?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["profile"]["test"] == true)
+        .find_map(|message| message["executable"].as_str().map(|path| Path::new(path).to_owned()))
+        .with_context(|| format!("package {package} has no test binary"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options> {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        Options::parse(&arguments)
+    }
+
+    fn filters(arguments: &[&str]) -> Vec<String> {
+        match parse(arguments).unwrap().work {
+            Work::Cases { filters, .. } => filters,
+            Work::Command(command) => panic!("not a command: {command}"),
+        }
+    }
+
+    #[test]
+    fn without_names_the_everyday_cases_run_and_with_all_every_case() {
+        assert_eq!(filters(&[]), EVERYDAY);
+        assert!(filters(&["--all"]).is_empty());
+        assert_eq!(filters(&["--kernel", "6.1", "a_case"]), ["a_case"]);
+    }
+
+    #[test]
+    fn one_kernel_can_be_chosen_and_an_unknown_one_is_refused() {
+        assert_eq!(parse(&["--kernel", "6.1"]).unwrap().series.len(), 1);
+        assert!(parse(&["--kernel", "2.4"]).is_err());
+        assert!(parse(&["--kernel"]).is_err());
+    }
+
+    #[test]
+    fn names_of_cases_reach_the_guest_unharmed() {
+        let filters = vec!["it's".to_owned(), "two words".to_owned()];
+        let job = job(&Work::Cases { package: "tests".to_owned(), filters });
+        assert!(job.ends_with("--test-threads=1 'it'\\''s' 'two words'\n"), "{job}");
+    }
+}
