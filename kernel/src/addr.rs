@@ -1,0 +1,209 @@
+//! Addresses of links, as in ip-address(8).
+
+use std::net::IpAddr;
+
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
+use types::{Cidr, Family};
+
+use crate::link::Dev;
+use crate::netlink::attributes::{Attributes, u32_at};
+use crate::netlink::{Action, CREATE, REPLACE, Request, RequestError, Socket};
+
+/// An address to give to a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addr {
+    /// The address with its network's prefix.
+    pub cidr: Cidr,
+    /// Whether IPv6 looks for a duplicate before the address is used.
+    pub dad: Dad,
+    /// Whether the kernel makes the route to the address's network.
+    pub prefix_route: PrefixRoute,
+}
+
+/// IPv6 duplicate address detection (RFC 4862 §5.4): one to two seconds during which an address
+/// cannot be used. IPv4 has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dad {
+    /// Leave it out: for addresses that came from a pool of our own.
+    #[default]
+    Skip,
+    /// Do it.
+    Detect,
+}
+
+/// Whether an address brings the route to its network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrefixRoute {
+    /// Yes, as usual.
+    #[default]
+    Make,
+    /// No (`noprefixroute`).
+    Leave,
+}
+
+impl Addr {
+    /// `cidr` without duplicate detection, with the route to its network.
+    #[must_use]
+    pub fn new(cidr: Cidr) -> Self {
+        Self { cidr, dad: Dad::default(), prefix_route: PrefixRoute::default() }
+    }
+
+    /// The same with the given duplicate detection.
+    #[must_use]
+    pub fn dad(self, dad: Dad) -> Self {
+        Self { dad, ..self }
+    }
+
+    /// The same with or without the route to its network.
+    #[must_use]
+    pub fn prefix_route(self, prefix_route: PrefixRoute) -> Self {
+        Self { prefix_route, ..self }
+    }
+
+    fn message(&self, dev: &Dev) -> AddressMessage {
+        let mut message = message(self.cidr, dev);
+        let mut flags = AddressFlags::empty();
+        if self.cidr.family() == Family::V6 && self.dad == Dad::Skip {
+            flags |= AddressFlags::Nodad;
+        }
+        if self.prefix_route == PrefixRoute::Leave {
+            flags |= AddressFlags::Noprefixroute;
+        }
+        message.attributes.push(AddressAttribute::Flags(flags));
+        message.attributes.extend(self.cidr.broadcast().map(AddressAttribute::Broadcast));
+        message
+    }
+}
+
+impl From<Cidr> for Addr {
+    fn from(cidr: Cidr) -> Self {
+        Self::new(cidr)
+    }
+}
+
+/// The request that adds an address, with the broadcast address of its network (IPv4, shorter
+/// than /31). `EEXIST` when the link has it.
+pub fn add(dev: &Dev, addr: impl Into<Addr>) -> Request {
+    request("add", libc::RTM_NEWADDR, CREATE, dev, addr.into())
+}
+
+/// The request that adds an address or updates the flags of the one that is there.
+pub fn replace(dev: &Dev, addr: impl Into<Addr>) -> Request {
+    request("replace", libc::RTM_NEWADDR, REPLACE, dev, addr.into())
+}
+
+/// The request that removes an address. `EADDRNOTAVAIL` when the link has no such one.
+#[must_use]
+pub fn del(dev: &Dev, cidr: Cidr) -> Request {
+    let action = action("del", cidr, dev);
+    Request::new(libc::RTM_DELADDR, 0, &message(cidr, dev), action)
+}
+
+/// An address at the moment it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Found {
+    /// The address with its network's prefix.
+    pub cidr: Cidr,
+    /// Index of its link.
+    pub index: u32,
+    /// `IFA_F_` bits of `linux/if_addr.h`.
+    pub flags: u32,
+    /// 0 global, 253 link, 254 host: `RT_SCOPE_`.
+    pub scope: u8,
+}
+
+impl Found {
+    /// Whether duplicate detection is still running.
+    #[must_use]
+    pub fn is_tentative(&self) -> bool {
+        self.flags & libc::IFA_F_TENTATIVE != 0
+    }
+
+    /// Whether duplicate detection found another owner.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        self.flags & libc::IFA_F_DADFAILED != 0
+    }
+
+    /// Whether it is meant for use beyond its link.
+    #[must_use]
+    pub fn is_global(&self) -> bool {
+        self.scope == libc::RT_SCOPE_UNIVERSE
+    }
+
+    fn parse(body: &[u8]) -> Option<Self> {
+        const HEADER_BYTES: usize = 8;
+        let (&[_, prefix, flags, scope], _) = body.split_first_chunk()?;
+        let (mut local, mut address, mut all_flags) = (None, None, u32::from(flags));
+        for attribute in Attributes::after(HEADER_BYTES, body) {
+            match attribute.kind {
+                libc::IFA_LOCAL => local = attribute.ip(),
+                libc::IFA_ADDRESS => address = attribute.ip(),
+                libc::IFA_FLAGS => all_flags = attribute.u32().unwrap_or(all_flags),
+                _ => {}
+            }
+        }
+        // On a point-to-point link IFA_ADDRESS is the other end and IFA_LOCAL ours.
+        let cidr = Cidr::new(local.or(address)?, prefix)?;
+        Some(Self { cidr, index: u32_at(body, 4)?, flags: all_flags, scope })
+    }
+}
+
+/// Reads the addresses of one link; the kernel filters.
+///
+/// # Errors
+/// When they cannot be read; a link that does not exist is [`RequestError::is_missing`].
+pub fn list(socket: &Socket, dev: &Dev) -> Result<Vec<Found>, RequestError> {
+    dump(socket, dev.index, format!("addresses of {dev}"))
+}
+
+/// Reads all addresses of the namespace.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn list_all(socket: &Socket) -> Result<Vec<Found>, RequestError> {
+    dump(socket, 0, "addresses".into())
+}
+
+fn dump(socket: &Socket, index: u32, what: String) -> Result<Vec<Found>, RequestError> {
+    let mut message = AddressMessage::default();
+    message.header.index = index;
+    let request = Request::new(libc::RTM_GETADDR, 0, &message, Action::List { what });
+    socket.dump(&request, Found::parse)
+}
+
+fn request(verb: &'static str, kind: u16, flags: u16, dev: &Dev, addr: Addr) -> Request {
+    Request::new(kind, flags, &addr.message(dev), action(verb, addr.cidr, dev))
+}
+
+fn action(verb: &'static str, cidr: Cidr, dev: &Dev) -> Action {
+    Action::Addr { verb, addr: cidr.to_string(), link: dev.name.clone() }
+}
+
+fn message(cidr: Cidr, dev: &Dev) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(cidr.family());
+    message.header.prefix_len = cidr.prefix();
+    message.header.index = dev.index;
+    message.header.scope = scope(cidr.ip());
+    message.attributes =
+        vec![AddressAttribute::Local(cidr.ip()), AddressAttribute::Address(cidr.ip())];
+    message
+}
+
+/// As ip(8) has it: loopback addresses do not leave the host.
+fn scope(ip: IpAddr) -> AddressScope {
+    match ip {
+        IpAddr::V4(ip) if ip.is_loopback() => AddressScope::Host,
+        _ => AddressScope::Universe,
+    }
+}
+
+pub(crate) fn family(family: Family) -> AddressFamily {
+    match family {
+        Family::V4 => AddressFamily::Inet,
+        Family::V6 => AddressFamily::Inet6,
+    }
+}

@@ -1,0 +1,58 @@
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+
+use super::message::about;
+use super::{Link, Which};
+use crate::netlink::{Action, Error, Request, RequestError, Socket};
+
+/// The query for one link, for use in a batch; read its reply with [`Link::from_reply`].
+pub fn query<'a>(which: impl Into<Which<'a>>) -> Request {
+    let which = which.into();
+    let mut message = about(which);
+    skip_statistics(&mut message);
+    let action = Action::Find { link: which.to_string() };
+    Request::new(libc::RTM_GETLINK, 0, &message, action)
+}
+
+/// Reads one link.
+///
+/// # Errors
+/// When it does not exist ([`RequestError::is_missing`]) or cannot be read.
+pub fn get<'a>(socket: &Socket, which: impl Into<Which<'a>>) -> Result<Link, RequestError> {
+    let request = query(which);
+    let reply = socket.ask(&request)?;
+    reply
+        .as_ref()
+        .and_then(Link::from_reply)
+        .ok_or_else(|| socket.failed(request.action(), Error::Malformed("no link in the reply")))
+}
+
+/// Reads one link if it exists.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn find<'a>(
+    socket: &Socket,
+    which: impl Into<Which<'a>>,
+) -> Result<Option<Link>, RequestError> {
+    match get(socket, which) {
+        Ok(link) => Ok(Some(link)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads all links of the namespace.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn list(socket: &Socket) -> Result<Vec<Link>, RequestError> {
+    let mut message = LinkMessage::default();
+    skip_statistics(&mut message);
+    let action = Action::List { what: "links".into() };
+    socket.dump(&Request::new(libc::RTM_GETLINK, 0, &message, action), Link::parse)
+}
+
+/// Counters make up most of a reply, and nobody here reads them.
+fn skip_statistics(message: &mut LinkMessage) {
+    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+}

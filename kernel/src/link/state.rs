@@ -1,0 +1,288 @@
+//! A link as the kernel describes it, read from `RTM_NEWLINK` messages.
+
+use types::{IfName, MacAddr, VlanId};
+
+use super::{Dev, MacvlanMode, VlanProtocol};
+use crate::netlink::Reply;
+use crate::netlink::attributes::{Attribute, Attributes, u32_at};
+
+/// A link at the moment it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Link {
+    /// Index and name.
+    pub dev: Dev,
+    /// Ethernet address; `lo` has all zero, links of other layers have none.
+    pub mac: Option<MacAddr>,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// `IFF_` flags; see netdevice(7).
+    pub flags: u32,
+    /// Whether packets can flow, as RFC 2863 has it.
+    pub operstate: OperState,
+    /// Kind as in `ip link add type`: `veth`, `bridge`; none for hardware and `lo`.
+    pub kind: Option<String>,
+    /// Index of the bridge or VRF that it is a port of.
+    pub master: Option<u32>,
+    /// Index of the link it stands on (macvlan, VLAN) or is paired with (veth).
+    pub link: Option<u32>,
+    /// Set when [`link`](Self::link) lives in another namespace: this namespace's number for it.
+    pub link_netnsid: Option<i32>,
+    /// Text that somebody keeps with it.
+    pub alias: Option<String>,
+    /// How many users hold it in promiscuous mode.
+    pub promiscuity: u32,
+    /// Device group.
+    pub group: u32,
+    /// Transmit queues.
+    pub tx_queues: u32,
+    /// Receive queues.
+    pub rx_queues: u32,
+    /// What its kind says about it.
+    pub data: Data,
+    /// What its bridge says about it, when it is a port of one.
+    pub port: Option<BridgePort>,
+}
+
+/// Operational state; `/sys/class/net/*/operstate` has the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OperState {
+    /// The driver does not say; `lo` and tunnels stay so while they work.
+    #[default]
+    Unknown,
+    /// Cannot carry packets.
+    Down,
+    /// Its lower link cannot carry packets.
+    LowerLayerDown,
+    /// Carries packets.
+    Up,
+    /// Anything else: not present, testing, dormant.
+    Other(u8),
+}
+
+impl From<u8> for OperState {
+    fn from(number: u8) -> Self {
+        match number {
+            0 => Self::Unknown,
+            2 => Self::Down,
+            3 => Self::LowerLayerDown,
+            6 => Self::Up,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// What a link's kind says about it (`IFLA_INFO_DATA`), as far as we ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Data {
+    /// A kind that says nothing, or none that we read.
+    #[default]
+    None,
+    /// A bridge.
+    Bridge {
+        /// Whether it looks at VLAN tags.
+        vlan_filtering: bool,
+        /// The VLAN that new ports join, if any.
+        default_pvid: Option<VlanId>,
+    },
+    /// A macvlan child.
+    Macvlan {
+        /// How it sees its siblings; `None` for one we do not know.
+        mode: Option<MacvlanMode>,
+    },
+    /// A VLAN.
+    Vlan {
+        /// Its id.
+        id: Option<VlanId>,
+        /// Its tag.
+        protocol: VlanProtocol,
+    },
+    /// An ipvlan child.
+    Ipvlan {
+        /// 0 L2, 1 L3, 2 L3S: `IPVLAN_MODE_`.
+        mode: u16,
+        /// `IPVLAN_F_` bits.
+        flags: u16,
+    },
+    /// A VXLAN tunnel end.
+    Vxlan {
+        /// Network identifier.
+        vni: u32,
+        /// UDP port.
+        port: u16,
+    },
+    /// A VRF.
+    Vrf {
+        /// Its routing table.
+        table: u32,
+    },
+}
+
+/// Options of a bridge port (`IFLA_INFO_SLAVE_DATA`); ip-link(8), "bridge_slave".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BridgePort {
+    /// Frames may leave where they came in.
+    pub hairpin: bool,
+    /// Does not talk to other isolated ports.
+    pub isolated: bool,
+    /// Remembers source addresses.
+    pub learning: bool,
+    /// Gets unicast frames for unknown addresses.
+    pub flood: bool,
+    /// 3 is forwarding; `BR_STATE_` in `linux/if_bridge.h`.
+    pub state: u8,
+}
+
+const HEADER_BYTES: usize = 16;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+
+impl Link {
+    /// Whether it is set up by its administrator.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.flags & libc::IFF_UP as u32 != 0
+    }
+
+    /// Whether it can carry packets: it or its driver says so, or does not care to say.
+    #[must_use]
+    pub fn is_operational(&self) -> bool {
+        match self.operstate {
+            OperState::Up => true,
+            OperState::Unknown => self.is_up(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is called `name`.
+    #[must_use]
+    pub fn is_named(&self, name: &IfName) -> bool {
+        self.dev.name == name.as_str()
+    }
+
+    /// Whether it is of `kind`.
+    #[must_use]
+    pub fn is_kind(&self, kind: &str) -> bool {
+        self.kind.as_deref() == Some(kind)
+    }
+
+    /// The link in a reply to [`query`](super::query); `None` when that was another message.
+    #[must_use]
+    pub fn from_reply(reply: &Reply) -> Option<Self> {
+        Self::parse(&reply.body)
+    }
+
+    /// The link in the body of an `RTM_NEWLINK` or `RTM_DELLINK` message.
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
+        let mut link = Self {
+            dev: Dev { index: u32_at(body, 4)?, name: String::new() },
+            mac: None,
+            mtu: 0,
+            flags: u32_at(body, 8)?,
+            operstate: OperState::Unknown,
+            kind: None,
+            master: None,
+            link: None,
+            link_netnsid: None,
+            alias: None,
+            promiscuity: 0,
+            group: 0,
+            tx_queues: 0,
+            rx_queues: 0,
+            data: Data::None,
+            port: None,
+        };
+        for attribute in Attributes::after(HEADER_BYTES, body) {
+            link.take(attribute);
+        }
+        Some(link)
+    }
+
+    fn take(&mut self, attribute: Attribute<'_>) {
+        let number = || attribute.u32().unwrap_or_default();
+        match attribute.kind {
+            libc::IFLA_IFNAME => self.dev.name = attribute.text(),
+            libc::IFLA_ADDRESS => self.mac = attribute.mac(),
+            libc::IFLA_MTU => self.mtu = number(),
+            libc::IFLA_LINK => self.link = attribute.u32().filter(|&index| index != 0),
+            libc::IFLA_MASTER => self.master = attribute.u32(),
+            libc::IFLA_OPERSTATE => self.operstate = attribute.u8().unwrap_or_default().into(),
+            libc::IFLA_IFALIAS => self.alias = Some(attribute.text()),
+            libc::IFLA_LINK_NETNSID => {
+                self.link_netnsid = attribute.u32().map(|id| id as i32).filter(|&id| id >= 0);
+            }
+            libc::IFLA_PROMISCUITY => self.promiscuity = number(),
+            libc::IFLA_GROUP => self.group = number(),
+            libc::IFLA_NUM_TX_QUEUES => self.tx_queues = number(),
+            libc::IFLA_NUM_RX_QUEUES => self.rx_queues = number(),
+            libc::IFLA_LINKINFO => self.take_info(attribute.nested()),
+            _ => {}
+        }
+    }
+
+    /// `IFLA_LINKINFO`; the kernel writes each kind before its data.
+    fn take_info(&mut self, info: Attributes<'_>) {
+        let mut port_kind = String::new();
+        for attribute in info {
+            match attribute.kind {
+                libc::IFLA_INFO_KIND => self.kind = Some(attribute.text()),
+                libc::IFLA_INFO_DATA => {
+                    let kind = self.kind.as_deref().unwrap_or_default();
+                    self.data = Data::parse(kind, &attribute.nested());
+                }
+                IFLA_INFO_SLAVE_KIND => port_kind = attribute.text(),
+                IFLA_INFO_SLAVE_DATA if port_kind == "bridge" => {
+                    self.port = Some(BridgePort::parse(attribute.nested()));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Data {
+    fn parse(kind: &str, data: &Attributes<'_>) -> Self {
+        // Numbers as in linux/if_link.h; 0 where the kernel left an attribute out.
+        let find = |number: u16| data.clone().find(|attribute| attribute.kind == number);
+        let u16_of = |number| find(number).and_then(Attribute::u16).unwrap_or_default();
+        let u32_of = |number| find(number).and_then(Attribute::u32).unwrap_or_default();
+        let vlan_of = |number| VlanId::try_from(u32::from(u16_of(number))).ok();
+        match kind {
+            "bridge" => Self::Bridge {
+                vlan_filtering: find(7).is_some_and(Attribute::switch),
+                default_pvid: vlan_of(39),
+            },
+            "macvlan" => Self::Macvlan { mode: MacvlanMode::from_kernel(u32_of(1)) },
+            "vlan" => Self::Vlan {
+                id: vlan_of(1),
+                protocol: match u16::from_be(u16_of(5)) {
+                    0x88a8 => VlanProtocol::Dot1Ad,
+                    _ => VlanProtocol::Dot1Q,
+                },
+            },
+            "ipvlan" => Self::Ipvlan { mode: u16_of(1), flags: u16_of(2) },
+            "vxlan" => Self::Vxlan { vni: u32_of(1), port: u16::from_be(u16_of(15)) },
+            "vrf" => Self::Vrf { table: u32_of(1) },
+            _ => Self::None,
+        }
+    }
+}
+
+impl BridgePort {
+    fn parse(data: Attributes<'_>) -> Self {
+        let mut port = Self::default();
+        for attribute in data {
+            // IFLA_BRPORT_ numbers of linux/if_link.h.
+            match attribute.kind {
+                1 => port.state = attribute.u8().unwrap_or_default(),
+                4 => port.hairpin = attribute.switch(),
+                8 => port.learning = attribute.switch(),
+                9 => port.flood = attribute.switch(),
+                33 => port.isolated = attribute.switch(),
+                _ => {}
+            }
+        }
+        port
+    }
+}

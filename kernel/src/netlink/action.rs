@@ -1,0 +1,118 @@
+use std::fmt;
+
+/// What a request attempts: the first half of its error text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Open a netlink socket.
+    Open,
+    /// Join a multicast group, to hear of changes.
+    Subscribe,
+    /// Create a link.
+    Create {
+        /// Kind as in `ip link add type`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Read one link.
+    Find {
+        /// Its name, or `#` and its index.
+        link: String,
+    },
+    /// Change a link.
+    Change {
+        /// The link.
+        link: String,
+        /// What to: `up`, `mtu 1400`, …
+        to: String,
+    },
+    /// Change options of a bridge port.
+    ChangePort {
+        /// The port.
+        link: String,
+        /// What to: `hairpin on`, …
+        to: String,
+    },
+    /// Add or remove VLANs of a bridge port.
+    ChangeVlans {
+        /// The port.
+        link: String,
+        /// `add VLANs 1-10` or the like.
+        change: String,
+    },
+    /// Delete a link.
+    Delete {
+        /// The link.
+        link: String,
+    },
+    /// Wait until a link is operational.
+    WaitUp {
+        /// The link.
+        link: String,
+    },
+    /// Add, change or delete an address.
+    Addr {
+        /// `add`, `del` or `replace`.
+        verb: &'static str,
+        /// The address.
+        addr: String,
+        /// On which link.
+        link: String,
+    },
+    /// Add, change or delete a route.
+    Route {
+        /// `add`, `del` or `replace`.
+        verb: &'static str,
+        /// As `ip route` writes it.
+        route: String,
+    },
+    /// Add, change or delete a neighbour.
+    Neigh {
+        /// `add`, `del` or `replace`.
+        verb: &'static str,
+        /// Address or MAC.
+        neigh: String,
+        /// On which link.
+        link: String,
+    },
+    /// Add or delete a policy routing rule.
+    Rule {
+        /// `add` or `del`.
+        verb: &'static str,
+        /// As `ip rule` writes it.
+        rule: String,
+    },
+    /// List objects.
+    List {
+        /// Which.
+        what: String,
+    },
+    /// Ask the kernel to announce the addresses of a link to its neighbours.
+    Announce {
+        /// The link.
+        link: String,
+    },
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => f.write_str("open a netlink socket"),
+            Self::Subscribe => f.write_str("subscribe to link changes"),
+            Self::Create { kind, name } => write!(f, "create {kind} {name}"),
+            Self::Find { link } => write!(f, "look up link {link}"),
+            Self::Change { link, to } => write!(f, "set link {link} {to}"),
+            Self::ChangePort { link, to } => write!(f, "set bridge port {link} {to}"),
+            Self::ChangeVlans { link, change } => write!(f, "{change} on bridge port {link}"),
+            Self::Delete { link } => write!(f, "delete link {link}"),
+            Self::WaitUp { link } => write!(f, "wait for link {link} to be operational"),
+            Self::Addr { verb, addr, link } => write!(f, "{verb} address {addr} on {link}"),
+            Self::Route { verb, route } => write!(f, "{verb} route {route}"),
+            Self::Neigh { verb, neigh, link } => write!(f, "{verb} neighbour {neigh} on {link}"),
+            Self::Rule { verb, rule } => write!(f, "{verb} rule {rule}"),
+            Self::List { what } => write!(f, "list {what}"),
+            Self::Announce { link } => write!(f, "announce the addresses of {link}"),
+        }
+    }
+}

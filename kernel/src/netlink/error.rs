@@ -1,0 +1,130 @@
+use std::fmt;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::Action;
+
+/// Why a netlink exchange gave no good answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The kernel refused the request.
+    Kernel {
+        /// Its error number.
+        errno: Errno,
+        /// What it said beside the number (extended acknowledgement, Linux 4.12).
+        text: Option<Box<str>>,
+    },
+    /// A system call on the socket failed.
+    System {
+        /// Name of the call: `socket`, `send`, `recv`, …
+        call: &'static str,
+        /// Its error number.
+        errno: Errno,
+    },
+    /// No answer, or no such event, within the deadline.
+    Timeout(Duration),
+    /// A listing changed under our hands every time it was read.
+    Interrupted {
+        /// How often it was read.
+        attempts: u32,
+    },
+    /// More replies were waiting than the socket can hold (`ENOBUFS`): some are lost.
+    Overrun,
+    /// An answer that does not follow the protocol.
+    Malformed(&'static str),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel { errno, text: Some(text) } => write!(f, "{text} ({errno})"),
+            Self::Kernel { errno, text: None } => write!(f, "{errno}"),
+            Self::System { call, errno } => write!(f, "{call} on netlink socket: {errno}"),
+            Self::Timeout(limit) => write!(f, "no answer within {} s", limit.as_secs_f32()),
+            Self::Interrupted { attempts } => {
+                write!(f, "the list changed while it was read, {attempts} times in a row")
+            }
+            Self::Overrun => f.write_str("netlink replies were lost, the socket was full"),
+            Self::Malformed(what) => write!(f, "unreadable netlink reply: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Error {
+    /// The kernel's error number, when the kernel refused.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Kernel { errno, .. } => Some(*errno),
+            _ => None,
+        }
+    }
+}
+
+/// A request that failed: what was tried, on which object, in which namespace, and why.
+///
+/// Reads `create veth veth3f2a in /run/netns/c1: EEXIST: File exists`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{action} in {place}: {source}")]
+pub struct RequestError {
+    /// What was tried.
+    pub action: Box<Action>,
+    /// The namespace, as its user knows it.
+    pub place: Box<str>,
+    /// Why it failed.
+    pub source: Error,
+}
+
+impl RequestError {
+    /// Whether what we wanted to make is already there (`EEXIST`).
+    #[must_use]
+    pub fn is_exists(&self) -> bool {
+        self.source.errno() == Some(Errno::EEXIST)
+    }
+
+    /// Whether what we named is not there.
+    ///
+    /// The kernel's word for it depends on the object: `ENODEV` for links (`ENXIO` in a few
+    /// drivers), `ESRCH` for routes, `EADDRNOTAVAIL` for addresses, `ENOENT` for the rest.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(
+            self.source.errno(),
+            Some(
+                Errno::ENODEV | Errno::ENXIO | Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL
+            )
+        )
+    }
+
+    /// Whether this kernel lacks a driver or option for it (`EOPNOTSUPP`).
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(
+            self.source.errno(),
+            Some(Errno::EOPNOTSUPP | Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT)
+        )
+    }
+
+    /// What the reader can do about it, where we know.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match (&self.source, &*self.action) {
+            (Error::Kernel { errno: Errno::EPERM, .. }, _) => {
+                Some("CAP_NET_ADMIN over this network namespace is needed".into())
+            }
+            (Error::Kernel { errno: Errno::EOPNOTSUPP, .. }, Action::Create { kind, .. }) => {
+                Some(format!("this kernel has no {kind} driver; load the module `{kind}`"))
+            }
+            (Error::Kernel { errno: Errno::EEXIST, .. }, Action::Create { name, .. }) => {
+                Some(format!("`ip link show {name}` tells what the existing link is"))
+            }
+            (Error::Timeout(_), _) => {
+                Some("the kernel's network lock is held by something else; try again".into())
+            }
+            _ => None,
+        }
+    }
+}

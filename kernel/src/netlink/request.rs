@@ -1,0 +1,53 @@
+use netlink_packet_core::Emitable;
+
+use super::Action;
+
+/// A message to the kernel, ready to send, and what it attempts.
+///
+/// Made by the functions of [`link`](crate::link), [`addr`](crate::addr),
+/// [`route`](crate::route), [`neigh`](crate::neigh) and [`rule`](crate::rule); sent alone or in a
+/// batch by [`Socket`](super::Socket).
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(super) kind: u16,
+    pub(super) flags: u16,
+    pub(super) body: Vec<u8>,
+    pub(super) action: Action,
+}
+
+/// `NLM_F_CREATE | NLM_F_EXCL`: make it, or fail with `EEXIST`.
+pub(crate) const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+/// `NLM_F_CREATE | NLM_F_REPLACE`: make it so, whatever was there.
+pub(crate) const REPLACE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16;
+/// `NLM_F_CREATE | NLM_F_APPEND`: one more beside what is there.
+pub(crate) const APPEND: u16 = (libc::NLM_F_CREATE | libc::NLM_F_APPEND) as u16;
+
+const HEADER_BYTES: usize = 16;
+
+impl Request {
+    /// `kind` is an `RTM_` number; `flags` are those beyond `NLM_F_REQUEST` and `NLM_F_ACK`.
+    pub(crate) fn new(kind: u16, flags: u16, message: &impl Emitable, action: Action) -> Self {
+        let mut body = vec![0; message.buffer_len()];
+        message.emit(&mut body);
+        Self { kind, flags, body, action }
+    }
+
+    /// What this request attempts.
+    #[must_use]
+    pub fn action(&self) -> &Action {
+        &self.action
+    }
+
+    /// Appends the message in wire form: header of netlink(7), body, padding to four bytes.
+    pub(super) fn write(&self, sequence: u32, extra_flags: u16, out: &mut Vec<u8>) {
+        let length = HEADER_BYTES + self.body.len();
+        let flags = libc::NLM_F_REQUEST as u16 | self.flags | extra_flags;
+        out.extend_from_slice(&(length as u32).to_ne_bytes());
+        out.extend_from_slice(&self.kind.to_ne_bytes());
+        out.extend_from_slice(&flags.to_ne_bytes());
+        out.extend_from_slice(&sequence.to_ne_bytes());
+        out.extend_from_slice(&0_u32.to_ne_bytes());
+        out.extend_from_slice(&self.body);
+        out.resize(out.len().next_multiple_of(4), 0);
+    }
+}

@@ -1,0 +1,283 @@
+//! Routes, as in ip-route(8).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use netlink_packet_route::route::{
+    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteProtocol, RouteScope,
+    RouteType,
+};
+use types::{Cidr, Family};
+
+use crate::addr::family;
+use crate::link::Dev;
+use crate::netlink::attributes::{Attribute, Attributes};
+use crate::netlink::{APPEND, Action, CREATE, REPLACE, Request, RequestError, Socket};
+
+/// A unicast route: to make, to delete, or as it was read.
+///
+/// What is `None` is left to the kernel when making, matches anything when deleting, and was not
+/// there when reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Destination network.
+    pub dst: Cidr,
+    /// Next hop.
+    pub gw: Option<IpAddr>,
+    /// Index of the link that packets leave by.
+    pub dev: Option<u32>,
+    /// Source address of packets that the host itself sends.
+    pub src: Option<IpAddr>,
+    /// Priority among routes to the same destination; the lowest wins.
+    pub metric: Option<u32>,
+    /// Routing table; [`MAIN`] unless said otherwise.
+    pub table: u32,
+    /// How far the destination is: `RT_SCOPE_` number.
+    pub scope: Option<u8>,
+    /// Largest packet on the way, in bytes.
+    pub mtu: Option<u32>,
+    /// Largest TCP segment to tell peers, in bytes.
+    pub advmss: Option<u32>,
+    /// The next hop is on the link even if no address says so.
+    pub onlink: bool,
+    /// Who made it: `RTPROT_` number; 3 (`boot`) is what `ip route add` writes.
+    pub protocol: u8,
+}
+
+/// The table that everyone uses.
+pub const MAIN: u32 = libc::RT_TABLE_MAIN as u32;
+/// The kernel's table of addresses that are its own.
+pub const LOCAL: u32 = libc::RT_TABLE_LOCAL as u32;
+
+impl Route {
+    /// A route to `dst` in the main table; say at least a gateway or a link.
+    #[must_use]
+    pub fn to(dst: Cidr) -> Self {
+        Self {
+            dst: dst.network(),
+            gw: None,
+            dev: None,
+            src: None,
+            metric: None,
+            table: MAIN,
+            scope: None,
+            mtu: None,
+            advmss: None,
+            onlink: false,
+            protocol: libc::RTPROT_BOOT,
+        }
+    }
+
+    /// The route for everything else.
+    #[must_use]
+    pub fn default(family: Family) -> Self {
+        Self::to(family.default_route())
+    }
+
+    /// By next hop `gw`.
+    #[must_use]
+    pub fn via(self, gw: IpAddr) -> Self {
+        Self { gw: Some(gw), ..self }
+    }
+
+    /// By link `dev`.
+    #[must_use]
+    pub fn dev(self, dev: &Dev) -> Self {
+        Self { dev: Some(dev.index), ..self }
+    }
+
+    /// The request that adds it. `EEXIST` when a route with the same destination, metric and
+    /// table exists; for IPv6 only when its next hop is the same, too (else it becomes a second
+    /// path).
+    #[must_use]
+    pub fn add(&self) -> Request {
+        self.request("add", libc::RTM_NEWROUTE, CREATE)
+    }
+
+    /// The request that adds it beside others of the same destination and metric.
+    #[must_use]
+    pub fn append(&self) -> Request {
+        self.request("append", libc::RTM_NEWROUTE, APPEND)
+    }
+
+    /// The request that makes it the one of its destination, metric and table.
+    #[must_use]
+    pub fn replace(&self) -> Request {
+        self.request("replace", libc::RTM_NEWROUTE, REPLACE)
+    }
+
+    /// The request that deletes the first route that matches. `ESRCH` when there is none.
+    #[must_use]
+    pub fn del(&self) -> Request {
+        self.request("del", libc::RTM_DELROUTE, 0)
+    }
+
+    fn request(&self, verb: &'static str, kind: u16, flags: u16) -> Request {
+        let mut message = self.message();
+        if verb == "del" {
+            message.header.protocol = RouteProtocol::Unspec; // whoever made it
+            if self.scope.is_none() {
+                message.header.scope = RouteScope::NoWhere; // matches any
+            }
+        }
+        Request::new(kind, flags, &message, Action::Route { verb, route: self.to_string() })
+    }
+
+    fn message(&self) -> RouteMessage {
+        let mut message = RouteMessage::default();
+        message.header = RouteHeader {
+            address_family: family(self.dst.family()),
+            destination_prefix_length: self.dst.prefix(),
+            // Tables above 255 exist only as an attribute.
+            table: u8::try_from(self.table).unwrap_or(libc::RT_TABLE_UNSPEC),
+            protocol: self.protocol.into(),
+            scope: self.scope.map_or_else(|| self.natural_scope(), RouteScope::from),
+            kind: RouteType::Unicast,
+            flags: if self.onlink { RouteFlags::Onlink } else { RouteFlags::empty() },
+            ..RouteHeader::default()
+        };
+        let attributes = &mut message.attributes;
+        if !self.dst.is_default() {
+            attributes.push(RouteAttribute::Destination(self.dst.ip().into()));
+        }
+        attributes.push(RouteAttribute::Table(self.table));
+        attributes.extend(self.gw.map(|gw| RouteAttribute::Gateway(gw.into())));
+        attributes.extend(self.dev.map(RouteAttribute::Oif));
+        attributes.extend(self.src.map(|src| RouteAttribute::PrefSource(src.into())));
+        attributes.extend(self.metric.map(RouteAttribute::Priority));
+        let metrics: Vec<_> =
+            [self.mtu.map(RouteMetric::Mtu), self.advmss.map(RouteMetric::Advmss)]
+                .into_iter()
+                .flatten()
+                .collect();
+        if !metrics.is_empty() {
+            attributes.push(RouteAttribute::Metrics(metrics));
+        }
+        message
+    }
+
+    /// As ip(8) has it: IPv4 destinations without a next hop are on the link itself.
+    fn natural_scope(&self) -> RouteScope {
+        match (self.dst.family(), self.gw) {
+            (Family::V4, None) => RouteScope::Link,
+            _ => RouteScope::Universe,
+        }
+    }
+
+    /// `None` for what is no plain unicast route (multipath ones are, without `gw` and `dev`).
+    fn parse(body: &[u8]) -> Option<Self> {
+        const HEADER_BYTES: usize = 12;
+        let (&header, _) = body.split_first_chunk::<8>()?;
+        let [af, dst_len, _, _, table, protocol, scope, kind] = header;
+        let family = match i32::from(af) {
+            libc::AF_INET => Family::V4,
+            libc::AF_INET6 => Family::V6,
+            _ => return None,
+        };
+        if kind != libc::RTN_UNICAST {
+            return None;
+        }
+        let mut route =
+            Self { table: table.into(), protocol, scope: Some(scope), ..Self::default(family) };
+        for attribute in Attributes::after(HEADER_BYTES, body) {
+            route.take(attribute, dst_len);
+        }
+        Some(route)
+    }
+
+    fn take(&mut self, attribute: Attribute<'_>, dst_len: u8) {
+        match attribute.kind {
+            libc::RTA_DST => {
+                let dst = attribute.ip().and_then(|ip| Cidr::new(ip, dst_len));
+                self.dst = dst.unwrap_or(self.dst);
+            }
+            libc::RTA_GATEWAY => self.gw = attribute.ip(),
+            libc::RTA_OIF => self.dev = attribute.u32(),
+            libc::RTA_PREFSRC => self.src = attribute.ip(),
+            libc::RTA_PRIORITY => self.metric = attribute.u32(),
+            libc::RTA_TABLE => self.table = attribute.u32().unwrap_or(self.table),
+            libc::RTA_METRICS => {
+                for metric in attribute.nested() {
+                    match metric.kind {
+                        2 => self.mtu = metric.u32(),
+                        8 => self.advmss = metric.u32(),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    /// As ip-route(8) writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.dst.is_default() {
+            f.write_str("default")?;
+        } else {
+            self.dst.fmt(f)?;
+        }
+        if let Some(gw) = self.gw {
+            write!(f, " via {gw}")?;
+        }
+        if let Some(index) = self.dev {
+            write!(f, " dev #{index}")?;
+        }
+        if self.table != MAIN {
+            write!(f, " table {}", self.table)?;
+        }
+        if let Some(metric) = self.metric {
+            write!(f, " metric {metric}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Which routes to list; the kernel filters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this family; both when `None`.
+    pub family: Option<Family>,
+    /// Only this table; all when `None`.
+    pub table: Option<u32>,
+    /// Only routes that leave by this link.
+    pub dev: Option<u32>,
+}
+
+/// Reads the unicast routes that `filter` lets through.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn list(socket: &Socket, filter: Filter) -> Result<Vec<Route>, RequestError> {
+    let families = match filter.family {
+        Some(only) => &[only][..],
+        None => &[Family::V4, Family::V6],
+    };
+    let mut routes = Vec::new();
+    for &family in families {
+        match socket.dump(&filter.request(family), Route::parse) {
+            Ok(found) => routes.extend(found),
+            // IPv4 answers so for a table that has never held a route.
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // Kernels before 4.20 do not filter; checking costs nothing.
+    routes.retain(|route| {
+        filter.table.is_none_or(|table| route.table == table)
+            && filter.dev.is_none_or(|dev| route.dev == Some(dev))
+    });
+    Ok(routes)
+}
+
+impl Filter {
+    fn request(self, of: Family) -> Request {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(of);
+        message.attributes.extend(self.table.map(RouteAttribute::Table));
+        message.attributes.extend(self.dev.map(RouteAttribute::Oif));
+        let action = Action::List { what: format!("{of} routes") };
+        Request::new(libc::RTM_GETROUTE, 0, &message, action)
+    }
+}
