@@ -30,8 +30,6 @@ pub mod code {
     pub const EXHAUSTED: u32 = 100;
     /// What is there differs from what was made (CHECK).
     pub const DIFFERS: u32 = 101;
-    /// The kernel refused a change.
-    pub const KERNEL: u32 = 102;
     /// Anything else; the reference's generic code.
     pub const INTERNAL: u32 = 999;
 }

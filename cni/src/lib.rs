@@ -37,6 +37,7 @@ mod request;
 mod result;
 mod runner;
 pub mod schema;
+pub mod state;
 mod version;
 
 pub use args::Args;

@@ -165,6 +165,21 @@ impl AddResult {
         }
     }
 
+    /// Reads a result from what a plugin printed; see [`AddResult::decode`].
+    ///
+    /// # Errors
+    /// Code 6 when it is no JSON or no result.
+    pub fn parse(text: &[u8], expected: Version) -> Result<Self, Error> {
+        let raw = serde_json::from_slice(text).map_err(|e| {
+            Error::new(code::DECODE, format!("failed to unmarshal raw result: {e}"))
+        })?;
+        let value = Value::root(raw);
+        if raw.get() == "null" {
+            return Ok(Self::default());
+        }
+        Self::decode(&value, expected)
+    }
+
     /// Writes the result in the shape of `version`.
     ///
     /// # Errors

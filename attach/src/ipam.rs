@@ -1,0 +1,140 @@
+//! The IPAM plugin that a configuration names: executed as the specification says, or called in
+//! this process when the file found in `CNI_PATH` was built together with us. Both ways behave the
+//! same and give the same bytes; the second spares a process.
+
+use std::path::{Path, PathBuf};
+
+use cni::exec::{DELEGATE_DEADLINE, Run, Stderr, delegate_vars, find};
+use cni::{AddResult, Call, Config, Error, NetworkCall, Plugin, ResultShape};
+use kernel::suite;
+
+/// The IPAM plugin of one call.
+pub struct Ipam<'a> {
+    kind: String,
+    path: &'a [PathBuf],
+    in_process: &'a [&'a dyn Plugin],
+}
+
+/// How a delegate is reached.
+enum Reached<'a> {
+    Here(&'a dyn Plugin),
+    File(PathBuf),
+}
+
+impl<'a> Ipam<'a> {
+    /// The plugin `kind`, looked for in `path`. `in_process` are those that this program holds.
+    #[must_use]
+    pub fn new(
+        kind: impl Into<String>,
+        path: &'a [PathBuf],
+        in_process: &'a [&'a dyn Plugin],
+    ) -> Self {
+        Self { kind: kind.into(), path, in_process }
+    }
+
+    /// Takes addresses for the attachment. When it fails it holds none.
+    ///
+    /// # Errors
+    /// The plugin's own, or why it cannot be run.
+    pub fn add(&self, call: &Call) -> Result<AddResult, Error> {
+        let version = call.config.version();
+        let text = match self.reach()? {
+            // Through the printed form, so that an old version drops the same either way.
+            Reached::Here(plugin) => plugin.add(call).and_then(|result| {
+                result.encode(version, ResultShape::OfVersion).inspect_err(|_| self.release(call))
+            })?,
+            Reached::File(file) => self.run(&file, "ADD", &call.config).inspect_err(|error| {
+                // The specification wants DEL after a failed ADD; but an address that an earlier
+                // attachment of this key holds is not this call's to give away.
+                if !error.msg.contains("duplicate allocation") {
+                    self.release(call);
+                }
+            })?,
+        };
+        AddResult::parse(&text, version).inspect_err(|_| self.release(call))
+    }
+
+    /// Gives the attachment's addresses back. Without the plugin's file the one in this program
+    /// serves, so that no address stays behind because a file is missing.
+    ///
+    /// # Errors
+    /// The plugin's own, or why it cannot be run.
+    pub fn del(&self, call: &Call) -> Result<(), Error> {
+        match self.reach_for_removal()? {
+            Reached::Here(plugin) => plugin.del(call),
+            Reached::File(file) => self.run(&file, "DEL", &call.config).map(drop),
+        }
+    }
+
+    /// Asks whether the attachment's addresses are still held.
+    ///
+    /// # Errors
+    /// The plugin's own, or why it cannot be run.
+    pub fn check(&self, call: &Call) -> Result<(), Error> {
+        match self.reach()? {
+            Reached::Here(plugin) => plugin.check(call),
+            Reached::File(file) => self.run(&file, "CHECK", &call.config).map(drop),
+        }
+    }
+
+    /// Gives back the addresses of all attachments that are no longer valid.
+    ///
+    /// # Errors
+    /// The plugin's own, or why it cannot be run.
+    pub fn gc(&self, call: &NetworkCall) -> Result<(), Error> {
+        match self.reach_for_removal()? {
+            Reached::Here(plugin) => plugin.gc(call),
+            Reached::File(file) => self.run(&file, "GC", &call.config).map(drop),
+        }
+    }
+
+    /// Asks whether the plugin can serve.
+    ///
+    /// # Errors
+    /// The plugin's own, or why it cannot be run.
+    pub fn status(&self, call: &NetworkCall) -> Result<(), Error> {
+        match self.reach()? {
+            Reached::Here(plugin) => plugin.status(call),
+            Reached::File(file) => self.run(&file, "STATUS", &call.config).map(drop),
+        }
+    }
+
+    /// Part of a failed ADD, whose own error is the one to tell.
+    fn release(&self, call: &Call) {
+        if let Err(error) = self.del(call) {
+            eprintln!("release addresses of {} after a failed ADD: {error}", call.attachment);
+        }
+    }
+
+    fn reach(&self) -> Result<Reached<'a>, Error> {
+        let file = find(&self.kind, self.path).map_err(|e| e.in_step("look for the IPAM plugin"))?;
+        match self.held() {
+            Some(plugin) if suite::build_id_of(&file) == Some(suite::build_id()) => {
+                Ok(Reached::Here(plugin))
+            }
+            _ => Ok(Reached::File(file)),
+        }
+    }
+
+    fn reach_for_removal(&self) -> Result<Reached<'a>, Error> {
+        self.reach().or_else(|error| self.held().map(Reached::Here).ok_or(error))
+    }
+
+    fn held(&self) -> Option<&'a dyn Plugin> {
+        self.in_process.iter().copied().find(|plugin| plugin.name() == self.kind)
+    }
+
+    fn run(&self, file: &Path, verb: &str, config: &Config) -> Result<Vec<u8>, Error> {
+        let run = Run {
+            program: file,
+            vars: &delegate_vars(verb),
+            stdin: config.text(),
+            stderr: Stderr::Inherit,
+            deadline: DELEGATE_DEADLINE,
+        };
+        match run.run() {
+            Ok(output) => Ok(output.stdout),
+            Err(failure) => Err(failure.error.in_step(format!("IPAM plugin {}", self.kind))),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Names that follow from the key of an attachment alone, so that DEL needs no record.
+
+use types::{Attachment, IfName};
+
+/// What marks a link as ours in its alias.
+const MARK: &str = "cais:";
+
+/// The kernel's `IFALIASZ` less its terminating NUL.
+const ALIAS_MAX_BYTES: usize = 255;
+
+/// Name of the host's end of the veth pair for `key`: `veth` and eight hexadecimal digits.
+///
+/// The prefix matters: NetworkManager and traffic counters of runtimes know `veth*`. `attempt`
+/// counts from 0 and goes up where the name belongs to somebody else.
+#[must_use]
+pub fn host_ifname(key: &Attachment, attempt: u32) -> IfName {
+    let digest = fnv1a(&format!("{key}\0{attempt}"));
+    let folded = (digest ^ (digest >> 32)) & 0xffff_ffff;
+    format!("veth{folded:08x}").parse().expect("twelve letters and digits are an interface name")
+}
+
+/// The alias of the host's end: what says whose it is (`ip link` shows it).
+#[must_use]
+pub fn alias(key: &Attachment) -> String {
+    let text = format!("{MARK}{key}");
+    if text.len() <= ALIAS_MAX_BYTES {
+        return text;
+    }
+    // Container ids have no limit of length; the digest stands for a long one.
+    format!("{MARK}#{:016x}{:016x}", fnv1a(&text), fnv1a(&format!("{text}\0")))
+}
+
+/// The key in an alias; `None` when the link is not ours or its key was too long to be written.
+#[must_use]
+pub fn key_of_alias(alias: &str) -> Option<Attachment> {
+    let mut parts = alias.strip_prefix(MARK)?.splitn(3, '/');
+    Some(Attachment {
+        network: parts.next()?.parse().ok()?,
+        container: parts.next()?.parse().ok()?,
+        ifname: parts.next()?.parse().ok()?,
+    })
+}
+
+/// FNV-1a, 64 bits: these names must come out the same in every version of cais, and nothing here
+/// has to withstand an attacker (a collision takes the next name).
+pub(crate) fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(container: &str) -> Attachment {
+        Attachment {
+            network: "net".parse().unwrap(),
+            container: container.parse().unwrap(),
+            ifname: "eth0".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn host_names_never_change_between_versions() {
+        assert_eq!(host_ifname(&key("c1"), 0).as_str(), "veth73355eaf");
+        assert_ne!(host_ifname(&key("c1"), 1), host_ifname(&key("c1"), 0));
+    }
+
+    #[test]
+    fn an_alias_gives_its_key_back_unless_the_key_is_too_long() {
+        assert_eq!(key_of_alias(&alias(&key("c1"))), Some(key("c1")));
+        let long = key(&"x".repeat(300));
+        assert!(alias(&long).len() <= ALIAS_MAX_BYTES);
+        assert_eq!(key_of_alias(&alias(&long)), None);
+        assert_eq!(key_of_alias("somebody's uplink"), None);
+    }
+}

@@ -1,0 +1,242 @@
+//! What cais remembers of an attachment: one small file under `/run/cais/attachments`, written
+//! before the kernel's objects and removed after them. DEL does without; GC, `cais attachments` and
+//! rebuilding a network read it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use cni::json::Object;
+use serde::Serialize;
+use types::Attachment;
+
+use crate::names::fnv1a;
+
+/// Layout number of the file; a reader of a newer one leaves the file alone.
+const LAYOUT: u32 = 1;
+
+/// Longest part of a file name that is written out; the rest of 255 is for mark and temporary name.
+const NAME_MAX_BYTES: usize = 200;
+
+/// One attachment as it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whose it is.
+    pub key: Attachment,
+    /// Path of the container's namespace as the runtime gave it.
+    pub netns: String,
+    /// Identity of that namespace; a path alone may be given to another one.
+    pub netns_id: NetnsId,
+    /// Name of the link on the host; empty where there is none.
+    pub host_ifname: String,
+}
+
+/// What tells namespaces apart within a boot, and boots from each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetnsId {
+    /// `SO_NETNS_COOKIE`; 0 where the kernel has none (before 5.14).
+    pub cookie: u64,
+    /// Inode of the namespace.
+    pub inode: u64,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot: String,
+}
+
+/// The directory of all records.
+#[derive(Clone, Debug)]
+pub struct Records {
+    dir: PathBuf,
+}
+
+impl Records {
+    /// Records below `run_dir`, which is `/run/cais` but in tests and labs.
+    #[must_use]
+    pub fn under(run_dir: &Path) -> Self {
+        Self { dir: run_dir.join("attachments") }
+    }
+
+    /// Writes `record`, whole or not at all.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn write(&self, record: &Record) -> io::Result<()> {
+        let path = self.path(&record.key);
+        let temporary = path.with_file_name(format!(".{}.new", std::process::id()));
+        let mut file = match create(&temporary) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let dir = path.parent().expect("a record's path has its network's directory");
+                DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+                create(&temporary)?
+            }
+            other => other?,
+        };
+        let text = serde_json::to_vec(&Shape::from(record))
+            .expect("a record has text keys and no failing parts");
+        let written = file.write_all(&text);
+        written.and_then(|()| fs::rename(&temporary, &path)).inspect_err(|_| {
+            // The error at hand says more than one of tidying up after it.
+            let _ = fs::remove_file(&temporary);
+        })
+    }
+
+    /// Removes the record of `key`; none there is success.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn remove(&self, key: &Attachment) -> io::Result<()> {
+        match fs::remove_file(self.path(key)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    /// The record of `key`; a torn one counts as none.
+    #[must_use]
+    pub fn read(&self, key: &Attachment) -> Option<Record> {
+        parse(&fs::read(self.path(key)).ok()?).filter(|record| record.key == *key)
+    }
+
+    /// All records of `network`, in no order. Torn ones are left out.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn of_network(&self, network: &types::NetworkName) -> io::Result<Vec<Record>> {
+        let entries = match fs::read_dir(self.dir.join(short(network.as_str()))) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut records = Vec::new();
+        for entry in entries {
+            let read = fs::read(entry?.path()).ok();
+            records.extend(read.and_then(|text| parse(&text)).filter(|r| r.key.network == *network));
+        }
+        Ok(records)
+    }
+
+    fn path(&self, key: &Attachment) -> PathBuf {
+        // `@` is in no container id, so two keys never share a name.
+        let file = format!("{}@{}", short(key.container.as_str()), key.ifname);
+        self.dir.join(short(key.network.as_str())).join(file)
+    }
+}
+
+/// `text`, or what stands for it where it is too long for a file name.
+fn short(text: &str) -> String {
+    if text.len() <= NAME_MAX_BYTES {
+        return text.to_owned();
+    }
+    format!("{}#{:016x}", &text[..NAME_MAX_BYTES - 17], fnv1a(text))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+#[derive(Serialize)]
+struct Shape<'a> {
+    layout: u32,
+    network: &'a str,
+    container: &'a str,
+    ifname: &'a str,
+    netns: &'a str,
+    cookie: u64,
+    inode: u64,
+    boot: &'a str,
+    #[serde(rename = "hostIfname")]
+    host_ifname: &'a str,
+}
+
+impl<'a> From<&'a Record> for Shape<'a> {
+    fn from(record: &'a Record) -> Self {
+        Self {
+            layout: LAYOUT,
+            network: record.key.network.as_str(),
+            container: record.key.container.as_str(),
+            ifname: record.key.ifname.as_str(),
+            netns: &record.netns,
+            cookie: record.netns_id.cookie,
+            inode: record.netns_id.inode,
+            boot: &record.netns_id.boot,
+            host_ifname: &record.host_ifname,
+        }
+    }
+}
+
+fn parse(text: &[u8]) -> Option<Record> {
+    let object = Object::parse(text).ok()?;
+    let number = |key| object.get(key)?.raw().get().parse::<u64>().ok();
+    if number("layout")? != u64::from(LAYOUT) {
+        return None;
+    }
+    let text = |key| object.string(key).ok()?;
+    Some(Record {
+        key: Attachment {
+            network: text("network")?.parse().ok()?,
+            container: text("container")?.parse().ok()?,
+            ifname: text("ifname")?.parse().ok()?,
+        },
+        netns: text("netns")?,
+        netns_id: NetnsId {
+            cookie: number("cookie")?,
+            inode: number("inode")?,
+            boot: text("boot")?,
+        },
+        host_ifname: text("hostIfname")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(container: &str) -> Record {
+        Record {
+            key: Attachment {
+                network: "net".parse().unwrap(),
+                container: container.parse().unwrap(),
+                ifname: "eth0".parse().unwrap(),
+            },
+            netns: "/run/netns/a".to_owned(),
+            netns_id: NetnsId { cookie: u64::MAX, inode: 4_026_531_840, boot: "b".to_owned() },
+            host_ifname: "veth01234567".to_owned(),
+        }
+    }
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("cais-record-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        dir
+    }
+
+    #[test]
+    fn a_record_comes_back_and_goes_away() {
+        let dir = scratch("back");
+        let records = Records::under(&dir);
+        for container in ["c1", &"x".repeat(300)] {
+            let record = record(container);
+            records.write(&record).unwrap();
+            assert_eq!(records.read(&record.key), Some(record.clone()));
+            assert_eq!(records.of_network(&record.key.network).unwrap(), [record.clone()]);
+            records.remove(&record.key).unwrap();
+            records.remove(&record.key).unwrap();
+            assert_eq!(records.read(&record.key), None);
+        }
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn torn_records_count_as_none() {
+        let dir = scratch("torn");
+        let records = Records::under(&dir);
+        let whole = record("c1");
+        records.write(&whole).unwrap();
+        let path = records.path(&whole.key);
+        let text = fs::read(&path).unwrap();
+        for length in 0..text.len() {
+            fs::write(&path, &text[..length]).unwrap();
+            assert_eq!(records.read(&whole.key), None, "cut at {length}");
+        }
+        fs::remove_dir_all(dir).unwrap();
+    }
+}
