@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+mod bench;
 mod ci;
 mod debian;
 mod deny;
@@ -50,6 +51,11 @@ const TASKS: &[Task] = &[
         name: "vm",
         what: "boot Debian kernels under emulation and run cases inside",
         run: vm::task,
+    },
+    Task {
+        name: "bench",
+        what: "pairs with the Go plugins: a table of ratios against goals",
+        run: bench::task,
     },
 ];
 

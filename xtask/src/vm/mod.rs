@@ -120,7 +120,7 @@ fn run_guests(options: &Options) -> Result<Outcome> {
     fs::create_dir_all(&folder)?;
     let mut files = Vec::new();
     if let Work::Cases { package, .. } = &options.work {
-        files.push((test_binary(package)?, "/test".to_owned()));
+        files.push((binary_of_cases(package)?, "/test".to_owned()));
     }
     for shipped in dist::build()? {
         files.push((shipped.path, format!("{}/{}", root::PLUGINS, shipped.name)));
@@ -192,7 +192,7 @@ fn job(work: &Work) -> String {
 }
 
 /// Builds the test binary of `package`, static, and returns its path.
-fn test_binary(package: &str) -> Result<PathBuf> {
+fn binary_of_cases(package: &str) -> Result<PathBuf> {
     let mut command = StaticBuild::choose().cargo("test");
     command.args(["--no-run", "--message-format=json-render-diagnostics", "--package", package]);
     let messages = run::output(&mut command)?;

@@ -1,0 +1,128 @@
+//! Leases alone: host-local called directly, with a pool that already holds some.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::{Pair, pool};
+use crate::call::Plugin;
+use crate::isolation::{Container, Scratch};
+use crate::options::Options;
+use crate::report::{Goal, Report};
+
+/// Leases held, and the goals for ADD and DEL beside them.
+const HELD: &[(u32, Goal)] = &[
+    (0, Goal::None),
+    (1_000, Goal::None),
+    (10_000, Goal::Ratio(0.02)),
+    (60_000, Goal::Ratio(0.005)),
+];
+
+/// ADD and DEL of one lease beside those already held.
+pub(crate) fn one_by_one(options: &Options, scratch: &Scratch, report: &mut Report) -> Result<()> {
+    let container = Container::new("leases")?;
+    for (held, goal) in HELD.iter().filter(|(held, _)| !options.smoke || *held <= 1_000) {
+        let name = format!("leases-{held}");
+        let subject = |folder, subject: &str| -> Result<Plugin> {
+            let leases = filled(&scratch.path(&format!("{name}-{subject}")), &name, *held)?;
+            let plugin = plugin(folder, &name, &leases, scratch, &container);
+            // Ours makes its index at the first sight of a directory, once.
+            plugin.call("ADD")?;
+            plugin.call("DEL")?;
+            Ok(plugin)
+        };
+        let pair =
+            Pair { ours: subject(&options.ours, "ours")?, peer: subject(&options.peer, "peer")? };
+        let series = pair.interleave(&["ADD", "DEL"], options.runs)?;
+        let what = |verb| format!("host-local {verb}, {held} held");
+        report.pair(&what("ADD"), &series[0].0, &series[0].1, *goal);
+        report.pair(&what("DEL"), &series[1].0, &series[1].1, *goal);
+    }
+    Ok(())
+}
+
+/// 64 processes at once, each taking a lease, with 60 000 held.
+pub(crate) fn many_at_once(
+    options: &Options,
+    scratch: &Scratch,
+    report: &mut Report,
+) -> Result<()> {
+    let container = Container::new("parallel")?;
+    let (held, ours, peer) = if options.smoke { (100, 128, 64) } else { (60_000, 1_000, 192) };
+    let rate = |folder, subject: &str, leases: usize| -> Result<f64> {
+        let name = format!("parallel-{held}");
+        let directory = filled(&scratch.path(&format!("{name}-{subject}")), &name, held)?;
+        let plugin = plugin(folder, &name, &directory, scratch, &container);
+        plugin.call("ADD")?;
+        leases_per_second(&plugin, leases)
+    };
+    let ours = rate(&options.ours, "ours", ours)?;
+    let peer = rate(&options.peer, "peer", peer)?;
+    let what = format!("64 at once, host-local directory, {held} held");
+    report.counted(&what, "leases/s", (ours, Some(peer)), Goal::AtLeast(600.0));
+    Ok(())
+}
+
+/// Takes `leases` leases with 64 processes at any time.
+fn leases_per_second(plugin: &Plugin, leases: usize) -> Result<f64> {
+    let next = AtomicUsize::new(0);
+    let worker = || -> Result<()> {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= leases {
+                return Ok(());
+            }
+            plugin.clone().with("CNI_CONTAINERID", format!("parallel-{number}")).call("ADD")?;
+        }
+    };
+    let started = Instant::now();
+    std::thread::scope(|scope| -> Result<()> {
+        let workers: Vec<_> = (0..64).map(|_| scope.spawn(worker)).collect();
+        for worker in workers {
+            worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??;
+        }
+        Ok(())
+    })?;
+    Ok(leases as f64 / started.elapsed().as_secs_f64())
+}
+
+fn plugin(
+    folder: &Path,
+    network: &str,
+    leases: &Path,
+    scratch: &Scratch,
+    container: &Container,
+) -> Plugin {
+    let config = json!({
+        "cniVersion": "1.0.0",
+        "name": network,
+        "type": "bridge",
+        "ipam": pool(leases),
+    });
+    Plugin::new(folder, "host-local", &config)
+        .with("CNI_NETNS", container.path.clone())
+        .with("CNI_IFNAME", "eth0")
+        .with("CNI_CONTAINERID", "c".repeat(64))
+        .with("CAIS_ROOT", scratch.path("root").display().to_string())
+}
+
+/// A data directory as the Go plugin leaves it when it has handed out `held` addresses.
+fn filled(directory: &Path, network: &str, held: u32) -> Result<PathBuf> {
+    let leases = directory.join(network);
+    fs::create_dir_all(&leases).with_context(|| format!("create {}", leases.display()))?;
+    // .0 is the network, .1 the gateway.
+    let first = u32::from(Ipv4Addr::new(10, 90, 0, 2));
+    for number in 0..held {
+        let address = Ipv4Addr::from(first + number);
+        fs::write(leases.join(address.to_string()), format!("{number:064x}\r\neth0"))?;
+    }
+    if let Some(last) = held.checked_sub(1) {
+        fs::write(leases.join("last_reserved_ip.0"), Ipv4Addr::from(first + last).to_string())?;
+    }
+    Ok(directory.to_owned())
+}

@@ -1,0 +1,75 @@
+//! What is measured; each case is chosen by its name.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::call::{Plugin, Sample};
+use crate::isolation::Scratch;
+use crate::options::Options;
+use crate::report::Report;
+
+mod bridge;
+mod leases;
+mod start;
+mod weight;
+
+/// A case: measures and adds rows.
+pub(crate) type Case = fn(&Options, &Scratch, &mut Report) -> Result<()>;
+
+/// All cases in the order of the table.
+pub(crate) const ALL: &[(&str, Case)] = &[
+    ("bridge", bridge::with_addresses),
+    ("bridge-bare", bridge::without_addresses),
+    ("leases", leases::one_by_one),
+    ("parallel", leases::many_at_once),
+    ("version", start::version),
+    ("memory", weight::memory),
+    ("syscalls", weight::system_calls),
+    ("size", weight::size),
+];
+
+/// Two subjects in the same place, called in turns.
+struct Pair {
+    ours: Plugin,
+    peer: Plugin,
+}
+
+impl Pair {
+    /// Calls `verbs` one after the other, `runs` times, both subjects in turns. The series come
+    /// back in the order of the verbs, ours and the peer's.
+    fn interleave(&self, verbs: &[&str], runs: usize) -> Result<Vec<(Vec<Sample>, Vec<Sample>)>> {
+        let mut series = vec![(Vec::new(), Vec::new()); verbs.len()];
+        for run in 0..runs {
+            // Who goes first changes, so that neither always finds the caches of the other.
+            for turn in 0..2 {
+                let our_turn = (run + turn) % 2 == 0;
+                for (verb, (ours, peer)) in verbs.iter().zip(&mut series) {
+                    match our_turn {
+                        true => ours.push(self.ours.call(verb)?),
+                        false => peer.push(self.peer.call(verb)?),
+                    }
+                }
+                settle();
+            }
+        }
+        Ok(series)
+    }
+}
+
+/// Lets the kernel finish what a delete left for later, which would slow the next call.
+#[expect(clippy::disallowed_methods, reason = "deferred work of the kernel ends without an event")]
+fn settle() {
+    std::thread::sleep(std::time::Duration::from_millis(50));
+}
+
+/// The part of a configuration that hands out addresses from a /16.
+fn pool(leases: &Path) -> Value {
+    json!({
+        "type": "host-local",
+        "dataDir": leases.display().to_string(),
+        "ranges": [[{ "subnet": "10.90.0.0/16" }]],
+        "routes": [{ "dst": "0.0.0.0/0" }],
+    })
+}

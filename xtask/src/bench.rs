@@ -1,0 +1,39 @@
+//! Pairs with the peers: `cargo xtask bench` builds what is measured and starts package `benches`.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::debian::{self, Tool};
+use crate::dist::{self, StaticBuild};
+use crate::{run, workspace};
+
+const TOOLS: &[Tool] = &[
+    Tool {
+        proof: "/usr/lib/cni/bridge",
+        package: "containernetworking-plugins",
+        without: "there is nothing to compare with",
+    },
+    Tool { proof: "ip", package: "iproute2", without: "no container can be made" },
+    Tool { proof: "unshare", package: "util-linux", without: "nothing can be kept apart" },
+    Tool { proof: "strace", package: "strace", without: "system calls cannot be counted" },
+];
+
+/// `cargo xtask bench [--smoke] [--runs N] [case…]`. Raw results go to `benches/results`, except
+/// those of a smoke run, which are no measurement.
+pub(crate) fn task(arguments: &[String]) -> Result<()> {
+    let missing = debian::ensure(TOOLS);
+    if !missing.is_empty() {
+        bail!("packages are missing");
+    }
+    dist::build()?;
+    let build = StaticBuild::choose();
+    run::run(build.cargo("build").args(["--release", "--bins", "--package", "benches"]))?;
+    let mut command = Command::new(build.output("release").join("benches"));
+    command.arg("--ours").arg(dist::bin());
+    command.arg("--scratch").arg(workspace::target());
+    if !arguments.iter().any(|argument| argument == "--smoke") {
+        command.arg("--results").arg(workspace::root().join("benches/results"));
+    }
+    run::run(command.args(arguments).current_dir(workspace::root()))
+}
