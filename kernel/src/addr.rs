@@ -1,6 +1,8 @@
 //! Addresses of links, as in ip-address(8).
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
@@ -8,7 +10,7 @@ use types::{Cidr, Family};
 
 use crate::link::Dev;
 use crate::netlink::attributes::{Attributes, u32_at};
-use crate::netlink::{Action, CREATE, REPLACE, Request, RequestError, Socket};
+use crate::netlink::{Action, CREATE, Error, REPLACE, Request, RequestError, Socket};
 
 /// An address to give to a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +167,39 @@ pub fn list(socket: &Socket, dev: &Dev) -> Result<Vec<Found>, RequestError> {
 /// When they cannot be read.
 pub fn list_all(socket: &Socket) -> Result<Vec<Found>, RequestError> {
     dump(socket, 0, "addresses".into())
+}
+
+/// Waits until an IPv6 address of `dev` changes (duplicate detection ends, …), at most until
+/// `deadline`. It also returns after 50 ms, since a change may have come before anybody listened:
+/// look again, then call again.
+///
+/// `socket` and the calling thread must be in the same namespace.
+///
+/// # Errors
+/// When the events cannot be heard; the deadline alone is no error.
+pub fn wait_for_change(
+    socket: &Socket,
+    dev: &Dev,
+    deadline: Instant,
+) -> Result<(), RequestError> {
+    /// `linux/rtnetlink.h`: IPv6 addresses.
+    const RTNLGRP_IPV6_IFADDR: u32 = 9;
+    /// An end of detection that came before we listened is seen after this at the latest.
+    const ROUND: Duration = Duration::from_millis(50);
+    let events = Socket::open(socket.place())?;
+    events.subscribe(RTNLGRP_IPV6_IFADDR)?;
+    let until = deadline.min(Instant::now() + ROUND);
+    let heard = events.receive(until, |message| match Found::parse(message.body) {
+        Some(found) if found.index == dev.index => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    match heard {
+        Ok(()) | Err(Error::Overrun | Error::Timeout(_)) => Ok(()),
+        Err(source) => {
+            let action = Action::List { what: format!("addresses of {dev}") };
+            Err(events.failed(&action, source))
+        }
+    }
 }
 
 fn dump(socket: &Socket, index: u32, what: String) -> Result<Vec<Found>, RequestError> {

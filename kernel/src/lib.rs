@@ -23,10 +23,14 @@
 //! This crate refuses to know CNI, to spawn programs, to sleep, and to log.
 
 pub mod addr;
+pub mod boot;
 pub mod link;
 pub mod netlink;
 pub mod netns;
 pub mod route;
+pub mod suite;
 mod sys;
+pub mod sysctl;
+pub mod undo;
 
 pub use netlink::RequestError;

@@ -8,6 +8,15 @@ use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use crate::suite::Note;
+
+/// The build id of every binary that asks for it, where elf(5) keeps such things.
+// SAFETY: the section is read-only data that nothing else writes into; its name only makes the
+// linker list it as a note. `Note` has the layout that elf(5) asks for.
+#[used]
+#[unsafe(link_section = ".note.cais")]
+pub(crate) static NOTE: Note = Note::OURS;
+
 /// Sets an `int` option of a socket. See setsockopt(2).
 pub(crate) fn set_socket_option(
     socket: BorrowedFd<'_>,

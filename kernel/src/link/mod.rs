@@ -5,10 +5,13 @@ mod change;
 mod dummy;
 mod macvlan;
 mod message;
+mod port;
 mod read;
 mod state;
 mod veth;
 mod vlan;
+mod vlans;
+mod wait;
 
 use std::fmt;
 
@@ -18,10 +21,13 @@ pub use bridge::Bridge;
 pub use change::{Change, delete, move_to, rename, set};
 pub use dummy::Dummy;
 pub use macvlan::{Macvlan, MacvlanMode};
+pub use port::{PortChange, set_port};
 pub use read::{find, get, list, query};
 pub use state::{BridgePort, Data, Link, OperState};
 pub use veth::{Queues, Veth};
 pub use vlan::{Vlan, VlanProtocol};
+pub use vlans::{PortVlan, Side, add_vlans, del_vlans, list_vlans};
+pub use wait::wait_until_operational;
 
 /// A link that exists: its index, and its name for people.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

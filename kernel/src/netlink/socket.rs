@@ -67,6 +67,21 @@ impl Socket {
         })
     }
 
+    /// Joins a multicast group (`RTNLGRP_`). For a socket that only listens: what it hears carries
+    /// other people's sequence numbers.
+    pub(crate) fn subscribe(&self, group: u32) -> Result<(), RequestError> {
+        sys::set_socket_option(
+            self.fd.as_fd(),
+            libc::SOL_NETLINK,
+            libc::NETLINK_ADD_MEMBERSHIP,
+            group.cast_signed(),
+        )
+        .map_err(|error| {
+            let source = Error::System { call: "setsockopt", errno: errno(&error) };
+            self.failed(&Action::Subscribe, source)
+        })
+    }
+
     /// The same socket with another limit on each wait.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
