@@ -14,6 +14,7 @@ mod debian;
 mod deny;
 mod dist;
 mod elf;
+mod fuzz;
 mod lint;
 mod report;
 mod run;
@@ -56,6 +57,11 @@ const TASKS: &[Task] = &[
         name: "bench",
         what: "pairs with the Go plugins: a table of ratios against goals",
         run: bench::task,
+    },
+    Task {
+        name: "fuzz",
+        what: "generated input for every parser, some seconds each",
+        run: fuzz::task,
     },
 ];
 

@@ -17,6 +17,7 @@ use crate::{run, workspace};
 
 mod cpio;
 mod kernel;
+mod power_loss;
 mod qemu;
 mod root;
 
@@ -65,12 +66,29 @@ enum Work {
     Command(String),
 }
 
-/// `cargo xtask vm [--kernel 6.1] [--package tests] [--all | names of cases… | --run COMMAND]`.
+/// `cargo xtask vm [--kernel 6.1] [--package tests] [--all | names of cases… | --run COMMAND]`,
+/// or `cargo xtask vm --power-loss`.
 pub(crate) fn task(arguments: &[String]) -> Result<()> {
-    match run_guests(&Options::parse(arguments)?)? {
+    let outcome = match arguments.first().map(String::as_str) {
+        Some("--power-loss") => power_loss()?,
+        _ => run_guests(&Options::parse(arguments)?)?,
+    };
+    match outcome {
         Outcome::Passed => Ok(()),
         Outcome::Skipped(why) | Outcome::Failed(why) => bail!(why),
     }
+}
+
+/// Pulls the plug under writers of the lease store and verifies what is left.
+pub(crate) fn power_loss() -> Result<Outcome> {
+    if let Some(missing) = debian::ensure(TOOLS).first() {
+        return Ok(Outcome::Skipped(format!("{} is missing", missing.proof)));
+    }
+    let folder = workspace::target().join("vm");
+    fs::create_dir_all(&folder)?;
+    let newest = SERIES.last().context("the guest has no kernel")?;
+    power_loss::run(newest, &folder)?;
+    Ok(Outcome::Passed)
 }
 
 /// The part that CI runs. Without qemu it is skipped, with the reason.

@@ -1,8 +1,11 @@
 //! Starting the guest and hearing how it ended.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -36,8 +39,49 @@ impl Guest<'_> {
         self.verdict().with_context(|| format!("the console is in {}", log.display()))
     }
 
+    /// Boots and pulls the plug when `lines` lines of the console have begun with `mark`.
+    ///
+    /// # Errors
+    /// When the guest ends by itself or the lines do not come in time.
+    pub(super) fn run_until(&self, mark: &str, lines: usize) -> Result<()> {
+        let mut child = Command::new("qemu-system-x86_64")
+            .args(self.arguments())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start qemu-system-x86_64")?;
+        let console = child.stdout.take().context("qemu has no stdout")?;
+        let (send, received) = mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(console).lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let deadline = Instant::now() + Duration::from_secs(self.deadline_seconds.into());
+        let mut seen = 0;
+        while seen < lines {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = received.recv_timeout(left) else { break };
+            if line.starts_with(mark) {
+                seen += 1;
+            } else {
+                println!("{line}");
+            }
+        }
+        child.kill().context("pull the plug")?;
+        child.wait()?;
+        drop(received);
+        let _ = reader.join();
+        if seen < lines {
+            bail!("the guest ended or hung after {seen} of {lines} lines of progress");
+        }
+        Ok(())
+    }
+
     /// Fails unless the guest has said 0.
-    pub(super) fn verdict(&self) -> Result<()> {
+    fn verdict(&self) -> Result<()> {
         let said = fs::read_to_string(self.verdict_file()).unwrap_or_default();
         match said.trim() {
             "0" => Ok(()),
@@ -52,7 +96,7 @@ impl Guest<'_> {
     }
 
     /// Emulation is asked for by name: a machine may have a `/dev/kvm` that hangs the guest.
-    pub(super) fn arguments(&self) -> Vec<String> {
+    fn arguments(&self) -> Vec<String> {
         let mut arguments: Vec<String> = [
             "-accel",
             "tcg",
