@@ -1,0 +1,125 @@
+//! What a case needs from kernel or machine, and how it says that this is missing.
+
+use std::env;
+use std::panic::resume_unwind;
+
+use crate::Lab;
+
+/// Something that not every kernel or machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// `CONFIG_BRIDGE_VLAN_FILTERING`.
+    BridgeVlanFiltering,
+    /// `CONFIG_VLAN_8021Q`.
+    Vlan,
+    /// `CONFIG_DUMMY`.
+    Dummy,
+    /// `CONFIG_IPVLAN`.
+    Ipvlan,
+    /// `CONFIG_NET_VRF`.
+    Vrf,
+    /// `CONFIG_WIREGUARD`.
+    Wireguard,
+    /// IPv6, which can be switched off at boot.
+    Ipv6,
+    /// The Go reference plugins, Debian's package `containernetworking-plugins`.
+    ReferencePlugins,
+    /// The program `strace`, Debian's package of that name.
+    Strace,
+}
+
+/// Features that the machine of our CI lacks. The VM lane runs the cases which need them; a skip
+/// for any other reason is a failure there.
+const RUN_IN_THE_VM_LANE: &[Feature] = &[
+    Feature::BridgeVlanFiltering,
+    Feature::Vlan,
+    Feature::Dummy,
+    Feature::Ipvlan,
+    Feature::Vrf,
+    Feature::Wireguard,
+];
+
+/// Thrown, not as a failure, by a case that cannot run here.
+pub(crate) struct Skip {
+    pub(crate) reason: String,
+}
+
+/// Ends the case without a verdict, because of something that this machine cannot change.
+///
+/// Use [`Lab::needs`] for what a machine can be given: that is a failure under `CI=true`.
+pub fn skip(reason: &str) -> ! {
+    throw(format!("{BY_DESIGN}{reason}"))
+}
+
+/// Begins the reason of a skip that is right on every machine.
+const BY_DESIGN: &str = "by design: ";
+
+fn throw(reason: String) -> ! {
+    // Not a panic: the hook would print it as one.
+    resume_unwind(Box::new(Skip { reason }))
+}
+
+/// In the outer process: prints the reason, or fails where nothing may be left out.
+#[track_caller]
+pub(crate) fn accept_skip(reason: &str) {
+    let excused = reason.starts_with(BY_DESIGN)
+        || RUN_IN_THE_VM_LANE.iter().any(|feature| reason == feature.name());
+    let in_ci = env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(!in_ci || excused, "skipped in CI, where nothing may be left out: {reason}");
+    println!("skipped: {reason}");
+}
+
+impl Feature {
+    /// As it is called in the reason of a skip.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BridgeVlanFiltering => "bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING)",
+            Self::Vlan => "802.1Q links (CONFIG_VLAN_8021Q)",
+            Self::Dummy => "dummy links (CONFIG_DUMMY)",
+            Self::Ipvlan => "ipvlan links (CONFIG_IPVLAN)",
+            Self::Vrf => "vrf links (CONFIG_NET_VRF)",
+            Self::Wireguard => "wireguard links (CONFIG_WIREGUARD)",
+            Self::Ipv6 => "IPv6",
+            Self::ReferencePlugins => "the Go plugins (package containernetworking-plugins)",
+            Self::Strace => "strace (package strace)",
+        }
+    }
+
+    /// Tries it, in a namespace that is thrown away.
+    fn is_present(self, lab: &Lab) -> bool {
+        let link = |kind: &str| {
+            lab.scratch(|scratch| {
+                // Some kinds need something to sit upon.
+                scratch.run("ip link add dev base type veth peer name other");
+                scratch.try_run(&format!("ip link add dev probe {kind}")).status.success()
+            })
+        };
+        match self {
+            // A kernel without it accepts the option and ignores it.
+            Self::BridgeVlanFiltering => lab.scratch(|scratch| {
+                scratch.run("ip link add dev probe type bridge");
+                let tried = scratch.try_run("ip link set dev probe type bridge vlan_filtering 1");
+                tried.status.success()
+                    && scratch.run("ip -d link show dev probe").contains("vlan_filtering 1")
+            }),
+            Self::Vlan => link("link base type vlan id 5"),
+            Self::Dummy => link("type dummy"),
+            Self::Ipvlan => link("link base type ipvlan"),
+            Self::Vrf => link("type vrf table 10"),
+            Self::Wireguard => link("type wireguard"),
+            Self::Ipv6 => std::path::Path::new("/proc/sys/net/ipv6").exists(),
+            Self::ReferencePlugins => crate::bins::reference().join("bridge").exists(),
+            Self::Strace => lab.host().try_run("strace -V").status.success(),
+        }
+    }
+}
+
+impl Lab {
+    /// Ends the case here, without a verdict, where `feature` is missing.
+    pub fn needs(&self, feature: Feature) {
+        if !feature.is_present(self) {
+            throw(feature.name().to_owned());
+        }
+    }
+}
