@@ -1,30 +1,51 @@
 //! A container on a bridge: ADD and DEL as a runtime calls them.
 
+use std::fs;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{Pair, pool};
+use super::{Pair, in_turns, pool};
 use crate::call::Plugin;
-use crate::isolation::{Container, Scratch};
+use crate::isolation::{Container, Scratch, run};
 use crate::options::Options;
 use crate::report::{Goal, Report};
 
-/// With an address from host-local, in the container and on the bridge.
+const FLOOR_BRIDGE: &str = "floor0";
+
+/// With an address from host-local, in the container and on the bridge; and beside it the floor.
 pub(crate) fn with_addresses(
     options: &Options,
     scratch: &Scratch,
     report: &mut Report,
 ) -> Result<()> {
-    let pair = pair(
-        options,
-        scratch,
-        "bridge",
-        &["ours", "peer"].map(|subject| pool(&scratch.path(&format!("bridge-{subject}")))),
-    )?;
-    let series = pair.interleave(&["ADD", "DEL"], options.runs)?;
-    report.pair("bridge + host-local ADD", &series[0].0, &series[0].1, Goal::Ratio(0.3));
-    report.pair("bridge + host-local DEL", &series[1].0, &series[1].1, Goal::Ratio(0.12));
+    let leases = ["ours", "peer"].map(|subject| pool(&scratch.path(&format!("bridge-{subject}"))));
+    let pair = pair(options, scratch, "bridge", &leases)?;
+    let floor = floor(options, scratch)?;
+    let verbs = ["ADD", "DEL"];
+    let series = in_turns(&[&pair.ours, &pair.peer, &floor], &verbs, options.runs)?;
+    for ((verb, [ours, peer, floor]), goal) in verbs.iter().zip(&series).zip([0.3, 0.12]) {
+        report.pair(&format!("bridge + host-local {verb}"), ours, peer, Goal::Ratio(goal));
+        report.pair(&format!("… {verb} beside the floor"), ours, floor, Goal::Ratio(2.0));
+    }
     Ok(())
+}
+
+/// The same kernel and file operations by a minimal program, on a bridge that exists already.
+fn floor(options: &Options, scratch: &Scratch) -> Result<Plugin> {
+    let container = Container::new("floor")?;
+    let leases = scratch.path("bridge-floor");
+    fs::create_dir_all(&leases)?;
+    run("ip", &["link", "add", FLOOR_BRIDGE, "address", "02:00:00:00:00:01", "type", "bridge"])?;
+    run("ip", &["address", "add", "10.90.0.1/16", "dev", FLOOR_BRIDGE])?;
+    run("ip", &["link", "set", FLOOR_BRIDGE, "up"])?;
+    let plugin = Plugin::new(&options.tools, "floor", &Value::Null)
+        .with("CNI_NETNS", container.path)
+        .with("FLOOR_BRIDGE", FLOOR_BRIDGE)
+        .with("FLOOR_LEASES", leases.display().to_string());
+    plugin.call("ADD")?;
+    plugin.call("DEL")?;
+    Ok(plugin)
 }
 
 /// Layer 2 alone.
@@ -34,9 +55,9 @@ pub(crate) fn without_addresses(
     report: &mut Report,
 ) -> Result<()> {
     let pair = pair(options, scratch, "bare", &[json!({}), json!({})])?;
-    let series = pair.interleave(&["ADD", "DEL"], options.runs)?;
-    report.pair("bridge without addresses ADD", &series[0].0, &series[0].1, Goal::None);
-    report.pair("bridge without addresses DEL", &series[1].0, &series[1].1, Goal::None);
+    let series = pair.in_turns(&["ADD", "DEL"], options.runs)?;
+    report.pair("bridge without addresses ADD", &series[0][0], &series[0][1], Goal::None);
+    report.pair("bridge without addresses DEL", &series[1][0], &series[1][1], Goal::None);
     Ok(())
 }
 

@@ -38,10 +38,10 @@ pub(crate) fn one_by_one(options: &Options, scratch: &Scratch, report: &mut Repo
         };
         let pair =
             Pair { ours: subject(&options.ours, "ours")?, peer: subject(&options.peer, "peer")? };
-        let series = pair.interleave(&["ADD", "DEL"], options.runs)?;
+        let series = pair.in_turns(&["ADD", "DEL"], options.runs)?;
         let what = |verb| format!("host-local {verb}, {held} held");
-        report.pair(&what("ADD"), &series[0].0, &series[0].1, *goal);
-        report.pair(&what("DEL"), &series[1].0, &series[1].1, *goal);
+        report.pair(&what("ADD"), &series[0][0], &series[0][1], *goal);
+        report.pair(&what("DEL"), &series[1][0], &series[1][1], *goal);
     }
     Ok(())
 }

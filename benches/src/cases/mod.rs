@@ -37,25 +37,31 @@ struct Pair {
 }
 
 impl Pair {
-    /// Calls `verbs` one after the other, `runs` times, both subjects in turns. The series come
-    /// back in the order of the verbs, ours and the peer's.
-    fn interleave(&self, verbs: &[&str], runs: usize) -> Result<Vec<(Vec<Sample>, Vec<Sample>)>> {
-        let mut series = vec![(Vec::new(), Vec::new()); verbs.len()];
-        for run in 0..runs {
-            // Who goes first changes, so that neither always finds the caches of the other.
-            for turn in 0..2 {
-                let our_turn = (run + turn) % 2 == 0;
-                for (verb, (ours, peer)) in verbs.iter().zip(&mut series) {
-                    match our_turn {
-                        true => ours.push(self.ours.call(verb)?),
-                        false => peer.push(self.peer.call(verb)?),
-                    }
-                }
-                settle();
-            }
-        }
-        Ok(series)
+    /// As [`in_turns`]: series of both subjects for each verb, in the order of the verbs.
+    fn in_turns(&self, verbs: &[&str], runs: usize) -> Result<Vec<[Vec<Sample>; 2]>> {
+        in_turns(&[&self.ours, &self.peer], verbs, runs)
     }
+}
+
+/// Calls `verbs` one after the other, `runs` times, the subjects in turns. What comes back is for
+/// each verb the series of each subject.
+fn in_turns<const N: usize>(
+    subjects: &[&Plugin; N],
+    verbs: &[&str],
+    runs: usize,
+) -> Result<Vec<[Vec<Sample>; N]>> {
+    let mut series = vec![[const { Vec::new() }; N]; verbs.len()];
+    for run in 0..runs {
+        // Who goes first changes, so that none always finds the caches of the same other.
+        for turn in 0..N {
+            let subject = (run + turn) % N;
+            for (verb, of_verb) in verbs.iter().zip(&mut series) {
+                of_verb[subject].push(subjects[subject].call(verb)?);
+            }
+            settle();
+        }
+    }
+    Ok(series)
 }
 
 /// Lets the kernel finish what a delete left for later, which would slow the next call.

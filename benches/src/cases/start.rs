@@ -17,8 +17,8 @@ pub(crate) fn version(options: &Options, _: &Scratch, report: &mut Report) -> Re
             ours: Plugin::new(&options.ours, name, &config),
             peer: Plugin::new(&options.peer, name, &config),
         };
-        let series = pair.interleave(&["VERSION"], options.runs)?;
-        report.pair(&format!("{name} VERSION"), &series[0].0, &series[0].1, Goal::None);
+        let series = pair.in_turns(&["VERSION"], options.runs)?;
+        report.pair(&format!("{name} VERSION"), &series[0][0], &series[0][1], Goal::None);
     }
     Ok(())
 }
