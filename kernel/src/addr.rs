@@ -177,11 +177,7 @@ pub fn list_all(socket: &Socket) -> Result<Vec<Found>, RequestError> {
 ///
 /// # Errors
 /// When the events cannot be heard; the deadline alone is no error.
-pub fn wait_for_change(
-    socket: &Socket,
-    dev: &Dev,
-    deadline: Instant,
-) -> Result<(), RequestError> {
+pub fn wait_for_change(socket: &Socket, dev: &Dev, deadline: Instant) -> Result<(), RequestError> {
     /// `linux/rtnetlink.h`: IPv6 addresses.
     const RTNLGRP_IPV6_IFADDR: u32 = 9;
     /// An end of detection that came before we listened is seen after this at the latest.

@@ -23,11 +23,16 @@
 //! This crate refuses to know CNI, to spawn programs, to sleep, and to log.
 
 pub mod addr;
+pub mod announce;
 pub mod boot;
+pub mod lab;
 pub mod link;
+pub mod mount;
+pub mod neigh;
 pub mod netlink;
 pub mod netns;
 pub mod route;
+pub mod rule;
 pub mod suite;
 mod sys;
 pub mod sysctl;

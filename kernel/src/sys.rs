@@ -4,9 +4,9 @@
 //! policy to its caller.
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::suite::Note;
 
@@ -73,7 +73,102 @@ pub(crate) fn receive_now(socket: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> io::R
     Ok(length)
 }
 
+/// Sends one Ethernet frame, its header included, out of the link with `index`. See packet(7).
+pub(crate) fn send_frame(index: u32, frame: &[u8]) -> io::Result<()> {
+    // SAFETY: socket(2) takes no memory; what it returns is owned on the next line.
+    let raw = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    checked(raw.into())?;
+    // SAFETY: `raw` was returned just now and belongs to nobody else.
+    let socket = unsafe { OwnedFd::from_raw_fd(raw) };
+    // SAFETY: all zero is a valid value of this plain structure of integers.
+    let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    to.sll_family = libc::AF_PACKET as u16;
+    to.sll_ifindex = index.cast_signed();
+    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: `frame` and `to` live on for the whole call, and the lengths are their own.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            0,
+            (&raw const to).cast(),
+            length,
+        )
+    };
+    checked(sent as i64).map(drop)
+}
+
 /// The usual convention of system calls: minus one means look at `errno`.
 fn checked(value: i64) -> io::Result<usize> {
     usize::try_from(value).map_err(|_| io::Error::last_os_error())
+}
+
+/// What a deleter is called in `/proc` and ps(1).
+pub(crate) const DELETER_NAME: &str = "cais-deleter";
+
+/// Forks a child that sends `bytes` on `socket` and exits. The child holds `socket` and `hold`
+/// open meanwhile, and no other descriptor: not stdout, whose readers wait for its end.
+///
+/// Returns the child's process id; the caller answers for its being reaped.
+pub(crate) fn fork_to_send(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    hold: &[BorrowedFd<'_>],
+) -> io::Result<libc::pid_t> {
+    const NAME: &CStr = c"cais-deleter";
+    let gaps = gaps_between(socket, hold);
+    // SAFETY: other threads may hold any lock at this moment, so that the child must not allocate,
+    // lock or unwind. It only makes system calls, with memory that was prepared above, and ends
+    // by _exit(2), which runs no destructor or exit handler.
+    unsafe {
+        let child = libc::fork();
+        if child != 0 {
+            return checked(child.into()).map(|_| child);
+        }
+        libc::prctl(libc::PR_SET_NAME, NAME.as_ptr());
+        for &(first, last) in &gaps {
+            if libc::syscall(libc::SYS_close_range, first, last, 0) != 0 {
+                // Before Linux 5.9, or forbidden by a seccomp filter that does not know it.
+                for fd in first..=last.min(MOST_OPEN_FILES) {
+                    libc::close(fd.cast_signed());
+                }
+            }
+        }
+        libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL);
+        libc::_exit(0);
+    }
+}
+
+/// Where close_range(2) is missing, descriptors up to this number are closed one by one.
+const MOST_OPEN_FILES: u32 = 1024;
+
+/// All descriptor numbers but those of `socket` and `hold`, as ranges.
+fn gaps_between(socket: BorrowedFd<'_>, hold: &[BorrowedFd<'_>]) -> Vec<(u32, u32)> {
+    let mut kept: Vec<u32> = hold.iter().chain([&socket]).map(|fd| fd.as_raw_fd() as u32).collect();
+    kept.sort_unstable();
+    let mut gaps = Vec::with_capacity(kept.len() + 1);
+    let mut next = 0;
+    for fd in kept {
+        if next < fd {
+            gaps.push((next, fd - 1));
+        }
+        next = fd + 1;
+    }
+    gaps.push((next, u32::MAX));
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gaps_leave_out_what_is_kept_and_nothing_else() {
+        // SAFETY: only numbers are looked at; nothing is done with these descriptors.
+        let fd = |number| unsafe { BorrowedFd::borrow_raw(number) };
+        assert_eq!(gaps_between(fd(5), &[]), [(0, 4), (6, u32::MAX)]);
+        assert_eq!(gaps_between(fd(0), &[fd(1), fd(7)]), [(2, 6), (8, u32::MAX)]);
+        assert_eq!(gaps_between(fd(7), &[fd(7)]), [(0, 6), (8, u32::MAX)]);
+    }
 }

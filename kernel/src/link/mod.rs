@@ -2,7 +2,9 @@
 
 mod bridge;
 mod change;
+mod detach;
 mod dummy;
+mod ipvlan;
 mod macvlan;
 mod message;
 mod port;
@@ -11,6 +13,8 @@ mod state;
 mod veth;
 mod vlan;
 mod vlans;
+mod vrf;
+mod vxlan;
 mod wait;
 
 use std::fmt;
@@ -19,7 +23,9 @@ use types::IfName;
 
 pub use bridge::Bridge;
 pub use change::{Change, delete, move_to, rename, set};
+pub use detach::{Deleted, Deleter, not_reaped, reap};
 pub use dummy::Dummy;
+pub use ipvlan::{Ipvlan, IpvlanMode};
 pub use macvlan::{Macvlan, MacvlanMode};
 pub use port::{PortChange, set_port};
 pub use read::{find, get, list, query};
@@ -27,6 +33,8 @@ pub use state::{BridgePort, Data, Link, OperState};
 pub use veth::{Queues, Veth};
 pub use vlan::{Vlan, VlanProtocol};
 pub use vlans::{PortVlan, Side, add_vlans, del_vlans, list_vlans};
+pub use vrf::Vrf;
+pub use vxlan::Vxlan;
 pub use wait::wait_until_operational;
 
 /// A link that exists: its index, and its name for people.

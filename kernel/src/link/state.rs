@@ -2,7 +2,7 @@
 
 use types::{IfName, MacAddr, VlanId};
 
-use super::{Dev, MacvlanMode, VlanProtocol};
+use super::{Dev, IpvlanMode, MacvlanMode, VlanProtocol};
 use crate::netlink::Reply;
 use crate::netlink::attributes::{Attribute, Attributes, u32_at};
 
@@ -100,10 +100,8 @@ pub enum Data {
     },
     /// An ipvlan child.
     Ipvlan {
-        /// 0 L2, 1 L3, 2 L3S: `IPVLAN_MODE_`.
-        mode: u16,
-        /// `IPVLAN_F_` bits.
-        flags: u16,
+        /// Which layer it works on; `None` for one we do not know.
+        mode: Option<IpvlanMode>,
     },
     /// A VXLAN tunnel end.
     Vxlan {
@@ -261,7 +259,7 @@ impl Data {
                     _ => VlanProtocol::Dot1Q,
                 },
             },
-            "ipvlan" => Self::Ipvlan { mode: u16_of(1), flags: u16_of(2) },
+            "ipvlan" => Self::Ipvlan { mode: IpvlanMode::from_kernel(u16_of(1)) },
             "vxlan" => Self::Vxlan { vni: u32_of(1), port: u16::from_be(u16_of(15)) },
             "vrf" => Self::Vrf { table: u32_of(1) },
             _ => Self::None,

@@ -32,10 +32,22 @@ impl Request {
         Self { kind, flags, body, action }
     }
 
+    /// The same message under another name in errors.
+    pub(crate) fn acting(self, action: Action) -> Self {
+        Self { action, ..self }
+    }
+
     /// What this request attempts.
     #[must_use]
     pub fn action(&self) -> &Action {
         &self.action
+    }
+
+    /// The message alone, in wire form, to be acknowledged.
+    pub(crate) fn bytes(&self, sequence: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write(sequence, libc::NLM_F_ACK as u16, &mut bytes);
+        bytes
     }
 
     /// Appends the message in wire form: header of netlink(7), body, padding to four bytes.

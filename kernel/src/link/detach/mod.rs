@@ -1,0 +1,209 @@
+//! Deleting a link without waiting for RCU.
+//!
+//! A delete does its work in under a millisecond, and then the kernel waits 15–35 ms for the end
+//! of an RCU grace period (`rcu_barrier` in `netdev_run_todo`) before it answers. A forked child
+//! waits in our place; we go on once the kernel has announced that the link is gone and a query
+//! has confirmed it.
+
+mod record;
+
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::wait::RTNLGRP_LINK;
+use super::{Link, Which, delete, find};
+use crate::netlink::message::Message;
+use crate::netlink::{Error, Request, RequestError, Socket};
+use crate::sys;
+use record::{Record, Verdict};
+
+/// Deletes links, detached where that is safe.
+///
+/// The child is left to whoever adopts the orphans of this process (PID 1 or a subreaper) when
+/// this process ends before it. All common container runtimes reap theirs; `record`, a small
+/// file, names the last child, so that a host where nobody does is noticed: until the first child
+/// is known to have been reaped there is no second one, and once one is found to be left as a
+/// zombie all later deletes wait in this process instead. At most one zombie ever stays.
+#[derive(Clone, Debug)]
+pub struct Deleter {
+    record: Option<PathBuf>,
+}
+
+/// What a delete found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// The link was there and is gone.
+    Now,
+    /// There was no such link.
+    Before,
+}
+
+impl Deleter {
+    /// Detached; `record` is the file that names the last child, `/run/cais/deleter` on a host.
+    pub fn detached(record: impl Into<PathBuf>) -> Self {
+        Self { record: Some(record.into()) }
+    }
+
+    /// Always waiting until the kernel is done.
+    #[must_use]
+    pub fn waiting() -> Self {
+        Self { record: None }
+    }
+
+    /// Deletes `which`, in the namespace of `socket` and of the calling thread. When this
+    /// returns, the link and its peer are unlisted everywhere and their names are free.
+    ///
+    /// The child keeps `hold` open until the kernel is done, and nothing else: closing a socket
+    /// of nftables waits for the same grace period, so hand it over and drop yours. Hold no lock
+    /// while calling this.
+    ///
+    /// # Errors
+    /// What the kernel said; [`Error::Timeout`].
+    pub fn delete<'a>(
+        &self,
+        socket: &Socket,
+        which: impl Into<Which<'a>>,
+        hold: &[BorrowedFd<'_>],
+    ) -> Result<Deleted, RequestError> {
+        let which = which.into();
+        reap();
+        let Some(record) = self.record.as_deref().map(Record::at) else {
+            return wait(socket, which);
+        };
+        match record.verdict() {
+            Verdict::Detach => detach(socket, which, hold, &record),
+            Verdict::Wait => wait(socket, which),
+            Verdict::WaitAndLookAgain(child) => {
+                let outcome = wait(socket, which);
+                // A delete takes longer than a living reaper needs.
+                record.judge(child);
+                outcome
+            }
+        }
+    }
+}
+
+/// Why deletes on this host wait: the verdict in the record at `path`, if there is one.
+#[must_use]
+pub fn not_reaped(path: &Path) -> Option<String> {
+    Record::at(path).not_reaped()
+}
+
+/// Children of this process that may still be at work, each with the record that names it.
+static CHILDREN: Mutex<Vec<(Pid, PathBuf)>> = Mutex::new(Vec::new());
+
+/// Takes the exit codes of this process' own deleters that are done. Each delete does so, too;
+/// a daemon calls it when it has deleted for the last time in a while.
+pub fn reap() {
+    let Ok(mut children) = CHILDREN.lock() else { return };
+    children.retain(|(child, record)| match waitpid(*child, Some(WaitPidFlag::WNOHANG)) {
+        Ok(WaitStatus::StillAlive) => true,
+        Ok(_) => {
+            Record::at(record).reaped_by_its_parent(*child);
+            false
+        }
+        Err(_) => false, // somebody else in this process waits for all children
+    });
+}
+
+/// Deletes and waits until the kernel is done.
+fn wait(socket: &Socket, which: Which<'_>) -> Result<Deleted, RequestError> {
+    match socket.run(&delete(which)) {
+        Ok(()) => Ok(Deleted::Now),
+        Err(error) if error.is_missing() => Ok(Deleted::Before),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes by a child, and waits until the link is gone.
+fn detach(
+    socket: &Socket,
+    which: Which<'_>,
+    hold: &[BorrowedFd<'_>],
+    record: &Record<'_>,
+) -> Result<Deleted, RequestError> {
+    let request = delete(which);
+    // A socket of its own: what it hears would confuse another's answers, and the kernel's late
+    // answer to the child must not reach anyone.
+    let events = Socket::open(socket.place())?;
+    events.subscribe(RTNLGRP_LINK)?;
+    let sequence = events.take_sequences(1);
+    let bytes = request.bytes(sequence);
+    let child = match sys::fork_to_send(events.as_fd(), &bytes, hold) {
+        Ok(child) => Pid::from_raw(child),
+        // No more processes allowed, or no memory: the slow way still works.
+        Err(_) => return wait(socket, which),
+    };
+    if let Ok(mut children) = CHILDREN.lock() {
+        children.push((child, record.path().to_owned()));
+    }
+    let outcome = until_gone(socket, &events, which, sequence, &request);
+    record.name(child);
+    outcome
+}
+
+/// What the event socket heard.
+enum News {
+    /// The kernel announced the end of the link with this index.
+    Announced(u32),
+    /// The kernel answered the child.
+    Answered(Result<(), Error>),
+}
+
+fn until_gone(
+    socket: &Socket,
+    events: &Socket,
+    which: Which<'_>,
+    sequence: u32,
+    request: &Request,
+) -> Result<Deleted, RequestError> {
+    let deadline = Instant::now() + Socket::TIMEOUT;
+    loop {
+        let heard = events.receive(deadline, |message| match news(message, which, sequence) {
+            Some(news) => ControlFlow::Break(news),
+            None => ControlFlow::Continue(()),
+        });
+        let gone = match heard {
+            Ok(News::Announced(index)) => Some(index),
+            Ok(News::Answered(Ok(()))) => return Ok(Deleted::Now),
+            // Events were lost; the query below tells what became of it.
+            Err(Error::Overrun) => None,
+            Ok(News::Answered(Err(source))) | Err(source) => {
+                let error = events.failed(request.action(), source);
+                return if error.is_missing() { Ok(Deleted::Before) } else { Err(error) };
+            }
+        };
+        // The query waits for the same lock that the child's request holds until both ends of a
+        // pair are unlisted; the announcement alone comes a moment too early.
+        match find(socket, which)? {
+            None => return Ok(Deleted::Now),
+            Some(link) if gone.is_some_and(|gone| gone != link.dev.index) => {
+                return Ok(Deleted::Now); // the name has a new bearer already
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn news(message: Message<'_>, which: Which<'_>, sequence: u32) -> Option<News> {
+    if i32::from(message.kind) == libc::NLMSG_ERROR && message.sequence == sequence {
+        return Some(News::Answered(message.verdict()));
+    }
+    // A bridge announces the end of a port in the same way, as family AF_BRIDGE.
+    if message.kind != libc::RTM_DELLINK || message.body.first() != Some(&0) {
+        return None;
+    }
+    let link = Link::parse(message.body)?;
+    let same = match which {
+        Which::Name(name) => link.is_named(name),
+        Which::Dev(dev) => link.dev.index == dev.index,
+        Which::Index(index) => link.dev.index == index,
+    };
+    same.then_some(News::Announced(link.dev.index))
+}

@@ -1,0 +1,251 @@
+//! The file that names the last deleter, so that a host that does not reap is noticed.
+//!
+//! One line of text, always written as a whole by one system call and never longer than a page,
+//! so that readers need no lock:
+//!
+//! - `unproven FORKER CHILD`: the first child on this host (0 until it has begun);
+//! - `reaped FORKER CHILD`: an earlier child was reaped, this is the latest;
+//! - `zombie CHILD PARENT NAME`: nobody reaped CHILD; deletes wait from now on.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use nix::unistd::Pid;
+
+use crate::sys::DELETER_NAME;
+
+/// The record at a path.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a>(&'a Path);
+
+/// How to delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// By a child.
+    Detach,
+    /// Here.
+    Wait,
+    /// Here; then look whether this child is still a zombie.
+    WaitAndLookAgain(i32),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Line {
+    Unproven { forker: i32, child: i32 },
+    Reaped { forker: i32, child: i32 },
+    Zombie(String),
+    Unreadable,
+}
+
+/// What became of a deleter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Child {
+    Gone,
+    Alive,
+    Zombie { parent: i32 },
+}
+
+/// Lines are padded to this, so that a shorter one covers the rest of a longer.
+const LINE_BYTES: usize = 96;
+
+impl<'a> Record<'a> {
+    pub(super) fn at(path: &'a Path) -> Self {
+        Self(path)
+    }
+
+    pub(super) fn path(self) -> &'a Path {
+        self.0
+    }
+
+    /// How to delete now. For the first time on a host this claims the record.
+    pub(super) fn verdict(self) -> Verdict {
+        let line = match self.read() {
+            Ok(line) => line,
+            Err(error) if error.kind() == ErrorKind::NotFound => return self.claim(),
+            // Where nothing can be noted, nothing can be noticed.
+            Err(_) => return Verdict::Wait,
+        };
+        let me = std::process::id() as i32;
+        match line {
+            Line::Unproven { forker, child: 0 } if forker == me => Verdict::Detach,
+            Line::Unproven { forker, child: 0 } if exists(forker) => Verdict::Wait,
+            Line::Unproven { child: 0, .. } => self.claim_again(),
+            Line::Unproven { forker, child } => match state(child) {
+                Child::Gone => Verdict::Detach,
+                Child::Alive => Verdict::Wait,
+                Child::Zombie { parent } if parent == forker => Verdict::Wait,
+                Child::Zombie { .. } => Verdict::WaitAndLookAgain(child),
+            },
+            Line::Reaped { forker, child } => match state(child) {
+                // Its parent is still busy, and will reap it or leave it to one that does.
+                Child::Zombie { parent } if parent != forker => Verdict::WaitAndLookAgain(child),
+                _ => Verdict::Detach,
+            },
+            Line::Zombie(_) => Verdict::Wait,
+            Line::Unreadable => self.claim_again(),
+        }
+    }
+
+    /// Notes `child`, which has begun its work. That we may fork it at all says that the one
+    /// before was reaped, or that there was none.
+    pub(super) fn name(self, child: Pid) {
+        let me = std::process::id();
+        let proven = match self.read() {
+            Ok(Line::Unproven { child: 0, .. }) => false,
+            Ok(Line::Unproven { .. } | Line::Reaped { .. }) => true,
+            // A verdict of somebody else's stands; a record that was removed starts anew.
+            Ok(Line::Zombie(_)) => return,
+            Ok(Line::Unreadable) | Err(_) => false,
+        };
+        let word = if proven { "reaped" } else { "unproven" };
+        // Without a note the next call finds the old one, which is harmless.
+        let _ = self.write(&format!("{word} {me} {child}"));
+    }
+
+    /// `child` has gone, but that says nothing about who adopts orphans here: ask anew.
+    pub(super) fn reaped_by_its_parent(self, child: Pid) {
+        if matches!(self.read(), Ok(Line::Unproven { child: named, .. }) if named == child.as_raw())
+        {
+            let _ = fs::remove_file(self.0);
+        }
+    }
+
+    /// Writes the verdict down if `child` is a zombie still.
+    pub(super) fn judge(self, child: i32) {
+        if let Child::Zombie { parent } = state(child) {
+            let name = fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
+            let _ = self.write(&format!("zombie {child} {parent} {}", name.trim_end()));
+        }
+    }
+
+    /// The verdict in words, if there is one.
+    pub(super) fn not_reaped(self) -> Option<String> {
+        match self.read() {
+            Ok(Line::Zombie(words)) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// Takes the right to fork the first child; one process gets it.
+    fn claim(self) -> Verdict {
+        if let Some(directory) = self.0.parent() {
+            let _ = fs::create_dir_all(directory);
+        }
+        let line = padded(&format!("unproven {} 0", std::process::id()));
+        match File::create_new(self.0).and_then(|mut file| file.write_all(&line)) {
+            Ok(()) => Verdict::Detach,
+            Err(_) => Verdict::Wait,
+        }
+    }
+
+    /// Removes a claim whose process died before it forked, and claims.
+    fn claim_again(self) -> Verdict {
+        let _ = fs::remove_file(self.0);
+        self.claim()
+    }
+
+    fn read(self) -> io::Result<Line> {
+        let mut bytes = [0; LINE_BYTES];
+        let length = File::open(self.0)?.read_at(&mut bytes, 0)?;
+        Ok(Line::parse(&bytes[..length]))
+    }
+
+    fn write(self, line: &str) -> io::Result<()> {
+        let file = File::options().write(true).create(true).truncate(false).open(self.0)?;
+        file.write_all_at(&padded(line), 0)
+    }
+}
+
+impl Line {
+    fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let mut words = text.split_ascii_whitespace();
+        let word = words.next();
+        if word == Some("zombie") {
+            let mut next = || words.next().unwrap_or("?");
+            let (child, parent, name) = (next(), next(), next());
+            return Self::Zombie(format!(
+                "process {parent} ({name}) does not reap its children: {DELETER_NAME} {child} \
+                 stays a zombie"
+            ));
+        }
+        let mut number = || words.next().and_then(|word| word.parse().ok());
+        let (Some(forker), Some(child)) = (number(), number()) else { return Self::Unreadable };
+        match word {
+            Some("unproven") => Self::Unproven { forker, child },
+            Some("reaped") => Self::Reaped { forker, child },
+            _ => Self::Unreadable,
+        }
+    }
+}
+
+fn padded(line: &str) -> [u8; LINE_BYTES] {
+    let mut bytes = [b' '; LINE_BYTES];
+    let length = line.len().min(LINE_BYTES - 1);
+    bytes[..length].copy_from_slice(&line.as_bytes()[..length]);
+    bytes[LINE_BYTES - 1] = b'\n';
+    bytes
+}
+
+fn exists(pid: i32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
+/// Reads `/proc/PID/stat` (proc(5)): `PID (NAME) STATE PARENT …`. A process with another name is
+/// a later bearer of the number.
+fn state(pid: i32) -> Child {
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return Child::Gone };
+    let Some((name, rest)) = text.split_once(" (").and_then(|(_, text)| text.rsplit_once(") "))
+    else {
+        return Child::Gone;
+    };
+    let mut rest = rest.split(' ');
+    match (rest.next(), rest.next().and_then(|parent| parent.parse().ok())) {
+        _ if name != DELETER_NAME => Child::Gone,
+        (Some("Z"), Some(parent)) => Child::Zombie { parent },
+        // On its way out, and out of anybody's sight.
+        (Some("X"), _) => Child::Gone,
+        _ => Child::Alive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_survive_a_round_trip_and_shorter_ones_cover_longer_ones() {
+        let path = std::env::temp_dir().join(format!("cais-record-{}", std::process::id()));
+        let record = Record::at(&path);
+        record.write(&format!("zombie 4 1 {}", "long".repeat(9))).unwrap();
+        assert!(record.not_reaped().unwrap().contains("process 1 (longlong"));
+        record.write("reaped 12 34").unwrap();
+        assert_eq!(record.read().unwrap(), Line::Reaped { forker: 12, child: 34 });
+        assert_eq!(record.not_reaped(), None);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn the_first_call_on_a_host_claims_and_only_one_gets_it() {
+        let path = std::env::temp_dir().join(format!("cais-claim-{}/deleter", std::process::id()));
+        assert_eq!(Record::at(&path).claim(), Verdict::Detach);
+        assert_eq!(Record::at(&path).claim(), Verdict::Wait);
+        // Another process holds the claim, has not forked yet, and lives: PID 1.
+        Record::at(&path).write("unproven 1 0").unwrap();
+        assert_eq!(Record::at(&path).verdict(), Verdict::Wait);
+        // It died: no process has the highest number.
+        Record::at(&path).write("unproven 2147483647 0").unwrap();
+        assert_eq!(Record::at(&path).verdict(), Verdict::Detach);
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_torn_or_foreign_line_is_unreadable_and_harmless() {
+        for text in ["", "\0\0", "reaped", "reaped 1", "reaped x y", "hello 1 2", "\u{fffd}"] {
+            assert_eq!(Line::parse(text.as_bytes()), Line::Unreadable, "{text:?}");
+        }
+        assert!(matches!(Line::parse(b"zombie"), Line::Zombie(_)));
+    }
+}
