@@ -32,6 +32,12 @@ impl<'a> Ipam<'a> {
         Self { kind: kind.into(), path, in_process }
     }
 
+    /// Whether the plugin is called in this process.
+    #[must_use]
+    pub fn is_in_process(&self) -> bool {
+        matches!(self.reach_for_removal(), Ok(Reached::Here(_)))
+    }
+
     /// Takes addresses for the attachment. When it fails it holds none.
     ///
     /// # Errors
@@ -107,9 +113,11 @@ impl<'a> Ipam<'a> {
     }
 
     fn reach(&self) -> Result<Reached<'a>, Error> {
-        let file = find(&self.kind, self.path).map_err(|e| e.in_step("look for the IPAM plugin"))?;
+        let file =
+            find(&self.kind, self.path).map_err(|e| e.in_step("look for the IPAM plugin"))?;
         match self.held() {
-            Some(plugin) if suite::build_id_of(&file) == Some(suite::build_id()) => {
+            // A file that cannot be read is left to being executed, which says why.
+            Some(plugin) if matches!(suite::build_id_of_path(&file), Ok(Some(id)) if id == suite::build_id()) => {
                 Ok(Reached::Here(plugin))
             }
             _ => Ok(Reached::File(file)),

@@ -15,5 +15,10 @@
 //! This crate never makes a link: that is what the plugins differ in.
 
 pub mod error;
+pub mod host;
+pub mod ipam;
+pub mod layer3;
+pub mod lo;
 pub mod names;
 pub mod record;
+pub mod verify;

@@ -14,7 +14,13 @@ const ALIAS_MAX_BYTES: usize = 255;
 /// counts from 0 and goes up where the name belongs to somebody else.
 #[must_use]
 pub fn host_ifname(key: &Attachment, attempt: u32) -> IfName {
-    let digest = fnv1a(&format!("{key}\0{attempt}"));
+    derived_ifname(&format!("{key}\0{attempt}"))
+}
+
+/// `veth` and eight hexadecimal digits that stand for `text`.
+#[must_use]
+pub fn derived_ifname(text: &str) -> IfName {
+    let digest = fnv1a(text);
     let folded = (digest ^ (digest >> 32)) & 0xffff_ffff;
     format!("veth{folded:08x}").parse().expect("twelve letters and digits are an interface name")
 }

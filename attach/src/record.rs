@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use cni::json::Object;
@@ -32,15 +32,25 @@ pub struct Record {
     pub host_ifname: String,
 }
 
-/// What tells namespaces apart within a boot, and boots from each other.
+/// What tells namespaces apart within a boot, and boots from each other. An inode may be given to
+/// a later namespace; taking that for the earlier one keeps a dead attachment, never removes a
+/// living one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetnsId {
-    /// `SO_NETNS_COOKIE`; 0 where the kernel has none (before 5.14).
-    pub cookie: u64,
     /// Inode of the namespace.
     pub inode: u64,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot: String,
+}
+
+impl Record {
+    /// Whether the attachment is proven dead: made in an earlier boot than `boot`, or its path no
+    /// longer leads to its namespace.
+    #[must_use]
+    pub fn is_dead(&self, boot: &str) -> bool {
+        let inode = fs::metadata(&self.netns).ok().map(|m| m.ino());
+        self.netns_id.boot != boot || inode != Some(self.netns_id.inode)
+    }
 }
 
 /// The directory of all records.
@@ -109,7 +119,8 @@ impl Records {
         let mut records = Vec::new();
         for entry in entries {
             let read = fs::read(entry?.path()).ok();
-            records.extend(read.and_then(|text| parse(&text)).filter(|r| r.key.network == *network));
+            records
+                .extend(read.and_then(|text| parse(&text)).filter(|r| r.key.network == *network));
         }
         Ok(records)
     }
@@ -140,7 +151,6 @@ struct Shape<'a> {
     container: &'a str,
     ifname: &'a str,
     netns: &'a str,
-    cookie: u64,
     inode: u64,
     boot: &'a str,
     #[serde(rename = "hostIfname")]
@@ -155,7 +165,6 @@ impl<'a> From<&'a Record> for Shape<'a> {
             container: record.key.container.as_str(),
             ifname: record.key.ifname.as_str(),
             netns: &record.netns,
-            cookie: record.netns_id.cookie,
             inode: record.netns_id.inode,
             boot: &record.netns_id.boot,
             host_ifname: &record.host_ifname,
@@ -177,11 +186,7 @@ fn parse(text: &[u8]) -> Option<Record> {
             ifname: text("ifname")?.parse().ok()?,
         },
         netns: text("netns")?,
-        netns_id: NetnsId {
-            cookie: number("cookie")?,
-            inode: number("inode")?,
-            boot: text("boot")?,
-        },
+        netns_id: NetnsId { inode: number("inode")?, boot: text("boot")? },
         host_ifname: text("hostIfname")?,
     })
 }
@@ -198,7 +203,7 @@ mod tests {
                 ifname: "eth0".parse().unwrap(),
             },
             netns: "/run/netns/a".to_owned(),
-            netns_id: NetnsId { cookie: u64::MAX, inode: 4_026_531_840, boot: "b".to_owned() },
+            netns_id: NetnsId { inode: 4_026_531_840, boot: "b".to_owned() },
             host_ifname: "veth01234567".to_owned(),
         }
     }
@@ -217,7 +222,10 @@ mod tests {
             let record = record(container);
             records.write(&record).unwrap();
             assert_eq!(records.read(&record.key), Some(record.clone()));
-            assert_eq!(records.of_network(&record.key.network).unwrap(), [record.clone()]);
+            assert_eq!(
+                records.of_network(&record.key.network).unwrap(),
+                std::slice::from_ref(&record)
+            );
             records.remove(&record.key).unwrap();
             records.remove(&record.key).unwrap();
             assert_eq!(records.read(&record.key), None);

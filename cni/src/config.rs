@@ -29,6 +29,14 @@ impl Config {
         Self { text, name, version }
     }
 
+    /// Reads a configuration outside of a call, to check it.
+    ///
+    /// # Errors
+    /// Codes 1, 6 and 7, as ADD's for the same text.
+    pub fn parse(text: &[u8]) -> Result<Self, Error> {
+        crate::request::config(text.to_vec()).map_err(|refused| refused.error)
+    }
+
     /// The document to the letter, for delegates.
     #[must_use]
     pub fn text(&self) -> &[u8] {

@@ -35,7 +35,7 @@ pub trait Plugin: Sync {
     }
 
     /// In which shape the result of ADD is printed.
-    fn result_shape(&self) -> ResultShape {
+    fn result_shape(&self, _call: &Call) -> ResultShape {
         ResultShape::OfVersion
     }
 

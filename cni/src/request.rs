@@ -59,18 +59,6 @@ impl Environment {
         }
     }
 
-    /// An ADD that passes all checks of the environment, to check a configuration alone.
-    pub(crate) fn for_validation() -> Self {
-        Self {
-            command: "ADD".into(),
-            container: "validate".into(),
-            netns: "/dev/null".into(),
-            ifname: "eth0".into(),
-            path: "/".into(),
-            ..Self::default()
-        }
-    }
-
     /// Whether the caller turned the guard of its own namespace off.
     pub(crate) fn overrides_netns_guard(&self) -> bool {
         self.netns_override
@@ -174,7 +162,7 @@ fn ifname(text: &OsString) -> Result<IfName, Error> {
     })
 }
 
-fn read_input(input: &mut dyn Read) -> Result<Vec<u8>, Error> {
+pub(crate) fn read_input(input: &mut dyn Read) -> Result<Vec<u8>, Error> {
     let mut text = Vec::with_capacity(4096);
     input
         .take(MOST_BYTES + 1)
@@ -187,6 +175,14 @@ fn read_input(input: &mut dyn Read) -> Result<Vec<u8>, Error> {
         ));
     }
     Ok(text)
+}
+
+/// A configuration as ADD takes it.
+pub(crate) fn config(text: Vec<u8>) -> Result<Config, Refused> {
+    let (name, version_text) = name_and_version(&text)?;
+    let version =
+        supported(&"ADD".into(), &version_text).map_err(|error| refused(error, &version_text))?;
+    Ok(Config::new(text, name, version))
 }
 
 fn name_and_version(text: &[u8]) -> Result<(NetworkName, String), Refused> {

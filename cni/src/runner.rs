@@ -15,7 +15,7 @@ use crate::error::{Error, code};
 use crate::json;
 use crate::log::Line;
 use crate::plugin::{Call, OwnNetns, Plugin};
-use crate::request::{Environment, Request, read};
+use crate::request::{Environment, Request, config, read, read_input};
 use crate::schema::{COMMON, Key};
 use crate::version::Version;
 
@@ -135,7 +135,7 @@ fn perform(plugin: &dyn Plugin, request: Request, env: &Environment) -> Result<V
 /// ADD whose result can be printed in the version asked for, or that never happened.
 fn add(plugin: &dyn Plugin, call: &Call) -> Result<Vec<u8>, Error> {
     let result = plugin.add(call)?;
-    result.encode(call.config.version(), plugin.result_shape()).map_err(|error| {
+    result.encode(call.config.version(), plugin.result_shape(call)).map_err(|error| {
         match plugin.del(call) {
             Ok(()) => error,
             Err(undo) => error.with_details(format!("undoing it failed too: {undo}")),
@@ -207,14 +207,12 @@ fn by_hand(plugin: &dyn Plugin) -> ExitCode {
 
 /// Standard output is empty where the configuration is right.
 fn validate(plugin: &dyn Plugin) -> ExitCode {
-    let env = Environment::for_validation();
-    let outcome = match read(&env, &mut std::io::stdin().lock()) {
-        Ok(Request::Add(call)) => plugin
-            .validate(&call.config)
-            .map_err(|error| (error, call.config.version().to_string())),
-        Ok(_) => Ok(()),
-        Err(refused) => Err((refused.error, refused.version)),
-    };
+    let read = read_input(&mut std::io::stdin().lock())
+        .map_err(|error| (error, Version::LATEST.to_string()))
+        .and_then(|text| config(text).map_err(|refused| (refused.error, refused.version)));
+    let outcome = read.and_then(|config| {
+        plugin.validate(&config).map_err(|error| (error, config.version().to_string()))
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err((error, version)) => {

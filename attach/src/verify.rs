@@ -1,0 +1,86 @@
+//! CHECK's questions that every interface plugin asks of the container. The calling thread is in
+//! its namespace. What chained plugins may change later (MAC by way of their own result, routes
+//! moved to other tables) is no difference.
+
+use cni::{AddResult, Error, Interface, code};
+use kernel::addr;
+use kernel::link::Dev;
+use kernel::netlink::Socket;
+use kernel::route::{self, Filter};
+
+use crate::error::refused;
+
+/// A difference between what ADD promised and what is there.
+#[must_use]
+pub fn differs(text: impl Into<String>) -> Error {
+    Error::new(code::DIFFERS, text)
+        .with_hint("something changed it after ADD; DEL and ADD the container again")
+}
+
+/// The interface of `result` named `ifname` in `sandbox`; both paths may lead to one namespace in
+/// two ways (`/run` and `/var/run`).
+///
+/// # Errors
+/// Code 101 when the result has none.
+pub fn promised_interface<'a>(
+    result: &'a AddResult,
+    ifname: &str,
+    sandbox: &str,
+) -> Result<(usize, &'a Interface), Error> {
+    let one_place = |path: &str| {
+        path == sandbox || {
+            let real = |p: &str| std::fs::canonicalize(p).ok();
+            real(path).is_some_and(|p| Some(p) == real(sandbox))
+        }
+    };
+    result
+        .interfaces
+        .iter()
+        .enumerate()
+        .find(|(_, link)| {
+            link.name == ifname && !link.sandbox.is_empty() && one_place(&link.sandbox)
+        })
+        .ok_or_else(|| differs(format!("prevResult has no interface {ifname} in {sandbox}")))
+}
+
+/// Compares the addresses of interface number `index` in `result` with those of `dev`.
+///
+/// # Errors
+/// Code 101 naming the missing address.
+pub fn addresses(
+    socket: &Socket,
+    dev: &Dev,
+    result: &AddResult,
+    index: usize,
+) -> Result<(), Error> {
+    let there = addr::list(socket, dev).map_err(|e| refused(&e))?;
+    for ip in result.ips.iter().filter(|ip| ip.interface == Some(index)) {
+        if !there.iter().any(|found| found.cidr == ip.address) {
+            return Err(differs(format!("address {} is missing on {dev}", ip.address)));
+        }
+    }
+    Ok(())
+}
+
+/// Compares the routes of `result` with those of the namespace, in whatever table they are. A
+/// default route counts by destination alone.
+///
+/// # Errors
+/// Code 101 naming the missing route.
+pub fn routes(socket: &Socket, result: &AddResult) -> Result<(), Error> {
+    if result.routes.is_empty() {
+        return Ok(());
+    }
+    let there = route::list(socket, Filter::default()).map_err(|e| refused(&e))?;
+    for wanted in &result.routes {
+        let dst = wanted.dst.network();
+        let found = there.iter().any(|route| {
+            route.dst == dst && (dst.is_default() || wanted.gw.is_none() || route.gw == wanted.gw)
+        });
+        if !found {
+            let via = wanted.gw.map(|gw| format!(" via {gw}")).unwrap_or_default();
+            return Err(differs(format!("route {dst}{via} is missing")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! Making and removing what the plan says. Each step of ADD pushes its inverse.
+
+mod gateway;
+mod port;
+
+pub(crate) use port::delete;
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::time::Duration;
+
+use attach::error::{no_netns, refused};
+use attach::host::Host;
+use attach::ipam::Ipam;
+use attach::layer3;
+use attach::record::{NetnsId, Record, Records};
+use cni::{AddResult, Call, Error, Interface, code};
+use kernel::addr::Dad;
+use kernel::link::{self, Link};
+use kernel::netlink::Socket;
+use kernel::netns::Netns;
+use kernel::sysctl::Key;
+use kernel::undo::Undo;
+use types::{IfName, MacAddr};
+
+use crate::config::Config;
+use crate::plan::{Layer3, Links};
+
+/// How long a new port may take until the bridge forwards through it.
+const PORT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Place of the container's end among the result's interfaces.
+const CONTAINER: usize = 2;
+
+/// Everything that ADD works with.
+pub(crate) struct Adding<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) config: &'a Config,
+    pub(crate) links: &'a Links,
+    pub(crate) host: &'a Host,
+    pub(crate) netns: &'a Netns,
+    pub(crate) ipam: Option<&'a Ipam<'a>>,
+}
+
+impl<'a> Adding<'a> {
+    /// Makes the attachment, or takes back whatever it did.
+    pub(crate) fn run(&self) -> Result<AddResult, Error> {
+        Undo::run(|undo| self.steps(undo)).map_err(|failure| {
+            failure
+                .leftovers
+                .iter()
+                .fold(failure.error, |e, left| e.with_details(format!("while undoing: {left}")))
+        })
+    }
+
+    fn steps(&self, undo: &mut Undo<'a>) -> Result<AddResult, Error> {
+        step("record");
+        self.record(undo)?;
+        step("bridge");
+        let bridge = self.bridge(undo)?;
+        step("port");
+        let made = self.port(&bridge, undo)?;
+        let layer3 = match self.ipam {
+            None => None,
+            Some(ipam) => {
+                step("ipam");
+                Some(self.lease(ipam, undo)?)
+            }
+        };
+        let mut vlan_gateway = None;
+        if let Some(layer3) = &layer3 {
+            step("gateway");
+            vlan_gateway = self.gateways(layer3, &made.bridge, undo)?;
+        }
+        step("container");
+        self.netns.enter_for_good().map_err(|e| no_netns(&e))?;
+        let mut result = self.container(&made, layer3.as_ref())?;
+        result.interfaces.extend(vlan_gateway.as_ref().map(on_host));
+        if !self.config.container_down {
+            step("forwarding");
+            self.wait_for_port(&made.host)?;
+        }
+        step("done");
+        Ok(result)
+    }
+
+    /// Written first, so that GC knows what a killed ADD began.
+    fn record(&self, undo: &mut Undo<'a>) -> Result<(), Error> {
+        let failed = |e| {
+            let (key, dir) = (&self.call.attachment, self.host.run_dir.display());
+            Error::new(code::IO, format!("record {key} in {dir}: {e}"))
+        };
+        let record = Record {
+            key: self.call.attachment.clone(),
+            netns: self.call.sandbox(),
+            netns_id: NetnsId {
+                inode: self.netns.inode().map_err(failed)?,
+                boot: kernel::boot::id().map_err(failed)?,
+            },
+            host_ifname: attach::names::host_ifname(&self.call.attachment, 0).to_string(),
+        };
+        let records = Records::under(&self.host.run_dir);
+        // An attachment that is there already keeps its record when this ADD fails.
+        let earlier = records.read(&record.key);
+        records.write(&record).map_err(failed)?;
+        let key = &self.call.attachment;
+        undo.push(format!("remove record of {key}"), move || {
+            match earlier {
+                Some(earlier) => records.write(&earlier)?,
+                None => records.remove(key)?,
+            }
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn lease(&self, ipam: &'a Ipam<'a>, undo: &mut Undo<'a>) -> Result<Layer3, Error> {
+        let answer = ipam.add(self.call)?;
+        let (call, host) = (self.call, self.host);
+        undo.push("release addresses", move || {
+            // By then the thread may be in the container, and plugins are run on the host.
+            Ok(host.netns.run(|| ipam.del(call))??)
+        });
+        Layer3::new(self.config, answer)
+    }
+
+    /// Addresses, routes and switches inside the container, and the result to print.
+    fn container(&self, made: &port::Made, layer3: Option<&Layer3>) -> Result<AddResult, Error> {
+        let ifname = &self.call.attachment.ifname;
+        let socket =
+            Socket::open(self.netns.path().display().to_string()).map_err(|e| refused(&e))?;
+        let dev = link::Dev::new(made.container_index, ifname);
+        let mut result = layer3.map(|layer3| layer3.result.clone()).unwrap_or_default();
+        if layer3.is_some() {
+            announce_switches(ifname, self.config.enhanced_dad);
+            let dad = if self.config.enhanced_dad { Dad::Detect } else { Dad::Skip };
+            layer3::configure(&socket, &dev, ifname, &result, dad)?;
+        } else if !self.config.container_down {
+            socket.run(&link::set(&dev).up().request()).map_err(|e| refused(&e))?;
+        }
+        if layer3.is_none()
+            && let Some(dns) = &self.config.dns
+        {
+            result.dns = dns.clone();
+        }
+        result.interfaces = self.interfaces(made);
+        for ip in &mut result.ips {
+            ip.interface = Some(CONTAINER);
+        }
+        Ok(result)
+    }
+
+    /// Bridge, host's end, container's end.
+    fn interfaces(&self, made: &port::Made) -> Vec<Interface> {
+        let container = Interface {
+            name: self.call.attachment.ifname.to_string(),
+            mac: made.container_mac.to_string(),
+            mtu: made.host.mtu,
+            sandbox: self.call.sandbox(),
+            ..Interface::default()
+        };
+        vec![on_host(&made.bridge), on_host(&made.host), container]
+    }
+
+    fn wait_for_port(&self, port: &Link) -> Result<(), Error> {
+        // Microseconds after both ends are up, as a rule; only then are events worth a thread.
+        for _ in 0..50 {
+            if link::get(&self.host.socket, port).map_err(|e| refused(&e))?.is_operational() {
+                return Ok(());
+            }
+            std::thread::yield_now();
+        }
+        let place = self.host.socket.place();
+        let wait = || {
+            let socket = Socket::open(place)?;
+            link::wait_until_operational(&socket, &port.dev, PORT_DEADLINE)
+        };
+        match self.host.netns.run(wait) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(refused(&error)),
+            Err(error) => Err(no_netns(&error)),
+        }
+    }
+}
+
+fn on_host(link: &Link) -> Interface {
+    Interface {
+        name: link.dev.name.clone(),
+        mac: link.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        mtu: link.mtu,
+        ..Interface::default()
+    }
+}
+
+/// Neighbours learn of the addresses when the link comes up; kernels without a switch do without.
+fn announce_switches(ifname: &IfName, enhanced_dad: bool) {
+    let switches = match enhanced_dad {
+        true => vec![("enhanced_dad", "1"), ("accept_dad", "1")],
+        false => vec![("accept_dad", "0")],
+    };
+    for (name, value) in switches {
+        let _ = Key::conf_v6(ifname, name).write(value);
+    }
+    let _ = Key::conf_v4(ifname, "arp_notify").write("1");
+}
+
+/// A random address of our own choosing: the kernel's would count as not set, and a bridge with
+/// such a one takes over its ports'.
+pub(crate) fn random_mac() -> MacAddr {
+    // Two hashers never have the same keys; the kernel's random numbers are behind them.
+    let [a, b, c, d, e, f, ..] = RandomState::new().hash_one(std::process::id()).to_ne_bytes();
+    MacAddr::local([a, b, c, d, e, f])
+}
+
+/// Where tests make ADD panic (`CAIS_PANIC_AT`, debug builds only), to see it undone.
+fn step(_name: &str) {
+    #[cfg(debug_assertions)]
+    if std::env::var_os("CAIS_PANIC_AT").is_some_and(|at| at == _name) {
+        panic!("told to panic at step {_name}");
+    }
+}
+
+/// Removes the attachment: the container's end, the host's end, the addresses, the record. Each is
+/// tried whatever the others did.
+pub(crate) fn remove(call: &Call, ipam: Option<&Ipam<'_>>, run_dir: &Path) -> Result<(), Error> {
+    let mut errors = Vec::new();
+    let mut note = |outcome: Result<(), Error>| errors.extend(outcome.err());
+    let in_process = ipam.is_none_or(Ipam::is_in_process);
+    if !in_process && let Some(ipam) = ipam {
+        // While the link is there, so that `dhcp` can tell its server.
+        note(ipam.del(call));
+    }
+    note(port::remove(call, run_dir));
+    if in_process && let Some(ipam) = ipam {
+        note(ipam.del(call));
+    }
+    note(
+        Records::under(run_dir).remove(&call.attachment).map_err(|e| {
+            Error::new(code::IO, format!("remove record of {}: {e}", call.attachment))
+        }),
+    );
+    match Error::joined(errors) {
+        None => Ok(()),
+        Some(error) => Err(error),
+    }
+}

@@ -1,0 +1,259 @@
+//! The bridge, the veth pair between it and the container, and taking the pair away.
+
+use std::path::Path;
+
+use attach::error::refused;
+use attach::host::Host;
+use attach::names;
+use cni::{Call, Error, code};
+use kernel::link::{self, Bridge, Link, PortVlan, Side, Veth};
+use kernel::netlink::{Request, Socket};
+use kernel::netns::Netns;
+use kernel::sysctl::Key;
+use kernel::undo::Undo;
+use types::{IfName, MacAddr, VlanId};
+
+use super::{Adding, random_mac};
+use crate::plan::PortVlans;
+
+/// How many names of the host's end are tried where others have taken them.
+const NAMES: u32 = 8;
+
+/// The links as they are after they were made.
+pub(crate) struct Made {
+    pub(crate) bridge: Link,
+    pub(crate) host: Link,
+    pub(crate) container_index: u32,
+    pub(crate) container_mac: MacAddr,
+}
+
+impl<'a> Adding<'a> {
+    /// Makes the bridge unless it is there.
+    pub(crate) fn bridge(&self, undo: &mut Undo<'a>) -> Result<Link, Error> {
+        let (name, host) = (&self.links.bridge, self.host);
+        let there = link::find(&host.socket, name).map_err(|e| refused(&e))?;
+        let bridge = match there {
+            Some(bridge) => bridge,
+            None => {
+                let mut new = Bridge::new(name.clone()).mac(random_mac()).up();
+                if self.links.vlan_filtering {
+                    new = new.vlan_filtering(true);
+                }
+                if let Some(mtu) = self.links.mtu {
+                    new = new.mtu(mtu);
+                }
+                match host.socket.run(&new.create()) {
+                    Ok(()) => {
+                        undo.push(format!("delete bridge {name}"), move || {
+                            remove_if_unused(host, name)
+                        });
+                    }
+                    // Another call was faster; what it made is as good.
+                    Err(error) if error.is_exists() => {}
+                    Err(error) => return Err(refused(&error)),
+                }
+                link::get(&host.socket, name).map_err(|e| refused(&e))?
+            }
+        };
+        self.fits(&bridge)?;
+        let _ = Key::conf_v6(name, "accept_ra").write("0");
+        let mut change = link::set(&bridge.dev);
+        if self.links.promisc {
+            change = change.promisc(true);
+        }
+        if !bridge.is_up() || self.links.promisc {
+            host.socket.run(&change.up().request()).map_err(|e| refused(&e))?;
+        }
+        Ok(bridge)
+    }
+
+    /// Whether the link under the bridge's name can serve.
+    fn fits(&self, bridge: &Link) -> Result<(), Error> {
+        let name = &bridge.dev;
+        let invalid = |text: String| Err(Error::new(code::INVALID_CONFIG, text));
+        match &bridge.data {
+            link::Data::Bridge { vlan_filtering: false, .. } if self.links.vlan_filtering => {
+                Err(Error::new(
+                    code::INVALID_CONFIG,
+                    format!("use bridge {name} with VLANs: it does not look at VLAN tags"),
+                )
+                .with_hint(format!(
+                    "ip link set {name} type bridge vlan_filtering 1, or name another bridge"
+                )))
+            }
+            link::Data::Bridge { .. } => Ok(()),
+            _ => {
+                let kind = bridge.kind.as_deref().unwrap_or("physical link");
+                invalid(format!(
+                    "use {name} as bridge: it already exists but is a {kind}, not a bridge"
+                ))
+                .map_err(|e: Error| e.with_hint("set \"bridge\" to another name"))
+            }
+        }
+    }
+
+    /// Makes the pair with its far end in the container.
+    pub(crate) fn port(&self, bridge: &Link, undo: &mut Undo<'a>) -> Result<Made, Error> {
+        let (host, container_mac) = (self.host, self.links.mac.unwrap_or_else(random_mac));
+        let name = self.create_pair(bridge, container_mac)?;
+        undo.push(format!("delete link {name}"), {
+            let name = name.clone();
+            move || Ok(delete(&host.socket, &name, &host.run_dir)?)
+        });
+        let port = &self.links.port;
+        let mut requests = vec![link::set(&name).alias(&port.alias).request()];
+        if port.hairpin || port.isolated {
+            let change = link::set_port(&name).hairpin(port.hairpin).isolated(port.isolated);
+            requests.push(change.request());
+        }
+        let queries = requests.len();
+        requests.push(link::query(&name));
+        requests.push(link::query(&bridge.dev));
+        let mut answers = host.socket.batch(&requests).into_iter();
+        for answer in answers.by_ref().take(queries) {
+            answer.map_err(|e| refused(&e))?;
+        }
+        let mut link = || -> Result<Link, Error> {
+            let reply = answers.next().transpose().map_err(|e| refused(&e))?.flatten();
+            reply.as_ref().and_then(Link::from_reply).ok_or_else(|| {
+                Error::new(code::IO, format!("look up link {name}: the kernel gave no answer"))
+            })
+        };
+        let made = Made { host: link()?, bridge: link()?, container_index: 0, container_mac };
+        let container_index = made.host.link.ok_or_else(|| {
+            Error::new(code::IO, format!("look up the peer of {name}: the kernel named none"))
+        })?;
+        if let Some(vlans) = &port.vlans {
+            set_vlans(&host.socket, &made.host, vlans)?;
+        }
+        // Router advertisements are not for the host's end; without IPv6 there is no such switch.
+        let _ = Key::conf_v6(&name, "accept_ra").write("0");
+        Ok(Made { container_index, ..made })
+    }
+
+    /// Makes the pair under the first name that is free on the host.
+    fn create_pair(&self, bridge: &Link, container_mac: MacAddr) -> Result<IfName, Error> {
+        let (key, host) = (&self.call.attachment, &self.host.socket);
+        for attempt in 0..NAMES {
+            let name = names::host_ifname(key, attempt);
+            let mut pair = Veth::new(name.clone(), self.links.container.clone())
+                .mac(random_mac())
+                .peer_mac(container_mac)
+                .peer_netns(self.netns)
+                .master(&bridge.dev)
+                .up();
+            if let Some(mtu) = self.links.mtu {
+                pair = pair.mtu(mtu).peer_mtu(mtu);
+            }
+            match host.run(&pair.create()) {
+                Ok(()) => return Ok(name),
+                Err(error) if error.is_exists() => {}
+                Err(error) => return Err(refused(&error)),
+            }
+            let there = link::find(host, &name).map_err(|e| refused(&e))?;
+            if there.is_none_or(|link| link.alias.as_deref() == Some(&self.links.port.alias)) {
+                return Err(self.taken());
+            }
+        }
+        let text = format!("create veth for {key}: the host's names for it are all taken");
+        Err(Error::new(code::TRY_AGAIN, text))
+    }
+
+    fn taken(&self) -> Error {
+        let (ifname, netns) = (&self.links.container, self.netns.path().display());
+        let text = format!(
+            "create veth for {ifname} in {netns}: container veth name ({ifname}) already exists"
+        );
+        Error::new(code::INVALID_ENVIRONMENT, text).with_hint(
+            "a previous ADD for this container was not undone; run DEL for it, or `cais gc`",
+        )
+    }
+}
+
+/// Gives a port exactly the VLANs that it is to have.
+pub(super) fn set_vlans(socket: &Socket, port: &Link, wanted: &PortVlans) -> Result<(), Error> {
+    let mut requests: Vec<Request> = Vec::new();
+    if wanted.drop_default {
+        let there = link::list_vlans(socket, &port.dev).map_err(|e| without_vlans(&e))?;
+        if !there.is_empty() {
+            requests.push(link::del_vlans(&port.dev, Side::Port, &there));
+        }
+    }
+    if let Some(id) = wanted.untagged {
+        requests.push(link::add_vlans(&port.dev, Side::Port, &[PortVlan::access(id)]));
+    }
+    let id = |number: u16| VlanId::try_from(u32::from(number)).ok();
+    for range in &wanted.tagged {
+        if let (Some(first), Some(last)) = (id(*range.start()), id(*range.end())) {
+            requests.push(link::add_vlans(
+                &port.dev,
+                Side::Port,
+                &[PortVlan::tagged(first..=last)],
+            ));
+        }
+    }
+    socket.run_all(&requests).map_err(|e| without_vlans(&e))
+}
+
+fn without_vlans(error: &kernel::RequestError) -> Error {
+    let told = refused(error);
+    if error.is_unsupported() {
+        return told
+            .with_hint("this kernel has no bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING)");
+    }
+    told
+}
+
+/// Takes a bridge back that a failed ADD made, unless somebody has begun to use it.
+fn remove_if_unused(host: &Host, name: &IfName) -> Result<(), kernel::undo::StepError> {
+    if !host.is_alone() {
+        return Ok(());
+    }
+    let Some(bridge) = link::find(&host.socket, name)? else { return Ok(()) };
+    let links = link::list(&host.socket)?;
+    if links.iter().any(|port| port.master == Some(bridge.dev.index)) {
+        return Ok(());
+    }
+    Ok(host.socket.run(&link::delete(&bridge))?)
+}
+
+/// Removes the pair of `call`, by the container's end where its namespace is left, then by the
+/// host's, whose alias must be the attachment's.
+pub(super) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
+    let host = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
+    if let Some(path) = &call.netns {
+        match Netns::open(path) {
+            Ok(netns) => {
+                netns.enter_for_good().map_err(|e| attach::error::no_netns(&e))?;
+                let inside = Socket::open(path.display().to_string()).map_err(|e| refused(&e))?;
+                delete(&inside, &call.attachment.ifname, run_dir).map_err(|e| refused(&e))?;
+            }
+            Err(error) if error.is_gone() => {}
+            Err(error) => return Err(attach::error::no_netns(&error)),
+        }
+    }
+    let alias = names::alias(&call.attachment);
+    for attempt in 0..NAMES {
+        let name = names::host_ifname(&call.attachment, attempt);
+        match link::find(&host, &name).map_err(|e| refused(&e))? {
+            None => break,
+            Some(link) if link.alias.as_deref() == Some(&alias) => {
+                return delete(&host, &name, run_dir).map_err(|e| refused(&e));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Deletes a link; one that is not there is gone already.
+pub(crate) fn delete(
+    socket: &Socket,
+    name: &IfName,
+    _run_dir: &Path,
+) -> Result<(), kernel::RequestError> {
+    match socket.run(&link::delete(name)) {
+        Err(error) if error.is_missing() => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,151 @@
+//! Reality against what ADD promised. Only what keeps the attachment from working is a difference:
+//! addresses of bridge and host's end may change (a bridge of the reference follows its ports, udev
+//! renames), a packet capture sets links promiscuous, chained plugins move routes.
+
+use attach::error::{no_netns, refused};
+use attach::verify::{addresses, differs, promised_interface, routes};
+use cni::{AddResult, Call, Error, code};
+use kernel::addr;
+use kernel::link::{self, Data, Link};
+use kernel::netlink::Socket;
+use kernel::netns::Netns;
+use kernel::sysctl::Key;
+use types::{Cidr, IfName};
+
+use crate::config::{Config, Gateway};
+
+/// Compares everything of one attachment.
+pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
+    let Some(result) = call.config.prev_result()? else {
+        return Err(Error::new(code::INVALID_CONFIG, "required prevResult missing")
+            .with_hint("CHECK needs the result of ADD in \"prevResult\""));
+    };
+    let host = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
+    let bridge = bridge(&host, config)?;
+    gateways(&host, config, &result, &bridge)?;
+    let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
+    netns.enter_for_good().map_err(|e| no_netns(&e))?;
+    let inside = Socket::open(call.sandbox()).map_err(|e| refused(&e))?;
+    let ifname = &call.attachment.ifname;
+    let (index, promised) = promised_interface(&result, ifname.as_str(), &call.sandbox())?;
+    let container = container(&inside, ifname, &promised.mac, config)?;
+    port(&host, &container, &bridge, config)?;
+    addresses(&inside, &container.dev, &result, index)?;
+    routes(&inside, &result)
+}
+
+/// Whether ADD can be served: the name of the bridge is free or a bridge's.
+pub(crate) fn serviceable(config: &Config) -> Result<(), Error> {
+    let unavailable = |e: Error| Error { code: code::NOT_AVAILABLE, ..e };
+    let host = Socket::open("the host's namespace").map_err(|e| unavailable(refused(&e)))?;
+    match link::find(&host, &config.bridge).map_err(|e| unavailable(refused(&e)))? {
+        Some(link) if !link.is_kind("bridge") => {
+            let kind = link.kind.as_deref().unwrap_or("physical link");
+            let text = format!("use {} as bridge: it is a {kind}, not a bridge", link.dev);
+            Err(Error::new(code::NOT_AVAILABLE, text)
+                .with_hint("set \"bridge\" to another name, or remove that link"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn bridge(host: &Socket, config: &Config) -> Result<Link, Error> {
+    let name = &config.bridge;
+    let bridge = link::find(host, name).map_err(|e| refused(&e))?;
+    let bridge = bridge.ok_or_else(|| differs(format!("bridge {name} is missing")))?;
+    match &bridge.data {
+        Data::Bridge { vlan_filtering: false, .. } if config.vlans.is_some() => {
+            Err(differs(format!("bridge {name} does not look at VLAN tags any more")))
+        }
+        Data::Bridge { .. } if !bridge.is_up() => Err(differs(format!("bridge {name} is down"))),
+        Data::Bridge { .. } => Ok(bridge),
+        _ => Err(differs(format!("{name} is no bridge any more"))),
+    }
+}
+
+/// The host as gateway: its addresses, wherever on the bridge's side they are, and forwarding.
+fn gateways(
+    host: &Socket,
+    config: &Config,
+    result: &AddResult,
+    bridge: &Link,
+) -> Result<(), Error> {
+    if config.gateway == Gateway::None {
+        return Ok(());
+    }
+    let link = match config.vlans.as_ref().and_then(|vlans| vlans.access) {
+        None => bridge.clone(),
+        Some(id) => {
+            let name = format!("{}.{}", bridge.dev, id.get());
+            let missing = || differs(format!("the gateway's link {name} is missing"));
+            let parsed: IfName = name.parse().map_err(|_| missing())?;
+            link::find(host, &parsed).map_err(|e| refused(&e))?.ok_or_else(missing)?
+        }
+    };
+    let there = addr::list(host, &link.dev).map_err(|e| refused(&e))?;
+    for ip in &result.ips {
+        let Some(gateway) = ip.gateway.and_then(|gw| Cidr::new(gw, ip.address.prefix())) else {
+            continue;
+        };
+        if !there.iter().any(|found| found.cidr == gateway) {
+            return Err(differs(format!("gateway address {gateway} is missing on {}", link.dev)));
+        }
+        let forwarding = Key::forwarding(gateway.family());
+        if forwarding.read().is_ok_and(|value| value == "0") {
+            return Err(differs(format!("{} forwarding is off on the host", gateway.family())));
+        }
+    }
+    Ok(())
+}
+
+fn container(
+    inside: &Socket,
+    ifname: &IfName,
+    promised_mac: &str,
+    config: &Config,
+) -> Result<Link, Error> {
+    let link = link::find(inside, ifname).map_err(|e| refused(&e))?;
+    let place = inside.place();
+    let link = link.ok_or_else(|| differs(format!("link {ifname} is missing in {place}")))?;
+    if !link.is_kind("veth") {
+        return Err(differs(format!("link {ifname} in {place} is no veth")));
+    }
+    if !config.container_down && !link.is_up() {
+        return Err(differs(format!("link {ifname} in {place} is down")));
+    }
+    let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
+    if !promised_mac.is_empty() && !mac.eq_ignore_ascii_case(promised_mac) {
+        let text = format!("link {ifname} in {place} has address {mac}, promised {promised_mac}");
+        return Err(differs(text));
+    }
+    Ok(link)
+}
+
+fn port(host: &Socket, container: &Link, bridge: &Link, config: &Config) -> Result<(), Error> {
+    let peer = match container.link {
+        Some(index) => link::find(host, index).map_err(|e| refused(&e))?,
+        None => None,
+    };
+    let Some(peer) = peer else {
+        return Err(differs(format!("the host's end of {} is missing", container.dev)));
+    };
+    if peer.master != Some(bridge.dev.index) {
+        return Err(differs(format!("{} is not a port of bridge {}", peer.dev, bridge.dev)));
+    }
+    if !peer.is_up() {
+        return Err(differs(format!("bridge port {} is down", peer.dev)));
+    }
+    let options = peer.port.unwrap_or_default();
+    if config.hairpin && !options.hairpin {
+        return Err(differs(format!("hairpin mode is off on bridge port {}", peer.dev)));
+    }
+    if config.isolated && !options.isolated {
+        return Err(differs(format!("isolation is off on bridge port {}", peer.dev)));
+    }
+    let Some(access) = config.vlans.as_ref().and_then(|vlans| vlans.access) else { return Ok(()) };
+    let vlans = link::list_vlans(host, &peer.dev).map_err(|e| refused(&e))?;
+    match vlans.iter().any(|vlan| vlan.pvid && vlan.ids.contains(&access)) {
+        true => Ok(()),
+        false => Err(differs(format!("bridge port {} is not in VLAN {}", peer.dev, access.get()))),
+    }
+}

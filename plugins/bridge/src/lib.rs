@@ -1,0 +1,105 @@
+//! `bridge`: containers on one switch of the host, each through a veth pair.
+//!
+//! ```json
+//! {
+//!   "cniVersion": "1.1.0", "name": "web", "type": "bridge", "bridge": "cni0",
+//!   "isDefaultGateway": true,
+//!   "ipam": {"type": "host-local", "subnet": "10.22.0.0/16"}
+//! }
+//! ```
+//!
+//! It never changes the MTU of a bridge that exists, never deletes a link that is not the
+//! attachment's, and refuses `ipMasq` and `macspoofchk` until this build has a firewall.
+
+mod apply;
+mod check;
+pub mod config;
+mod gc;
+pub mod plan;
+#[cfg(test)]
+mod tests;
+
+use attach::error::no_netns;
+use attach::host::Host;
+use attach::ipam::Ipam;
+use cni::schema::Key;
+use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
+use kernel::netns::Netns;
+
+use crate::apply::Adding;
+use crate::config::Config;
+use crate::plan::Links;
+
+/// IPAM plugins that this program holds.
+const IN_PROCESS: &[&dyn Plugin] = &[];
+
+/// The plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct Bridge;
+
+impl Plugin for Bridge {
+    fn name(&self) -> &'static str {
+        "bridge"
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        config::KEYS
+    }
+
+    fn validate(&self, network: &cni::Config) -> Result<(), Error> {
+        Config::parse(network, &Args::default()).map(drop)
+    }
+
+    fn add(&self, call: &Call) -> Result<AddResult, Error> {
+        let config = Config::parse(&call.config, &call.args(&["MAC"])?)?;
+        let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
+        let ipam = config.ipam.as_ref().map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
+        let host = Host::open(state::run_dir())?;
+        let adding = Adding {
+            call,
+            config: &config,
+            links: &Links::new(&config, &call.attachment),
+            host: &host,
+            netns: &netns,
+            ipam: ipam.as_ref(),
+        };
+        adding.run()
+    }
+
+    fn del(&self, call: &Call) -> Result<(), Error> {
+        // Nothing else of the configuration matters, so nothing else can be wrong with it.
+        let kind = call.config.ipam_type();
+        let ipam = kind.as_ref().ok().and_then(Option::as_ref);
+        let ipam = ipam.map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
+        apply::remove(call, ipam.as_ref(), &state::run_dir())?;
+        kind.map(drop)
+    }
+
+    fn check(&self, call: &Call) -> Result<(), Error> {
+        // A key that this build cannot serve does not make a running container ill.
+        let config = Config::parse_to_check(&call.config, &call.args(&["MAC"])?)?;
+        if let Some(kind) = &config.ipam {
+            Ipam::new(kind, &call.path, IN_PROCESS).check(call)?;
+        }
+        check::compare(call, &config)
+    }
+
+    fn gc(&self, call: &NetworkCall) -> Result<(), Error> {
+        let swept = gc::sweep(call, &state::run_dir());
+        let released = match call.config.ipam_type()? {
+            None => Ok(()),
+            Some(kind) => Ipam::new(kind, &call.path, IN_PROCESS).gc(call),
+        };
+        let errors = [swept, released].into_iter().filter_map(Result::err).collect();
+        Error::joined(errors).map_or(Ok(()), Err)
+    }
+
+    fn status(&self, call: &NetworkCall) -> Result<(), Error> {
+        let config = Config::parse(&call.config, &Args::default())?;
+        check::serviceable(&config)?;
+        match &config.ipam {
+            None => Ok(()),
+            Some(kind) => Ipam::new(kind, &call.path, IN_PROCESS).status(call),
+        }
+    }
+}
