@@ -3,7 +3,7 @@
 mod gateway;
 mod port;
 
-pub(crate) use port::delete;
+pub(crate) use port::deleter;
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -16,6 +16,7 @@ use attach::layer3;
 use attach::record::{NetnsId, Record, Records};
 use cni::{AddResult, Call, Error, Interface, code};
 use kernel::addr::Dad;
+use kernel::announce;
 use kernel::link::{self, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
@@ -74,11 +75,18 @@ impl<'a> Adding<'a> {
         }
         step("container");
         self.netns.enter_for_good().map_err(|e| no_netns(&e))?;
-        let mut result = self.container(&made, layer3.as_ref())?;
+        let inside =
+            Socket::open(self.netns.path().display().to_string()).map_err(|e| refused(&e))?;
+        let mut result = self.container(&inside, &made, layer3.as_ref())?;
         result.interfaces.extend(vlan_gateway.as_ref().map(on_host));
         if !self.config.container_down {
             step("forwarding");
             self.wait_for_port(&made.host)?;
+        }
+        if layer3.is_some() {
+            // Only now do frames pass; a neighbour that knew an earlier owner of the address learns.
+            let dev = link::Dev::new(made.container_index, &self.call.attachment.ifname);
+            let _ = inside.run(&announce::by_kernel(&dev, made.container_mac));
         }
         step("done");
         Ok(result)
@@ -125,16 +133,19 @@ impl<'a> Adding<'a> {
     }
 
     /// Addresses, routes and switches inside the container, and the result to print.
-    fn container(&self, made: &port::Made, layer3: Option<&Layer3>) -> Result<AddResult, Error> {
+    fn container(
+        &self,
+        socket: &Socket,
+        made: &port::Made,
+        layer3: Option<&Layer3>,
+    ) -> Result<AddResult, Error> {
         let ifname = &self.call.attachment.ifname;
-        let socket =
-            Socket::open(self.netns.path().display().to_string()).map_err(|e| refused(&e))?;
         let dev = link::Dev::new(made.container_index, ifname);
         let mut result = layer3.map(|layer3| layer3.result.clone()).unwrap_or_default();
         if layer3.is_some() {
             announce_switches(ifname, self.config.enhanced_dad);
             let dad = if self.config.enhanced_dad { Dad::Detect } else { Dad::Skip };
-            layer3::configure(&socket, &dev, ifname, &result, dad)?;
+            layer3::configure(socket, &dev, ifname, &result, dad)?;
         } else if !self.config.container_down {
             socket.run(&link::set(&dev).up().request()).map_err(|e| refused(&e))?;
         }
@@ -202,6 +213,7 @@ fn announce_switches(ifname: &IfName, enhanced_dad: bool) {
         let _ = Key::conf_v6(ifname, name).write(value);
     }
     let _ = Key::conf_v4(ifname, "arp_notify").write("1");
+    let _ = Key::conf_v6(ifname, "ndisc_notify").write("1");
 }
 
 /// A random address of our own choosing: the kernel's would count as not set, and a bridge with

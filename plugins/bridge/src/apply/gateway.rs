@@ -139,7 +139,7 @@ impl<'a> Adding<'a> {
             Ok(()) => undo.push(format!("delete link {name}"), {
                 let name = name.clone();
                 move || match host.is_alone() {
-                    true => Ok(port::delete(&host.socket, &name, &host.run_dir)?),
+                    true => port::take_back(host, &name),
                     false => Ok(()),
                 }
             }),

@@ -6,7 +6,7 @@ use attach::error::refused;
 use attach::host::Host;
 use attach::names;
 use cni::{Call, Error, code};
-use kernel::link::{self, Bridge, Link, PortVlan, Side, Veth};
+use kernel::link::{self, Bridge, Deleter, Link, PortVlan, Side, Veth};
 use kernel::netlink::{Request, Socket};
 use kernel::netns::Netns;
 use kernel::sysctl::Key;
@@ -98,7 +98,7 @@ impl<'a> Adding<'a> {
         let name = self.create_pair(bridge, container_mac)?;
         undo.push(format!("delete link {name}"), {
             let name = name.clone();
-            move || Ok(delete(&host.socket, &name, &host.run_dir)?)
+            move || take_back(host, &name)
         });
         let port = &self.links.port;
         let mut requests = vec![link::set(&name).alias(&port.alias).request()];
@@ -217,43 +217,42 @@ fn remove_if_unused(host: &Host, name: &IfName) -> Result<(), kernel::undo::Step
     Ok(host.socket.run(&link::delete(&bridge))?)
 }
 
-/// Removes the pair of `call`, by the container's end where its namespace is left, then by the
-/// host's, whose alias must be the attachment's.
+/// Removes the pair of `call`: by the host's end, which is ours by its alias, else by the
+/// container's (a pair of the reference, or one whose ADD was killed before it had an alias).
 pub(super) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
+    let deleter = deleter(run_dir);
     let host = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
-    if let Some(path) = &call.netns {
-        match Netns::open(path) {
-            Ok(netns) => {
-                netns.enter_for_good().map_err(|e| attach::error::no_netns(&e))?;
-                let inside = Socket::open(path.display().to_string()).map_err(|e| refused(&e))?;
-                delete(&inside, &call.attachment.ifname, run_dir).map_err(|e| refused(&e))?;
-            }
-            Err(error) if error.is_gone() => {}
-            Err(error) => return Err(attach::error::no_netns(&error)),
-        }
-    }
     let alias = names::alias(&call.attachment);
     for attempt in 0..NAMES {
         let name = names::host_ifname(&call.attachment, attempt);
         match link::find(&host, &name).map_err(|e| refused(&e))? {
             None => break,
             Some(link) if link.alias.as_deref() == Some(&alias) => {
-                return delete(&host, &name, run_dir).map_err(|e| refused(&e));
+                return deleter.delete(&host, &link, &[]).map(drop).map_err(|e| refused(&e));
             }
             Some(_) => {}
         }
     }
-    Ok(())
+    let Some(path) = &call.netns else { return Ok(()) };
+    let netns = match Netns::open(path) {
+        Err(error) if error.is_gone() => return Ok(()),
+        other => other.map_err(|e| attach::error::no_netns(&e))?,
+    };
+    netns.enter_for_good().map_err(|e| attach::error::no_netns(&e))?;
+    let inside = Socket::open(path.display().to_string()).map_err(|e| refused(&e))?;
+    let ifname = &call.attachment.ifname;
+    deleter.delete(&inside, ifname, &[]).map(drop).map_err(|e| refused(&e))
 }
 
-/// Deletes a link; one that is not there is gone already.
-pub(crate) fn delete(
-    socket: &Socket,
-    name: &IfName,
-    _run_dir: &Path,
-) -> Result<(), kernel::RequestError> {
-    match socket.run(&link::delete(name)) {
-        Err(error) if error.is_missing() => Ok(()),
-        other => other,
-    }
+/// Deletes without waiting for RCU where this host allows it; for the namespace that the calling
+/// thread is in.
+pub(crate) fn deleter(run_dir: &Path) -> Deleter {
+    Deleter::detached(run_dir.join("deleter"))
+}
+
+/// Deletes a link of the host from wherever the calling thread is, and waits for the kernel: only
+/// failed ADDs do so.
+pub(super) fn take_back(host: &Host, name: &IfName) -> Result<(), kernel::undo::StepError> {
+    Deleter::waiting().delete(&host.socket, name, &[])?;
+    Ok(())
 }
