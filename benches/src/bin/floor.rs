@@ -80,7 +80,8 @@ fn configure(container: &Socket) -> Outcome<()> {
 fn del() -> Outcome<()> {
     Netns::open(variable("CNI_NETNS")?)?.enter_for_good()?;
     let name: IfName = CONTAINER_END.parse()?;
-    Socket::open("container")?.run(&link::delete(&name))?;
+    let record = PathBuf::from(variable("FLOOR_LEASES")?).join("deleter");
+    link::Deleter::detached(record).delete(&Socket::open("container")?, &name, &[])?;
     let (leases, _lock) = locked()?;
     fs::remove_file(leases.join("10.90.0.2"))?;
     Ok(())
