@@ -7,7 +7,8 @@ use crate::netlink::Request;
 /// A bridge to make: `ip link add NAME type bridge`. See `net/bridge/br_netlink.c`.
 ///
 /// Give it a [`mac`](Self::mac): a bridge without one of its own takes the lowest address of its
-/// ports, and changes it as they come and go.
+/// ports, and changes it as they come and go. Its MTU does the same, also when it was given one
+/// here: only [`link::set`](super::set) pins that (`br_mtu_auto_adjust`).
 #[derive(Clone, Debug)]
 pub struct Bridge {
     name: IfName,

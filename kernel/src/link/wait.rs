@@ -1,11 +1,8 @@
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::{Dev, Link, get};
-use crate::netlink::{Action, RequestError, Socket};
-
-/// Group of `linux/rtnetlink.h` that hears of links.
-pub(super) const RTNLGRP_LINK: u32 = 1;
+use super::monitor::event;
+use super::{Dev, Event, Link, Monitor, get};
+use crate::netlink::{Action, Error, RequestError, Socket};
 
 /// Waits until `dev` is operational (RFC 2863 `up`), for at most `limit`; reads it once at least.
 ///
@@ -13,8 +10,8 @@ pub(super) const RTNLGRP_LINK: u32 = 1;
 /// has run. `socket` and the calling thread must be in the same namespace.
 ///
 /// # Errors
-/// [`Error::Timeout`](crate::netlink::Error::Timeout); or the link cannot be read, for instance
-/// because it has gone meanwhile ([`RequestError::is_missing`]).
+/// [`Error::Timeout`]; or the link cannot be read, for instance because it has gone meanwhile
+/// ([`RequestError::is_missing`]).
 pub fn wait_until_operational(
     socket: &Socket,
     dev: &Dev,
@@ -24,28 +21,28 @@ pub fn wait_until_operational(
     if link.is_operational() {
         return Ok(link);
     }
-    let events = Socket::open(socket.place())?.with_timeout(limit);
-    events.subscribe(RTNLGRP_LINK)?;
+    let monitor = Monitor::open(socket.place())?;
     let deadline = Instant::now() + limit;
     loop {
-        // Asked again after each event: the first may have happened before we subscribed, and
+        // Asked again after each event: the first may have happened before we listened, and
         // events can be lost.
         let link = get(socket, dev)?;
         if link.is_operational() {
             return Ok(link);
         }
-        let heard = events.receive(deadline, |message| {
-            let news = Link::parse(message.body);
-            match news {
-                Some(news) if news.dev.index == dev.index => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
-            }
+        let news = monitor.heard(deadline, |message| match event(message)? {
+            Event::Changed(link) | Event::Gone(link) => (link.dev.index == dev.index).then_some(()),
+            Event::Lost => None,
         });
-        match heard {
-            Ok(()) | Err(crate::netlink::Error::Overrun) => {}
+        match news {
+            Ok(()) | Err(Error::Overrun) => {}
             Err(source) => {
                 let action = Action::WaitUp { link: dev.name.clone() };
-                return Err(events.failed(&action, source));
+                let source = match source {
+                    Error::Timeout(_) => Error::Timeout(limit),
+                    other => other,
+                };
+                return Err(socket.failed(&action, source));
             }
         }
     }

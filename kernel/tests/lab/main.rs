@@ -2,9 +2,15 @@
 //!
 //! Each case runs in a process, a network and a mount namespace of its own; for an ordinary user
 //! also in a user namespace, where it is root.
-
 #![allow(clippy::unwrap_used)] // a test that unwraps fails as it should
 
 mod isolation;
 
-mod links;
+mod addresses;
+mod announcements;
+mod builders;
+mod changes;
+mod deletes;
+mod exchanges;
+mod namespaces;
+mod switches;

@@ -7,7 +7,6 @@
 
 mod record;
 
-use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -16,8 +15,8 @@ use std::time::Instant;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::wait::RTNLGRP_LINK;
-use super::{Link, Which, delete, find};
+use super::monitor::event;
+use super::{Event, Monitor, Which, delete, find};
 use crate::netlink::message::Message;
 use crate::netlink::{Error, Request, RequestError, Socket};
 use crate::sys;
@@ -131,11 +130,10 @@ fn detach(
     let request = delete(which);
     // A socket of its own: what it hears would confuse another's answers, and the kernel's late
     // answer to the child must not reach anyone.
-    let events = Socket::open(socket.place())?;
-    events.subscribe(RTNLGRP_LINK)?;
-    let sequence = events.take_sequences(1);
+    let monitor = Monitor::open(socket.place())?;
+    let sequence = monitor.socket().take_sequences(1);
     let bytes = request.bytes(sequence);
-    let child = match sys::fork_to_send(events.as_fd(), &bytes, hold) {
+    let child = match sys::fork_to_send(monitor.socket().as_fd(), &bytes, hold) {
         Ok(child) => Pid::from_raw(child),
         // No more processes allowed, or no memory: the slow way still works.
         Err(_) => return wait(socket, which),
@@ -143,12 +141,12 @@ fn detach(
     if let Ok(mut children) = CHILDREN.lock() {
         children.push((child, record.path().to_owned()));
     }
-    let outcome = until_gone(socket, &events, which, sequence, &request);
+    let outcome = until_gone(socket, &monitor, which, sequence, &request);
     record.name(child);
     outcome
 }
 
-/// What the event socket heard.
+/// What the monitor heard.
 enum News {
     /// The kernel announced the end of the link with this index.
     Announced(u32),
@@ -158,24 +156,21 @@ enum News {
 
 fn until_gone(
     socket: &Socket,
-    events: &Socket,
+    monitor: &Monitor,
     which: Which<'_>,
     sequence: u32,
     request: &Request,
 ) -> Result<Deleted, RequestError> {
     let deadline = Instant::now() + Socket::TIMEOUT;
     loop {
-        let heard = events.receive(deadline, |message| match news(message, which, sequence) {
-            Some(news) => ControlFlow::Break(news),
-            None => ControlFlow::Continue(()),
-        });
+        let heard = monitor.heard(deadline, |message| news(message, which, sequence));
         let gone = match heard {
             Ok(News::Announced(index)) => Some(index),
             Ok(News::Answered(Ok(()))) => return Ok(Deleted::Now),
             // Events were lost; the query below tells what became of it.
             Err(Error::Overrun) => None,
             Ok(News::Answered(Err(source))) | Err(source) => {
-                let error = events.failed(request.action(), source);
+                let error = socket.failed(request.action(), source);
                 return if error.is_missing() { Ok(Deleted::Before) } else { Err(error) };
             }
         };
@@ -195,11 +190,7 @@ fn news(message: Message<'_>, which: Which<'_>, sequence: u32) -> Option<News> {
     if i32::from(message.kind) == libc::NLMSG_ERROR && message.sequence == sequence {
         return Some(News::Answered(message.verdict()));
     }
-    // A bridge announces the end of a port in the same way, as family AF_BRIDGE.
-    if message.kind != libc::RTM_DELLINK || message.body.first() != Some(&0) {
-        return None;
-    }
-    let link = Link::parse(message.body)?;
+    let Some(Event::Gone(link)) = event(message) else { return None };
     let same = match which {
         Which::Name(name) => link.is_named(name),
         Which::Dev(dev) => link.dev.index == dev.index,
