@@ -46,9 +46,13 @@ impl<'a> Ipam<'a> {
         let version = call.config.version();
         let text = match self.reach()? {
             // Through the printed form, so that an old version drops the same either way.
-            Reached::Here(plugin) => plugin.add(call).and_then(|result| {
-                result.encode(version, ResultShape::OfVersion).inspect_err(|_| self.release(call))
-            })?,
+            Reached::Here(plugin) => {
+                let printed = plugin.add(call).and_then(|result| {
+                    let text = result.encode(version, ResultShape::OfVersion);
+                    text.inspect_err(|_| self.release(call))
+                });
+                printed.map_err(|e| self.told_by(e))?
+            }
             Reached::File(file) => self.run(&file, "ADD", &call.config).inspect_err(|error| {
                 // The specification wants DEL after a failed ADD; but an address that an earlier
                 // attachment of this key holds is not this call's to give away.
@@ -67,7 +71,7 @@ impl<'a> Ipam<'a> {
     /// The plugin's own, or why it cannot be run.
     pub fn del(&self, call: &Call) -> Result<(), Error> {
         match self.reach_for_removal()? {
-            Reached::Here(plugin) => plugin.del(call),
+            Reached::Here(plugin) => plugin.del(call).map_err(|e| self.told_by(e)),
             Reached::File(file) => self.run(&file, "DEL", &call.config).map(drop),
         }
     }
@@ -78,7 +82,7 @@ impl<'a> Ipam<'a> {
     /// The plugin's own, or why it cannot be run.
     pub fn check(&self, call: &Call) -> Result<(), Error> {
         match self.reach()? {
-            Reached::Here(plugin) => plugin.check(call),
+            Reached::Here(plugin) => plugin.check(call).map_err(|e| self.told_by(e)),
             Reached::File(file) => self.run(&file, "CHECK", &call.config).map(drop),
         }
     }
@@ -89,7 +93,7 @@ impl<'a> Ipam<'a> {
     /// The plugin's own, or why it cannot be run.
     pub fn gc(&self, call: &NetworkCall) -> Result<(), Error> {
         match self.reach_for_removal()? {
-            Reached::Here(plugin) => plugin.gc(call),
+            Reached::Here(plugin) => plugin.gc(call).map_err(|e| self.told_by(e)),
             Reached::File(file) => self.run(&file, "GC", &call.config).map(drop),
         }
     }
@@ -100,7 +104,7 @@ impl<'a> Ipam<'a> {
     /// The plugin's own, or why it cannot be run.
     pub fn status(&self, call: &NetworkCall) -> Result<(), Error> {
         match self.reach()? {
-            Reached::Here(plugin) => plugin.status(call),
+            Reached::Here(plugin) => plugin.status(call).map_err(|e| self.told_by(e)),
             Reached::File(file) => self.run(&file, "STATUS", &call.config).map(drop),
         }
     }
@@ -132,6 +136,11 @@ impl<'a> Ipam<'a> {
         self.in_process.iter().copied().find(|plugin| plugin.name() == self.kind)
     }
 
+    /// Callers see nothing but text and code: say whose they are.
+    fn told_by(&self, error: Error) -> Error {
+        error.in_step(format!("IPAM plugin {}", self.kind))
+    }
+
     fn run(&self, file: &Path, verb: &str, config: &Config) -> Result<Vec<u8>, Error> {
         let run = Run {
             program: file,
@@ -142,7 +151,7 @@ impl<'a> Ipam<'a> {
         };
         match run.run() {
             Ok(output) => Ok(output.stdout),
-            Err(failure) => Err(failure.error.in_step(format!("IPAM plugin {}", self.kind))),
+            Err(failure) => Err(self.told_by(failure.error)),
         }
     }
 }
