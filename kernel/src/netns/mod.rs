@@ -3,10 +3,10 @@
 mod pin;
 
 use std::ffi::CStr;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns};
@@ -104,7 +104,7 @@ impl Netns {
     /// [`NetnsError::NotANamespace`]; [`NetnsError::Open`].
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, NetnsError> {
         let path = path.into();
-        let file = match File::open(&path) {
+        let file = match open_to_examine(&path) {
             Ok(file) => file,
             Err(source) => {
                 return Err(match source.kind() {
@@ -214,6 +214,13 @@ pub enum SocketError {
     /// The kernel gives no socket.
     #[error(transparent)]
     Netlink(#[from] RequestError),
+}
+
+/// Opens what may be anything: a pipe must not make us wait for its writer, nor a terminal become
+/// ours.
+fn open_to_examine(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Names of file systems are numbers of a type that differs between C libraries.

@@ -65,6 +65,16 @@ fn a_missing_path_and_a_plain_file_are_told_apart() {
 }
 
 #[test]
+fn a_pipe_without_a_writer_is_no_namespace_and_nothing_waits_for_it() {
+    isolated(|| {
+        let owner = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo("/run/pipe", owner).unwrap();
+        let pipe = Netns::open("/run/pipe").unwrap_err();
+        assert!(matches!(pipe, NetnsError::NotANamespace { .. }), "{pipe}");
+    });
+}
+
+#[test]
 fn the_callers_thread_stays_where_it_is() {
     isolated(|| {
         let before = Netns::current().unwrap();
