@@ -55,7 +55,8 @@ fn absolute(given: &OsStr) -> PathBuf {
     }
 }
 
-/// Builds behind a lock, and not again in the same run of nextest, where each case is a process.
+/// Builds behind a lock, and not again in the same run of nextest, where each case is a process:
+/// neither when it went well nor when it failed.
 #[track_caller]
 fn build_once() -> PathBuf {
     let target = target_directory();
@@ -65,26 +66,32 @@ fn build_once() -> PathBuf {
     lock.lock().unwrap_or_else(|error| panic!("lock {}: {error}", lab.display()));
     let run = env::var("NEXTEST_RUN_ID").ok();
     let mark = lab.join("built");
-    let is_built = run.is_some() && fs::read_to_string(&mark).ok() == run;
-    if !is_built {
-        build(&target);
-        if let Some(run) = run {
-            fs::write(&mark, run).unwrap_or_else(|error| panic!("{}: {error}", mark.display()));
-        }
+    let marked = fs::read_to_string(&mark).unwrap_or_default();
+    let outcome = match (&run, marked.split_once('\n')) {
+        (Some(run), Some((of, said))) if of == run => said.to_owned(),
+        _ => build(&target),
+    };
+    if let Some(run) = run {
+        let text = format!("{run}\n{outcome}");
+        fs::write(&mark, text).unwrap_or_else(|error| panic!("{}: {error}", mark.display()));
     }
+    assert!(outcome.is_empty(), "build what is to be tested: {outcome}");
     target.join("debug")
 }
 
+/// What cargo said when it failed, nothing when it succeeded.
 #[track_caller]
-fn build(target: &Path) {
+fn build(target: &Path) -> String {
     let mut build = cargo();
     build.arg("build").arg("--target-dir").arg(target);
     for package in shipped_packages() {
         build.args(["--package", &package]);
     }
     let done = build.output().unwrap_or_else(|error| panic!("start cargo: {error}"));
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "build what is to be tested: {}\n{said}", done.status);
+    if done.status.success() {
+        return String::new();
+    }
+    format!("{}\n{}", done.status, String::from_utf8_lossy(&done.stderr))
 }
 
 /// Packages with a binary that a user installs: the plugins and the command.

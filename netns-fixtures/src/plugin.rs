@@ -268,7 +268,6 @@ impl Outcome {
     }
 
     /// Claims that it exited with 0 and printed one JSON document; gives that back.
-    #[must_use]
     #[track_caller]
     pub fn result(&self) -> Value {
         self.succeeded();
@@ -286,7 +285,6 @@ impl Outcome {
     }
 
     /// Claims that it exited with another code than 0 and printed one error object and nothing else.
-    #[must_use]
     #[track_caller]
     pub fn error(&self) -> ErrorObject {
         assert!(!self.status.success(), "{self}: should have failed");

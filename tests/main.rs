@@ -1,0 +1,14 @@
+//! Everything that is tested about the built programs, in one binary.
+//!
+//! Cases run in labs (crate `netns-fixtures`), speak JSON and judge with iproute2 and nft. They run
+//! on our own plugins, or on those of the directory in `CAIS_TEST_BIN`: a claim that the reference
+//! plugins do not keep is wrong, or says why at the place where it is made ([`under_test`]).
+
+#[macro_use]
+mod battery;
+mod conformance;
+mod equality;
+mod fake;
+mod plugins;
+mod swap;
+mod under_test;

@@ -1,0 +1,5 @@
+//! Not yet written.
+
+mod host;
+mod loopback;
+mod none;

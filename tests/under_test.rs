@@ -1,0 +1,87 @@
+//! Who is under test, and how a claim says that the reference does not keep it.
+
+use std::panic::{self, AssertUnwindSafe};
+
+use netns_fixtures::{Call, Lab, skip};
+use serde_json::{Value, json};
+
+use crate::battery::USUAL;
+
+/// The network's name in all cases.
+pub(crate) const NETWORK: &str = "net";
+
+/// Whether the plugins under test are ours: our banner carries `+cais`.
+pub(crate) fn are_ours(lab: &Lab) -> bool {
+    lab.plugin("loopback").run().stderr.contains("+cais")
+}
+
+/// Makes `claim`, which the reference plugins do not keep because of `why`.
+///
+/// With the reference under test the claim has to fail: an excuse that is no longer needed is
+/// taken out.
+#[track_caller]
+pub(crate) fn unlike_reference(lab: &Lab, why: &str, claim: impl FnOnce()) {
+    if are_ours(lab) {
+        return claim();
+    }
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let kept = panic::catch_unwind(AssertUnwindSafe(claim)).is_ok();
+    panic::set_hook(print);
+    assert!(!kept, "the reference keeps this after all, take the excuse out: it {why}");
+    println!("as expected, the reference {why}");
+}
+
+/// Ends a case about something that the reference does not even try.
+pub(crate) fn only_ours(lab: &Lab, why: &str) {
+    if !are_ours(lab) {
+        skip(&format!("the reference {why}"));
+    }
+}
+
+/// Ends the case where the reference under test is older than `version`. Ours knows them all.
+pub(crate) fn must_know(lab: &Lab, version: &str) {
+    if are_ours(lab) {
+        return;
+    }
+    let known = lab.plugin("bridge").verb("VERSION").run().result();
+    let known = known["supportedVersions"].as_array().cloned().unwrap_or_default();
+    if !known.iter().any(|known| known == version) {
+        skip(&format!("the reference under test does not know {version}"));
+    }
+}
+
+/// Ends the case where the reference has no such plugin. Ours has them all.
+pub(crate) fn must_have(lab: &Lab, plugin: &str) {
+    if !are_ours(lab) && !lab.plugins().join(plugin).exists() {
+        skip(&format!("the reference has no plugin {plugin}"));
+    }
+}
+
+/// The least configuration with which `plugin` can ADD.
+pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
+    let mut config = json!({ "cniVersion": version, "name": NETWORK, "type": plugin });
+    match plugin {
+        "bridge" => config["bridge"] = json!("cni0"),
+        "host-local" => config["ipam"] = json!({ "type": plugin, "subnet": "10.1.0.0/24" }),
+        "static" => {
+            config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
+        }
+        _ => {}
+    }
+    config
+}
+
+/// A call of `plugin` that lacks nothing but the verb, for a container that need not exist: for
+/// cases in which the call is refused before anything is looked at.
+pub(crate) fn complete_call<'lab>(lab: &'lab Lab, plugin: &str) -> Call<'lab> {
+    lab.plugin(plugin)
+        .env("CNI_CONTAINERID", "c1")
+        .env("CNI_NETNS", "/run/netns/c1")
+        .config(&least_config(plugin, USUAL))
+}
+
+/// `text` of a JSON list as strings.
+pub(crate) fn strings(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
