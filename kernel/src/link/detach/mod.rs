@@ -27,8 +27,8 @@ use record::{Record, Verdict};
 /// The child is left to whoever adopts the orphans of this process (PID 1 or a subreaper) when
 /// this process ends before it. All common container runtimes reap theirs; `record`, a small
 /// file, names the last child, so that a host where nobody does is noticed: until the first child
-/// is known to have been reaped there is no second one, and once one is found to be left as a
-/// zombie all later deletes wait in this process instead. At most one zombie ever stays.
+/// is known to have been reaped there is no second one, and as long as one is left as a zombie
+/// all deletes wait in this process instead. So where nobody reaps, one zombie stays.
 #[derive(Clone, Debug)]
 pub struct Deleter {
     record: Option<PathBuf>,
@@ -76,19 +76,14 @@ impl Deleter {
             return wait(socket, which);
         };
         match record.verdict() {
-            Verdict::Detach => detach(socket, which, hold, &record),
+            Verdict::Detach => detach(socket, which, hold, record),
             Verdict::Wait => wait(socket, which),
-            Verdict::WaitAndLookAgain(child) => {
-                let outcome = wait(socket, which);
-                // A delete takes longer than a living reaper needs.
-                record.judge(child);
-                outcome
-            }
         }
     }
 }
 
-/// Why deletes on this host wait: the verdict in the record at `path`, if there is one.
+/// Why deletes on this host wait: the child that the record at `path` names is a zombie that
+/// nobody reaps. `None` when all is well.
 #[must_use]
 pub fn not_reaped(path: &Path) -> Option<String> {
     Record::at(path).not_reaped()
@@ -125,7 +120,7 @@ fn detach(
     socket: &Socket,
     which: Which<'_>,
     hold: &[BorrowedFd<'_>],
-    record: &Record<'_>,
+    record: Record<'_>,
 ) -> Result<Deleted, RequestError> {
     let request = delete(which);
     // A socket of its own: what it hears would confuse another's answers, and the kernel's late

@@ -4,13 +4,16 @@
 //! so that readers need no lock:
 //!
 //! - `unproven FORKER CHILD`: the first child on this host (0 until it has begun);
-//! - `reaped FORKER CHILD`: an earlier child was reaped, this is the latest;
-//! - `zombie CHILD PARENT NAME`: nobody reaped CHILD; deletes wait from now on.
+//! - `reaped FORKER CHILD`: an earlier child was reaped, this is the latest.
+//!
+//! No verdict is written down: as long as a zombie stays, its entry in `/proc` is the verdict, and
+//! a reaper that only looks now and then makes deletes detached again.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
@@ -27,15 +30,12 @@ pub(super) enum Verdict {
     Detach,
     /// Here.
     Wait,
-    /// Here; then look whether this child is still a zombie.
-    WaitAndLookAgain(i32),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Line {
     Unproven { forker: i32, child: i32 },
     Reaped { forker: i32, child: i32 },
-    Zombie(String),
     Unreadable,
 }
 
@@ -46,6 +46,9 @@ enum Child {
     Alive,
     Zombie { parent: i32 },
 }
+
+/// Several times an RCU grace period.
+const REAPED_BY_NOW: Duration = Duration::from_millis(200);
 
 /// Lines are padded to this, so that a shorter one covers the rest of a longer.
 const LINE_BYTES: usize = 96;
@@ -72,18 +75,16 @@ impl<'a> Record<'a> {
             Line::Unproven { forker, child: 0 } if forker == me => Verdict::Detach,
             Line::Unproven { forker, child: 0 } if exists(forker) => Verdict::Wait,
             Line::Unproven { child: 0, .. } => self.claim_again(),
-            Line::Unproven { forker, child } => match state(child) {
+            // Whether anybody reaps here is not known until this one has gone.
+            Line::Unproven { child, .. } => match state(child) {
                 Child::Gone => Verdict::Detach,
-                Child::Alive => Verdict::Wait,
-                Child::Zombie { parent } if parent == forker => Verdict::Wait,
-                Child::Zombie { .. } => Verdict::WaitAndLookAgain(child),
+                Child::Alive | Child::Zombie { .. } => Verdict::Wait,
             },
             Line::Reaped { forker, child } => match state(child) {
                 // Its parent is still busy, and will reap it or leave it to one that does.
-                Child::Zombie { parent } if parent != forker => Verdict::WaitAndLookAgain(child),
+                Child::Zombie { parent } if parent != forker && self.is_old() => Verdict::Wait,
                 _ => Verdict::Detach,
             },
-            Line::Zombie(_) => Verdict::Wait,
             Line::Unreadable => self.claim_again(),
         }
     }
@@ -95,8 +96,7 @@ impl<'a> Record<'a> {
         let proven = match self.read() {
             Ok(Line::Unproven { child: 0, .. }) => false,
             Ok(Line::Unproven { .. } | Line::Reaped { .. }) => true,
-            // A verdict of somebody else's stands; a record that was removed starts anew.
-            Ok(Line::Zombie(_)) => return,
+            // Removed meanwhile: start anew.
             Ok(Line::Unreadable) | Err(_) => false,
         };
         let word = if proven { "reaped" } else { "unproven" };
@@ -112,20 +112,28 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Writes the verdict down if `child` is a zombie still.
-    pub(super) fn judge(self, child: i32) {
-        if let Child::Zombie { parent } = state(child) {
-            let name = fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
-            let _ = self.write(&format!("zombie {child} {parent} {}", name.trim_end()));
+    /// In words, that the last child was left a zombie, if so.
+    pub(super) fn not_reaped(self) -> Option<String> {
+        let Ok(Line::Unproven { forker, child } | Line::Reaped { forker, child }) = self.read()
+        else {
+            return None;
+        };
+        let Child::Zombie { parent } = state(child) else { return None };
+        if parent == forker || !self.is_old() {
+            return None;
         }
+        let name = fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
+        let name = name.trim_end();
+        Some(format!(
+            "process {parent} ({name}) does not reap its children: {DELETER_NAME} {child} is a zombie"
+        ))
     }
 
-    /// The verdict in words, if there is one.
-    pub(super) fn not_reaped(self) -> Option<String> {
-        match self.read() {
-            Ok(Line::Zombie(words)) => Some(words),
-            _ => None,
-        }
+    /// Whether the child was named so long ago that it must have ended, and a reaper that reacts
+    /// to the end of its children must have seen it.
+    fn is_old(self) -> bool {
+        let modified = fs::metadata(self.0).and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|time| time.elapsed().unwrap_or_default() > REAPED_BY_NOW)
     }
 
     /// Takes the right to fork the first child; one process gets it.
@@ -163,14 +171,6 @@ impl Line {
         let text = String::from_utf8_lossy(bytes);
         let mut words = text.split_ascii_whitespace();
         let word = words.next();
-        if word == Some("zombie") {
-            let mut next = || words.next().unwrap_or("?");
-            let (child, parent, name) = (next(), next(), next());
-            return Self::Zombie(format!(
-                "process {parent} ({name}) does not reap its children: {DELETER_NAME} {child} \
-                 stays a zombie"
-            ));
-        }
         let mut number = || words.next().and_then(|word| word.parse().ok());
         let (Some(forker), Some(child)) = (number(), number()) else { return Self::Unreadable };
         match word {
@@ -219,8 +219,8 @@ mod tests {
     fn lines_survive_a_round_trip_and_shorter_ones_cover_longer_ones() {
         let path = std::env::temp_dir().join(format!("cais-record-{}", std::process::id()));
         let record = Record::at(&path);
-        record.write(&format!("zombie 4 1 {}", "long".repeat(9))).unwrap();
-        assert!(record.not_reaped().unwrap().contains("process 1 (longlong"));
+        record.write("unproven 1234567 2345678").unwrap();
+        assert_eq!(record.read().unwrap(), Line::Unproven { forker: 1_234_567, child: 2_345_678 });
         record.write("reaped 12 34").unwrap();
         assert_eq!(record.read().unwrap(), Line::Reaped { forker: 12, child: 34 });
         assert_eq!(record.not_reaped(), None);
@@ -246,6 +246,5 @@ mod tests {
         for text in ["", "\0\0", "reaped", "reaped 1", "reaped x y", "hello 1 2", "\u{fffd}"] {
             assert_eq!(Line::parse(text.as_bytes()), Line::Unreadable, "{text:?}");
         }
-        assert!(matches!(Line::parse(b"zombie"), Line::Zombie(_)));
     }
 }
