@@ -40,20 +40,23 @@ pub fn enter_if_there(call: &Call) -> Result<Option<Socket>, Error> {
     }
 }
 
-/// Sets `lo` up and returns its addresses, which the kernel gives it then. It is down again, if it
-/// was, when this fails.
+/// Sets `lo` up and returns its addresses, which the kernel gives it then. An `lo` that is refused
+/// is left as it was.
 ///
 /// # Errors
 /// Code 102 when one of the addresses is not a loopback one, else what the kernel said.
 pub fn set_up(socket: &Socket) -> Result<Vec<Cidr>, Error> {
+    let lo = find(socket).map_err(|e| refused(&e))?;
+    let step = "set lo up";
+    let before = addresses(socket, &lo, step)?;
+    if lo.is_up() {
+        return Ok(before);
+    }
     let outcome = Undo::run(|undo| {
-        let lo = find(socket).map_err(|e| refused(&e))?;
-        if !lo.is_up() {
-            socket.run(&link::set(&lo).up().request()).map_err(|e| refused(&e))?;
-            let down = link::set(&lo).down().request();
-            undo.push("set lo down", move || Ok(socket.run(&down)?));
-        }
-        addresses(socket, &lo, "set lo up")
+        socket.run(&link::set(&lo).up().request()).map_err(|e| refused(&e))?;
+        let down = link::set(&lo).down().request();
+        undo.push("set lo down", move || Ok(socket.run(&down)?));
+        addresses(socket, &lo, step)
     });
     outcome.map_err(|failure| {
         let told = |error: Error, left| error.with_details(format!("while undoing: {left}"));
@@ -61,7 +64,7 @@ pub fn set_up(socket: &Socket) -> Result<Vec<Cidr>, Error> {
     })
 }
 
-/// Sets `lo` down; the kernel takes `::1` away then.
+/// Sets `lo` down. The kernel takes `::1` away then and keeps `127.0.0.1`, which nobody can use.
 ///
 /// # Errors
 /// What the kernel said.

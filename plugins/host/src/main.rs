@@ -1,0 +1,5 @@
+//! The plugin `host`.
+
+fn main() -> std::process::ExitCode {
+    cni::run(&host::Host)
+}

@@ -1,0 +1,116 @@
+//! The table's file: read by anyone at any time, changed by one process at a time.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cni::{Error, code};
+use kernel::boot;
+
+use crate::lock::lock;
+use crate::table::Table;
+
+/// How long another call may hold the lock; it needs it for less than a millisecond.
+const LOCK_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The directory `host-ports`, which is the lock, with the file `claims` in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    dir: PathBuf,
+    deadline: Duration,
+}
+
+/// What to do when the directory is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Make it.
+    Create,
+    /// Nothing: then there is no claim to remove either.
+    Leave,
+}
+
+impl Store {
+    pub(crate) fn under(run_dir: &Path) -> Self {
+        Self { dir: run_dir.join("host-ports"), deadline: LOCK_DEADLINE }
+    }
+
+    /// The table's file, for people.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.join("claims")
+    }
+
+    /// The table as it is. It is replaced as a whole, so no lock is needed to read it.
+    pub(crate) fn read(&self) -> Result<Table, Error> {
+        let boot = boot::id().map_err(|e| Error::new(code::IO, format!("read boot id: {e}")))?;
+        let bytes = match fs::read(self.path()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+            other => other.map_err(|e| self.failed("read", &e))?,
+        };
+        Ok(Table::parse(&String::from_utf8_lossy(&bytes), &boot))
+    }
+
+    /// Changes the table by `act`, and writes it unless that fails.
+    pub(crate) fn change(
+        &self,
+        missing: Missing,
+        act: impl FnOnce(&mut Table) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(dir) = self.open(missing)? else { return Ok(()) };
+        lock(&dir, self.deadline).map_err(|e| self.not_locked(&e))?;
+        let mut table = self.read()?;
+        act(&mut table)?;
+        self.write(&table).map_err(|e| self.failed("write", &e))
+    }
+
+    fn open(&self, missing: Missing) -> Result<Option<File>, Error> {
+        let opened = match File::open(&self.dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => match missing {
+                Missing::Leave => return Ok(None),
+                Missing::Create => DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o755)
+                    .create(&self.dir)
+                    .and_then(|()| File::open(&self.dir)),
+            },
+            other => other,
+        };
+        opened.map(Some).map_err(|e| self.failed("open directory of", &e))
+    }
+
+    fn write(&self, table: &Table) -> io::Result<()> {
+        let path = self.path();
+        let Some(text) = table.text() else {
+            return match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+                _ => Ok(()),
+            };
+        };
+        // Only the holder of the lock writes: one name serves all, and a killed one's rest is
+        // overwritten by the next. After a power loss all of it is gone anyway.
+        let new = self.dir.join("claims.new");
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o644).open(&new)?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(&new, &path)
+    }
+
+    fn failed(&self, verb: &str, error: &io::Error) -> Error {
+        let text = format!("{verb} host port table {}: {error}", self.path().display());
+        Error::new(code::IO, text)
+    }
+
+    fn not_locked(&self, error: &io::Error) -> Error {
+        if error.kind() != io::ErrorKind::TimedOut {
+            return self.failed("lock", error);
+        }
+        let text = format!(
+            "lock host port table {}: another call held it for {} s",
+            self.path().display(),
+            self.deadline.as_secs_f32()
+        );
+        Error::new(code::TRY_AGAIN, text)
+            .with_hint(format!("`fuser {}` names the process; try again", self.dir.display()))
+    }
+}

@@ -1,0 +1,5 @@
+//! The drop-in plugin `loopback`.
+
+fn main() -> std::process::ExitCode {
+    cni::run(&loopback::Loopback)
+}

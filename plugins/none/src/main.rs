@@ -1,0 +1,5 @@
+//! The plugin `none`.
+
+fn main() -> std::process::ExitCode {
+    cni::run(&none::NoNetwork)
+}
