@@ -96,6 +96,14 @@ impl Run<'_> {
     /// # Errors
     /// A [`Failure`] when it cannot be started, ends in another way than exit 0, or takes too long.
     pub fn run(&self) -> Result<Output, Box<Failure>> {
+        self.run_with(&[])
+    }
+
+    /// As [`run`](Self::run) with arguments, which only `--print-schema` and `--validate` take.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_with(&self, args: &[&str]) -> Result<Output, Box<Failure>> {
         let start = Instant::now();
         let unstarted = |error| {
             Box::new(Failure {
@@ -103,7 +111,7 @@ impl Run<'_> {
                 output: Output { elapsed: start.elapsed(), ..Output::default() },
             })
         };
-        let mut child = self.spawn().map_err(unstarted)?;
+        let mut child = self.spawn(args).map_err(unstarted)?;
         let streams = self.serve(&mut child);
         let mut output = Output::default();
         let until = start + self.deadline;
@@ -127,8 +135,9 @@ impl Run<'_> {
         Err(Box::new(Failure { error: diagnose(&output), output }))
     }
 
-    fn spawn(&self) -> Result<Child, Error> {
+    fn spawn(&self, args: &[&str]) -> Result<Child, Error> {
         let mut command = Command::new(self.program);
+        command.args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         command.stderr(match self.stderr {
             Stderr::Inherit => Stdio::inherit(),

@@ -210,6 +210,12 @@ impl<'a> Value<'a> {
         self.raw
     }
 
+    /// Whether it is `null`, which callers write for "not given".
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.raw.get() == "null"
+    }
+
     /// The value as text.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ mod plugin;
 mod request;
 mod result;
 mod runner;
+pub mod runtime;
 pub mod schema;
 pub mod state;
 mod version;
