@@ -36,7 +36,8 @@ pub fn configure(
         result.ips.iter().map(|ip| addr::add(dev, Addr::new(ip.address).dad(dad))).collect();
     requests.push(link::set(dev).up().request());
     let wait = has_v6 && dad == Dad::Detect;
-    let routes = || result.routes.iter().map(|r| route_of(r, dev, result).add());
+    // A container's second network may have a default route as well.
+    let routes = || result.routes.iter().map(|r| route_of(r, dev, result).prepend());
     if !wait {
         requests.extend(routes());
         return socket.run_all(&requests).map_err(|e| refused(&e));

@@ -12,7 +12,7 @@ use types::{Cidr, Family};
 use crate::addr::family;
 use crate::link::Dev;
 use crate::netlink::attributes::{Attribute, Attributes};
-use crate::netlink::{APPEND, Action, CREATE, REPLACE, Request, RequestError, Socket};
+use crate::netlink::{APPEND, Action, CREATE, PREPEND, REPLACE, Request, RequestError, Socket};
 
 /// A unicast route: to make, to delete, or as it was read.
 ///
@@ -87,14 +87,20 @@ impl Route {
     }
 
     /// The request that adds it. `EEXIST` when a route with the same destination, metric and
-    /// table exists; for IPv6 only when its next hop is the same, too (else it becomes a second
-    /// path).
+    /// table exists.
     #[must_use]
     pub fn add(&self) -> Request {
         self.request("add", libc::RTM_NEWROUTE, CREATE)
     }
 
-    /// The request that adds it beside others of the same destination and metric.
+    /// The request that adds it before others of the same destination and metric: IPv4 prefers it
+    /// to them, for IPv6 it becomes one more path. `EEXIST` only when its next hop is the same, too.
+    #[must_use]
+    pub fn prepend(&self) -> Request {
+        self.request("add", libc::RTM_NEWROUTE, PREPEND)
+    }
+
+    /// The request that adds it after others of the same destination and metric.
     #[must_use]
     pub fn append(&self) -> Request {
         self.request("append", libc::RTM_NEWROUTE, APPEND)

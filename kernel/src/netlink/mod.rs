@@ -15,7 +15,7 @@ mod socket;
 pub use action::Action;
 pub use error::{Error, RequestError};
 pub use request::Request;
-pub(crate) use request::{APPEND, CREATE, REPLACE};
+pub(crate) use request::{APPEND, CREATE, PREPEND, REPLACE};
 pub use socket::{Reply, Socket};
 
 pub use nix::errno::Errno;

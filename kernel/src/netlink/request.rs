@@ -21,6 +21,8 @@ pub(crate) const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
 pub(crate) const REPLACE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16;
 /// `NLM_F_CREATE | NLM_F_APPEND`: one more beside what is there.
 pub(crate) const APPEND: u16 = (libc::NLM_F_CREATE | libc::NLM_F_APPEND) as u16;
+/// `NLM_F_CREATE`: one more before what is there.
+pub(crate) const PREPEND: u16 = libc::NLM_F_CREATE as u16;
 
 const HEADER_BYTES: usize = 16;
 
@@ -41,6 +43,12 @@ impl Request {
     #[must_use]
     pub fn action(&self) -> &Action {
         &self.action
+    }
+
+    /// Whether the kernel answers with a message (or an error) even when no acknowledgement is
+    /// asked for: the lowest bits of `RTM_GET` numbers are 2.
+    pub(super) fn is_query(&self) -> bool {
+        self.kind % 4 == 2
     }
 
     /// The message alone, in wire form, to be acknowledged.

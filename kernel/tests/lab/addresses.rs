@@ -147,6 +147,29 @@ fn routes_carry_everything_they_are_given() {
 }
 
 #[test]
+fn a_prepended_route_stands_before_or_beside_another_but_not_twice() {
+    isolated(|| {
+        let socket = here();
+        let e0 = wire(&socket);
+        socket.run(&addr::add(&e0, cidr("10.0.0.2/24"))).unwrap();
+        socket.run(&addr::add(&e0, cidr("fd00::2/64"))).unwrap();
+        for (family, first, second) in
+            [(Family::V4, "10.0.0.1", "10.0.0.9"), (Family::V6, "fd00::1", "fd00::9")]
+        {
+            let via = |gw: &str| Route::default(family).via(gw.parse().unwrap());
+            socket.run(&via(first).prepend()).unwrap();
+            assert!(socket.run(&via(second).add()).unwrap_err().is_exists());
+            socket.run(&via(second).prepend()).unwrap();
+            assert!(socket.run(&via(second).prepend()).unwrap_err().is_exists());
+        }
+        let four = ip("-4 route show default");
+        assert_eq!([&four[0]["gateway"], &four[1]["gateway"]], ["10.0.0.9", "10.0.0.1"]);
+        let six = &ip("-6 route show default")[0]["nexthops"];
+        assert_eq!([&six[0]["gateway"], &six[1]["gateway"]], ["fd00::1", "fd00::9"]);
+    });
+}
+
+#[test]
 fn routes_are_listed_by_link() {
     isolated(|| {
         let socket = here();
