@@ -2,7 +2,7 @@
 //!
 //! Two ways. [`by_kernel`] makes the kernel announce every address of a link, in one netlink
 //! message. [`gratuitous_arp`] and [`unsolicited_na`] send one frame for one address; closing a
-//! packet socket waits for an RCU grace period (`packet_release`; 10–30 ms at HZ=250), which is
+//! packet socket waits for an RCU grace period (`packet_release`; up to 20 ms at HZ=250), which is
 //! why the first way is for plugins and the second for daemons.
 
 use std::io;

@@ -188,7 +188,8 @@ impl Socket {
         let first = self.take_sequences(requests.len());
         let mut bytes = Vec::with_capacity(256 * requests.len());
         for (offset, request) in (0..).zip(requests) {
-            request.write(first.wrapping_add(offset), libc::NLM_F_ACK as u16, &mut bytes);
+            let flags = if request.is_query() { 0 } else { libc::NLM_F_ACK as u16 };
+            request.write(first.wrapping_add(offset), flags, &mut bytes);
         }
         let mut replies = vec![None; requests.len()];
         let mut verdicts = vec![None; requests.len()];
@@ -199,11 +200,16 @@ impl Socket {
                 if offset >= requests.len() {
                     return ControlFlow::Continue(()); // an answer to an older, given-up request
                 }
-                if i32::from(message.kind) != libc::NLMSG_ERROR {
+                let verdict = if i32::from(message.kind) == libc::NLMSG_ERROR {
+                    message.verdict()
+                } else {
                     replies[offset] = Some(Reply { body: message.body.to_vec() });
-                    return ControlFlow::Continue(());
-                }
-                if verdicts[offset].replace(message.verdict()).is_none() {
+                    if !requests[offset].is_query() {
+                        return ControlFlow::Continue(()); // its acknowledgement is still to come
+                    }
+                    Ok(())
+                };
+                if verdicts[offset].replace(verdict).is_none() {
                     open -= 1;
                 }
                 if open == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
