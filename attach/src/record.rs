@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use cni::json::Object;
 use serde::Serialize;
-use types::Attachment;
+use types::{Attachment, NetworkName};
 
 use crate::names::fnv1a;
 
@@ -18,6 +18,9 @@ const LAYOUT: u32 = 1;
 
 /// Longest part of a file name that is written out; the rest of 255 is for mark and temporary name.
 const NAME_MAX_BYTES: usize = 200;
+
+/// End of the name of a record that is being written.
+const UNFINISHED: &str = ".new";
 
 /// One attachment as it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +75,7 @@ impl Records {
     /// Of the file system.
     pub fn write(&self, record: &Record) -> io::Result<()> {
         let path = self.path(&record.key);
-        let temporary = path.with_file_name(format!(".{}.new", std::process::id()));
+        let temporary = self.temporary(&record.key);
         let mut file = match create(&temporary) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let dir = path.parent().expect("a record's path has its network's directory");
@@ -90,15 +93,12 @@ impl Records {
         })
     }
 
-    /// Removes the record of `key`; none there is success.
+    /// Removes the record of `key`, and what a killed call left of one; none there is success.
     ///
     /// # Errors
     /// Of the file system.
     pub fn remove(&self, key: &Attachment) -> io::Result<()> {
-        match fs::remove_file(self.path(key)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        }
+        remove_file(&self.temporary(key)).and(remove_file(&self.path(key)))
     }
 
     /// The record of `key`; a torn one counts as none.
@@ -111,7 +111,7 @@ impl Records {
     ///
     /// # Errors
     /// Of the file system.
-    pub fn of_network(&self, network: &types::NetworkName) -> io::Result<Vec<Record>> {
+    pub fn of_network(&self, network: &NetworkName) -> io::Result<Vec<Record>> {
         let entries = match fs::read_dir(self.dir.join(short(network.as_str()))) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
@@ -125,10 +125,51 @@ impl Records {
         Ok(records)
     }
 
+    /// Keys of records of `network` that killed calls began to write. One whose container id is
+    /// too long for a file name is left out.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn unfinished(&self, network: &NetworkName) -> io::Result<Vec<Attachment>> {
+        let key = |name: &str| {
+            let (container, ifname) =
+                name.strip_prefix('.')?.strip_suffix(UNFINISHED)?.split_once('@')?;
+            Some(Attachment {
+                network: network.clone(),
+                container: container.parse().ok()?,
+                ifname: ifname.parse().ok()?,
+            })
+        };
+        let entries = match fs::read_dir(self.dir.join(short(network.as_str()))) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut keys = Vec::new();
+        for entry in entries {
+            keys.extend(entry?.file_name().to_str().and_then(key));
+        }
+        Ok(keys)
+    }
+
     fn path(&self, key: &Attachment) -> PathBuf {
-        // `@` is in no container id, so two keys never share a name.
-        let file = format!("{}@{}", short(key.container.as_str()), key.ifname);
-        self.dir.join(short(key.network.as_str())).join(file)
+        self.dir.join(short(key.network.as_str())).join(file_name(key))
+    }
+
+    /// Named by the key, so that whoever removes the record finds what a killed call left of it.
+    fn temporary(&self, key: &Attachment) -> PathBuf {
+        self.path(key).with_file_name(format!(".{}{UNFINISHED}", file_name(key)))
+    }
+}
+
+/// `@` is in no container id, so two keys never share a name.
+fn file_name(key: &Attachment) -> String {
+    format!("{}@{}", short(key.container.as_str()), key.ifname)
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 
@@ -230,6 +271,20 @@ mod tests {
             records.remove(&record.key).unwrap();
             assert_eq!(records.read(&record.key), None);
         }
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_call_began_to_write_is_known_and_goes_with_the_record() {
+        let dir = scratch("unfinished");
+        let records = Records::under(&dir);
+        let record = record("c1");
+        records.write(&record).unwrap();
+        assert_eq!(records.unfinished(&record.key.network).unwrap(), []);
+        fs::write(records.temporary(&record.key), "{").unwrap();
+        assert_eq!(records.unfinished(&record.key.network).unwrap(), [record.key.clone()]);
+        records.remove(&record.key).unwrap();
+        assert_eq!(fs::read_dir(records.path(&record.key).parent().unwrap()).unwrap().count(), 0);
         fs::remove_dir_all(dir).unwrap();
     }
 

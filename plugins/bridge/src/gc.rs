@@ -43,7 +43,13 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
             errors.extend(deleted.map_err(|e| refused(&e)).err());
         }
     }
-    for Record { key, .. } in dead {
+    // Of these nothing proves that they are dead, beside the list.
+    let unfinished = match &valid {
+        Some(_) => records.unfinished(network).map_err(unreadable)?,
+        None => Vec::new(),
+    };
+    let unfinished = unfinished.iter().filter(|key| is_dead(key));
+    for key in dead.iter().map(|record| &record.key).chain(unfinished) {
         let failed = |e| Error::new(code::IO, format!("remove record of {key}: {e}"));
         errors.extend(records.remove(key).map_err(failed).err());
     }
