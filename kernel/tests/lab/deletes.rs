@@ -151,7 +151,6 @@ fn where_nobody_reaps_one_zombie_stays_and_deletes_wait() {
             host.run(&Veth::new(name("a"), name("b")).create()).unwrap();
             let output = link_del("a").output().unwrap();
             assert!(output.status.success(), "{output:?}");
-            assert_eq!(String::from_utf8_lossy(&output.stdout), "Now\n");
             assert_eq!(link_names(), [""; 0], "round {round}");
             assert!(deleters().len() <= 1, "round {round}: {:?}", deleters());
         }
@@ -188,31 +187,71 @@ fn concurrent_deletes_where_nobody_reaps_leave_one_zombie() {
 fn where_orphans_are_reaped_deletes_stay_detached() {
     isolated(|| {
         // A shell reaps whatever it adopts, and --fork makes it PID 1.
-        let script = "set -e; for i in $(seq 10); do ip link add veth0 type veth peer name veth1; \
-                      \"$0\" /run/cais/deleter veth0; done; cat /run/cais/deleter";
-        let output = Command::new("unshare")
-            .args(["-p", "-f", "--mount-proc", "bash", "-c", script])
-            .arg(helper())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
+        let script = "set -e; i=0; while [ $i -lt 10 ]; do i=$((i+1)); \
+                      ip link add veth0 type veth peer name veth1; \
+                      \"$0\" \"$@\"; done >&2; cat /run/cais/deleter";
+        let shell = ["-p", "-f", "--mount-proc", "sh", "-c", script];
+        let output = link_del_under(&shell, "veth0").output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        assert_eq!(text.matches("Now\n").count(), 10, "{text}");
-        assert!(text.contains("\nreaped ") || text.contains("\nunproven "), "{text}");
+        let record = String::from_utf8_lossy(&output.stdout);
+        assert!(record.starts_with("reaped "), "{record}");
         assert_eq!(link::not_reaped(RECORD.as_ref()), None);
     });
 }
 
-/// The example `link_del`, which cargo builds before it runs tests.
-fn helper() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let path = tests.parent().unwrap().with_file_name("examples/link_del");
-    assert!(path.exists(), "{} is built by `cargo test -p kernel`", path.display());
-    path
+#[test]
+fn without_the_right_to_the_namespace_the_hint_says_what_is_needed() {
+    isolated(|| {
+        here().run(&Veth::new(name("a"), name("b")).create()).unwrap();
+        // In a user namespace of its own a process has no rights over the outer network.
+        let output = link_del_under(&["-U"], "a").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{said}");
+        let text = "delete link a in the test's namespace: EPERM: Operation not permitted\n\
+                    hint: CAP_NET_ADMIN over this network namespace is needed";
+        assert!(said.contains(text), "{said}");
+        assert_eq!(link_names(), ["b", "a"]);
+    });
 }
 
+/// Says to this test binary that it is to be a program which deletes the link named here.
+const LINK_DEL: &str = "KERNEL_TEST_LINK_DEL";
+
+/// This binary as a program that deletes `link` and exits at once, as a plugin does.
 fn link_del(link: &str) -> Command {
-    let mut command = Command::new(helper());
-    command.args([RECORD, link]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut command = Command::new(std::env::current_exe().unwrap());
     command
+        .args(["--exact", "deletes::a_program_deletes_a_link_and_exits", "--nocapture"])
+        .env(LINK_DEL, link)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
+}
+
+/// The same program, started by unshare(1).
+fn link_del_under(arguments: &[&str], link: &str) -> Command {
+    let program = link_del(link);
+    let mut command = Command::new("unshare");
+    command
+        .args(arguments)
+        .arg(program.get_program())
+        .args(program.get_args())
+        .env(LINK_DEL, link)
+        .env("RUST_BACKTRACE", "0");
+    command
+}
+
+#[test]
+fn a_program_deletes_a_link_and_exits() {
+    let Ok(link) = std::env::var(LINK_DEL) else {
+        return isolated(|| {
+            here().run(&Veth::new(name("a"), name("b")).create()).unwrap();
+            assert!(link_del("a").status().unwrap().success());
+            assert!(!link_del("a").status().unwrap().success());
+        });
+    };
+    match Deleter::detached(RECORD).delete(&here(), &name(&link), &[]) {
+        Ok(deleted) => assert_eq!(deleted, Deleted::Now),
+        Err(error) => panic!("{error}\nhint: {}", error.hint().unwrap_or_default()),
+    }
 }
