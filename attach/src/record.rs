@@ -282,7 +282,8 @@ mod tests {
         records.write(&record).unwrap();
         assert_eq!(records.unfinished(&record.key.network).unwrap(), []);
         fs::write(records.temporary(&record.key), "{").unwrap();
-        assert_eq!(records.unfinished(&record.key.network).unwrap(), [record.key.clone()]);
+        let unfinished = records.unfinished(&record.key.network).unwrap();
+        assert_eq!(unfinished, std::slice::from_ref(&record.key));
         records.remove(&record.key).unwrap();
         assert_eq!(fs::read_dir(records.path(&record.key).parent().unwrap()).unwrap().count(), 0);
         fs::remove_dir_all(dir).unwrap();
