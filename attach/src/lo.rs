@@ -14,7 +14,7 @@ use crate::verify::differs;
 /// Its name. The kernel gives it no other, so `CNI_IFNAME` does not count here.
 pub const NAME: &str = "lo";
 
-/// Code of an error: `lo` has an address that is not a loopback one.
+/// Code of an error of ADD: `lo` has an address that is not a loopback one.
 pub const FOREIGN_ADDRESS: u32 = 102;
 
 /// Moves the calling thread into the container's namespace, for good, and opens a socket there.
@@ -75,10 +75,13 @@ pub fn set_down(socket: &Socket) -> Result<(), Error> {
 /// Whether `lo` is up and has loopback addresses only, for CHECK.
 ///
 /// # Errors
-/// Code 101 when it is down, code 102 with the address that should not be there.
+/// Code 101 when it is down, or with the address that should not be there.
 pub fn check(socket: &Socket) -> Result<(), Error> {
     let lo = check_up(socket)?;
-    addresses(socket, &lo, "check lo").map(drop)
+    addresses(socket, &lo, "check lo").map(drop).map_err(|error| match error.code {
+        FOREIGN_ADDRESS => Error { code: code::DIFFERS, ..error },
+        _ => error,
+    })
 }
 
 /// Whether `lo` is up, for CHECK.

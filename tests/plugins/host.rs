@@ -360,3 +360,12 @@ fn of_many_at_once_one_gets_a_port_and_nobody_loses_another() {
         assert!(claims.iter().all(|claim| claim.contains(&format!(" {NETWORK}/"))));
     });
 }
+
+#[test]
+fn the_example_of_its_page_works() {
+    lab_with_plugins(|lab| {
+        let call = call(lab, "ADD", "c1", &port(80));
+        let list = include_str!("../../docs/examples/host.conflist");
+        super::example::works(&call, list, include_str!("../../docs/plugins/host.md"));
+    });
+}

@@ -6,7 +6,7 @@ use netns_fixtures::{Container, Feature, Lab, Outcome, lab_with_plugins};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
-use crate::under_test::least_config;
+use crate::under_test::{least_config, must_know, unlike_reference};
 
 /// Versions that Debian's Go plugin knows.
 const OF_REFERENCE: [&str; 6] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"];
@@ -101,6 +101,17 @@ fn an_lo_that_is_refused_is_left_down_as_it_was() {
         let add = lab.plugin("loopback").verb("ADD").container(&c);
         let error = add.config(&least_config("loopback", USUAL)).run().error();
         error.says(&["loopback interface found with non-loopback address \"10.1.1.1\""]);
-        crate::under_test::unlike_reference(lab, "leaves lo up", || lab.assert_unchanged(&before));
+        unlike_reference(lab, "leaves lo up", || lab.assert_unchanged(&before));
+    });
+}
+
+#[test]
+fn the_example_of_its_page_works() {
+    lab_with_plugins(|lab| {
+        must_know(lab, "1.1.0");
+        let c = lab.container("c1");
+        let call = lab.plugin("loopback").container(&c);
+        let list = include_str!("../../docs/examples/loopback.conflist");
+        super::example::works(&call, list, include_str!("../../docs/plugins/loopback.md"));
     });
 }

@@ -1,5 +1,6 @@
 //! Not yet written.
 
+mod example;
 mod host;
 mod loopback;
 mod none;

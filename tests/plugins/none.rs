@@ -107,7 +107,7 @@ fn check_names_what_came_to_the_container() {
         c.run("ip link del dev eth0");
         call(lab, "CHECK", &c).run().is_silent();
         c.run("ip addr add 10.1.1.1/32 dev lo");
-        call(lab, "CHECK", &c).run().refused(102).says(&["non-loopback address \"10.1.1.1\""]);
+        call(lab, "CHECK", &c).run().refused(101).says(&["non-loopback address \"10.1.1.1\""]);
     });
 }
 
@@ -163,5 +163,15 @@ fn gc_and_status_succeed_without_a_word() {
         for verb in ["GC", "STATUS"] {
             lab.plugin("none").verb(verb).config(&least_config("none", "1.1.0")).run().is_silent();
         }
+    });
+}
+
+#[test]
+fn the_example_of_its_page_works() {
+    lab_with_plugins(|lab| {
+        let c = lab.container("c1");
+        let call = call(lab, "ADD", &c);
+        let list = include_str!("../../docs/examples/none.conflist");
+        super::example::works(&call, list, include_str!("../../docs/plugins/none.md"));
     });
 }

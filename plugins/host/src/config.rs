@@ -73,6 +73,8 @@ impl Config {
 
 fn claim(mapping: &Value<'_>, wildcard: WildcardV6) -> Result<Claim, Error> {
     let keys = mapping.object()?;
+    let protocol = protocol(&keys)?;
+    let address = Address::new(keys.ip("hostIP")?, wildcard);
     refuse_range(&keys)?;
     let port = match (port(&keys, "hostPort")?, port(&keys, "containerPort")?) {
         (Some(host), Some(container)) if host != container => {
@@ -88,8 +90,7 @@ fn claim(mapping: &Value<'_>, wildcard: WildcardV6) -> Result<Claim, Error> {
             return Err(mapping.invalid("a mapping needs a hostPort").with_hint(PORTS_HINT));
         }
     };
-    let address = Address::new(keys.ip("hostIP")?, wildcard);
-    Ok(Claim { protocol: protocol(&keys)?, address, port })
+    Ok(Claim { protocol, address, port })
 }
 
 fn port(keys: &Object<'_>, key: &str) -> Result<Option<u16>, Error> {

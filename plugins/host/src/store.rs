@@ -114,3 +114,80 @@ impl Store {
             .with_hint(format!("`fuser {}` names the process; try again", self.dir.display()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process;
+
+    use super::*;
+
+    /// A store in a directory of its own that goes with it.
+    struct Scratch(Store);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let run_dir = std::env::temp_dir().join(format!("cais-host-{name}-{}", process::id()));
+            let mut store = Store::under(&run_dir);
+            store.deadline = Duration::from_millis(20);
+            Self(store)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let run_dir = self.0.dir.parent().expect("the store was made below one");
+            // What is left in the temporary directory hurts nobody.
+            let _ = fs::remove_dir_all(run_dir);
+        }
+    }
+
+    #[test]
+    fn a_lock_that_stays_taken_ends_in_error_11_and_a_freed_one_is_got() {
+        let Scratch(store) = &Scratch::new("lock");
+        store.change(Missing::Create, |_| Ok(())).unwrap();
+        let holder = File::open(&store.dir).unwrap();
+        holder.lock().unwrap();
+        let error = store.change(Missing::Create, |_| panic!("without the lock")).unwrap_err();
+        assert_eq!(error.code, code::TRY_AGAIN);
+        assert!(error.msg.ends_with("another call held it for 0.02 s"), "{}", error.msg);
+        assert!(error.hint().is_some_and(|hint| hint.starts_with("`fuser ")), "{error}");
+        drop(holder);
+        let patient = Store { deadline: Duration::from_secs(60), ..store.clone() };
+        patient.change(Missing::Create, |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_change_that_fails_writes_nothing_and_one_that_leaves_nothing_removes_the_file() {
+        let Scratch(store) = &Scratch::new("write");
+        let key = types::Attachment {
+            network: "host".parse().unwrap(),
+            container: "c".parse().unwrap(),
+            ifname: "eth0".parse().unwrap(),
+        };
+        let netns = crate::place::HostNetns { inode: 7 };
+        let claims = ["tcp *:80".parse().unwrap()];
+        store.change(Missing::Create, |table| table.claim(&key, &netns, &claims)).unwrap();
+        let before = fs::read(store.path()).unwrap();
+        let failed = store.change(Missing::Create, |table| {
+            table.free(|_| true);
+            Err(Error::new(code::EXHAUSTED, "on purpose"))
+        });
+        assert_eq!(failed.unwrap_err().msg, "on purpose");
+        assert_eq!(fs::read(store.path()).unwrap(), before);
+        store
+            .change(Missing::Leave, |table| {
+                table.free(|_| true);
+                Ok(())
+            })
+            .unwrap();
+        assert!(!store.path().exists());
+    }
+
+    #[test]
+    fn without_its_directory_there_is_nothing_to_remove_and_nothing_is_made() {
+        let Scratch(store) = &Scratch::new("missing");
+        store.change(Missing::Leave, |_| panic!("there is no table")).unwrap();
+        assert!(!store.dir.exists());
+        assert_eq!(store.read().unwrap().text(), None);
+    }
+}

@@ -133,3 +133,24 @@ fn gc_knows_an_attachment_by_container_and_interface_or_by_container_alone() {
     assert!(!is_listed(&holder, &[entry("c", Some("eth1")), entry("x", Some("eth0"))]));
     assert!(!is_listed(&holder, &[]));
 }
+
+#[test]
+fn every_key_of_the_table_is_read_and_named_when_it_is_of_the_wrong_kind() {
+    for key in KEYS {
+        let config = format!(r#"{{"cniVersion":"1.0.0","name":"h",{}}}"#, nested(key.path));
+        let error = parse(&config).expect_err(key.path);
+        let path = key.path.replace("[]", "[0]");
+        assert_eq!(error.code, 6, "{}", key.path);
+        assert!(error.msg.starts_with(&format!("key \"{path}\": expected")), "{}", error.msg);
+    }
+}
+
+/// The members of an object in which the key at `path` is an empty object.
+fn nested(path: &str) -> String {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    let inner = if rest.is_empty() { "{}".to_owned() } else { format!("{{{}}}", nested(rest)) };
+    match first.strip_suffix("[]") {
+        Some(list) => format!(r#""{list}":[{inner}]"#),
+        None => format!(r#""{first}":{inner}"#),
+    }
+}

@@ -16,7 +16,7 @@ use attach::verify::differs;
 use cni::schema::Key;
 use cni::{AddResult, Call, Config, Error, Interface, NetworkCall, Plugin};
 
-/// Code of an error: the namespace has another interface.
+/// Code of an error of ADD: the namespace has another interface.
 pub const NOT_ALONE: u32 = 103;
 
 /// The plugin.

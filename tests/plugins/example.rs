@@ -1,0 +1,22 @@
+//! Examples in `docs/examples`, which are those of the plugins' pages, work as they stand.
+
+use netns_fixtures::Call;
+use serde_json::Value;
+
+/// Runs ADD, CHECK and DEL of the one plugin in `list`, with the container and program of `call`.
+/// `page` is the plugin's.
+#[track_caller]
+pub(crate) fn works(call: &Call<'_>, list: &str, page: &str) {
+    assert!(page.contains(list.trim()), "the page has another example than\n{list}");
+    let list: Value = serde_json::from_str(list).expect("an example is JSON");
+    // As a runtime does: the plugin's object with name and version of the list.
+    let mut config = list["plugins"][0].clone();
+    for key in ["name", "cniVersion"] {
+        config[key] = list[key].clone();
+    }
+    let run = |verb, config: &Value| call.clone().verb(verb).config(config).run();
+    let result = run("ADD", &config).result();
+    config["prevResult"] = result;
+    run("CHECK", &config).is_silent();
+    run("DEL", &config).is_silent();
+}
