@@ -3,7 +3,7 @@
 use std::fs;
 use std::thread;
 
-use netns_fixtures::{Call, Lab, lab_with_plugins};
+use netns_fixtures::{Call, Feature, Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
@@ -358,6 +358,44 @@ fn of_many_at_once_one_gets_a_port_and_nobody_loses_another() {
         assert_eq!(claims.iter().filter(|claim| claim.contains("/own")).count(), 24);
         assert_eq!(claims.len(), 26, "{claims:?}");
         assert!(claims.iter().all(|claim| claim.contains(&format!(" {NETWORK}/"))));
+    });
+}
+
+/// System calls by which `host` changes anything, under their names on all machines.
+const CHANGES: &[&str] = &[
+    "?mkdir,?mkdirat",
+    "openat",
+    "flock",
+    "write",
+    "?rename,?renameat,renameat2",
+    "?unlink,unlinkat",
+];
+
+#[test]
+fn killed_at_any_change_it_leaves_a_table_that_del_and_others_can_use() {
+    lab_with_plugins(|lab| {
+        lab.needs(Feature::Strace);
+        let mut kills = 0;
+        for change in CHANGES {
+            for when in 1.. {
+                assert!(when < 100, "{change}: it never gets to its end");
+                let killer =
+                    format!("strace -f -o /dev/null -e inject={change}:signal=KILL:when={when}");
+                call(lab, "ADD", "other", &port(90)).run().succeeded();
+                let add = call(lab, "ADD", "c1", &port(80)).under(&killer).run();
+                let del = call(lab, "DEL", "other", &port(90)).under(&killer).run();
+                call(lab, "DEL", "c1", &port(80)).run().is_silent();
+                call(lab, "DEL", "other", &port(90)).run().is_silent();
+                assert!(claims().is_empty(), "{change} {when}: {:?}", claims());
+                call(lab, "ADD", "next", &port(80)).run().succeeded();
+                call(lab, "DEL", "next", &port(80)).run().is_silent();
+                if add.status.success() && del.status.success() {
+                    break;
+                }
+                kills += 1;
+            }
+        }
+        assert!(kills > CHANGES.len(), "only {kills} calls were killed");
     });
 }
 

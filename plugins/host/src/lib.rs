@@ -45,7 +45,7 @@ impl Plugin for Host {
         Config::parse(config, place::wildcard_v6()).map(drop)
     }
 
-    /// The guard of all other plugins, turned around: see [`HostNetns`].
+    /// The guard of all other plugins, turned around: see `HostNetns`.
     fn own_netns(&self) -> OwnNetns {
         OwnNetns::Allow
     }
