@@ -80,16 +80,12 @@ impl Store {
     }
 
     fn write(&self, table: &Table) -> io::Result<()> {
-        let path = self.path();
-        let Some(text) = table.text() else {
-            return match fs::remove_file(&path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-                _ => Ok(()),
-            };
-        };
         // Only the holder of the lock writes: one name serves all, and a killed one's rest is
-        // overwritten by the next. After a power loss all of it is gone anyway.
-        let new = self.dir.join("claims.new");
+        // overwritten or removed by the next. After a power loss all of it is gone anyway.
+        let (path, new) = (self.path(), self.dir.join("claims.new"));
+        let Some(text) = table.text() else {
+            return remove(&new).and_then(|()| remove(&path));
+        };
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o644).open(&new)?;
         file.write_all(text.as_bytes())?;
@@ -112,6 +108,14 @@ impl Store {
         );
         Error::new(code::TRY_AGAIN, text)
             .with_hint(format!("`fuser {}` names the process; try again", self.dir.display()))
+    }
+}
+
+/// Removes a file; one that is not there is gone already.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 
