@@ -34,7 +34,7 @@ const ROUNDS: &[(&str, usize)] = &[
 ];
 
 const WRITERS: u32 = 8;
-/// What a writer prints now and then.
+/// How a line begins by which a writer promises something.
 const PROGRESS: &str = "storm: ";
 const DISK_BYTES: u64 = 256 << 20;
 const DEADLINE_SECONDS: u32 = 300;
@@ -46,22 +46,24 @@ pub(super) fn run(series: &Series, folder: &Path) -> Result<()> {
     }
     let kernel = Kernel::obtain(series, folder)?;
     let disk = empty_disk(folder)?;
-    let files = [(storm()?, "/storm".to_owned())];
-    for (round, (options, lines)) in ROUNDS.iter().enumerate() {
-        println!("round {}: mounted with {options}, plug pulled after {lines} lines", round + 1);
-        let guest = |name: &str, job: &str| -> Result<PathBuf> {
+    let storm = storm()?;
+    for (round, (options, lines)) in (1..).zip(ROUNDS) {
+        println!("round {round}: mounted with {options}, plug pulled after {lines} lines");
+        let guest = |name: &str, files: &[(PathBuf, String)], job: &str| -> Result<PathBuf> {
             let initramfs = folder.join(format!("storm-{name}.initramfs"));
-            root::pack(&Contents { kernel: &kernel, files: &files, job }, &initramfs)?;
+            root::pack(&Contents { kernel: &kernel, files, job }, &initramfs)?;
             Ok(initramfs)
         };
-        let initramfs = guest("write", &write_job(options))?;
-        let writing = with_disk(&kernel, &initramfs, &disk);
-        writing.run_until(PROGRESS, *lines)?;
-        let initramfs = guest("verify", &verify_job())?;
-        let verifying = with_disk(&kernel, &initramfs, &disk);
-        verifying
+        let mut files = vec![(storm.clone(), "/storm".to_owned())];
+        let initramfs = guest("write", &files, &write_job(options))?;
+        let said = with_disk(&kernel, &initramfs, &disk).run_until(PROGRESS, *lines)?;
+        let said_file = folder.join("storm-said");
+        fs::write(&said_file, said.join("\n") + "\n")?;
+        files.push((said_file, "/said".to_owned()));
+        let initramfs = guest("verify", &files, &verify_job())?;
+        with_disk(&kernel, &initramfs, &disk)
             .run(&folder.join("storm-verify.log"))
-            .with_context(|| format!("round {}", round + 1))?;
+            .with_context(|| format!("round {round}"))?;
     }
     fs::remove_file(&disk)?;
     println!("power lost {} times under {WRITERS} writers: every store was sound", ROUNDS.len());
@@ -85,7 +87,7 @@ fn write_job(options: &str) -> String {
 }
 
 fn verify_job() -> String {
-    "set -e\nmkdir -p /disk && mount -t ext4 /dev/vda /disk\n/storm verify /disk\numount /disk\n"
+    "set -e\nmkdir -p /disk && mount -t ext4 /dev/vda /disk\n/storm verify /disk /said\numount /disk\n"
         .to_owned()
 }
 

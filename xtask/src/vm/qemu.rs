@@ -1,7 +1,7 @@
 //! Starting the guest and hearing how it ended.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -39,11 +39,12 @@ impl Guest<'_> {
         self.verdict().with_context(|| format!("the console is in {}", log.display()))
     }
 
-    /// Boots and pulls the plug when `lines` lines of the console have begun with `mark`.
+    /// Boots, pulls the plug when `lines` lines of the console have begun with `mark`, and returns
+    /// all such lines that were complete by then.
     ///
     /// # Errors
     /// When the guest ends by itself or the lines do not come in time.
-    pub(super) fn run_until(&self, mark: &str, lines: usize) -> Result<()> {
+    pub(super) fn run_until(&self, mark: &str, lines: usize) -> Result<Vec<String>> {
         let mut child = Command::new("qemu-system-x86_64")
             .args(self.arguments())
             .stdin(Stdio::null())
@@ -52,32 +53,25 @@ impl Guest<'_> {
             .context("start qemu-system-x86_64")?;
         let console = child.stdout.take().context("qemu has no stdout")?;
         let (send, received) = mpsc::channel();
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(console).lines().map_while(Result::ok) {
-                if send.send(line).is_err() {
-                    return;
-                }
-            }
-        });
+        let reader = std::thread::spawn(move || pass_lines(console, &send));
         let deadline = Instant::now() + Duration::from_secs(self.deadline_seconds.into());
-        let mut seen = 0;
-        while seen < lines {
+        let mut marked = Vec::new();
+        while marked.len() < lines {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = received.recv_timeout(left) else { break };
-            if line.starts_with(mark) {
-                seen += 1;
-            } else {
-                println!("{line}");
+            match line.starts_with(mark) {
+                true => marked.push(line),
+                false => println!("{line}"),
             }
         }
         child.kill().context("pull the plug")?;
         child.wait()?;
-        drop(received);
         let _ = reader.join();
-        if seen < lines {
-            bail!("the guest ended or hung after {seen} of {lines} lines of progress");
+        if marked.len() < lines {
+            bail!("the guest ended or hung after {} of {lines} lines of progress", marked.len());
         }
-        Ok(())
+        marked.extend(received.try_iter().filter(|line| line.starts_with(mark)));
+        Ok(marked)
     }
 
     /// Fails unless the guest has said 0.
@@ -122,5 +116,18 @@ impl Guest<'_> {
             option("-drive", format!("file={},if=virtio,format=raw", disk.display()));
         }
         arguments
+    }
+}
+
+/// Passes on complete lines, to the end of the stream.
+fn pass_lines(stream: impl Read, to: &mpsc::Sender<String>) {
+    let mut lines = BufReader::new(stream);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) && line.ends_with(b"\n") {
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if to.send(text).is_err() {
+            return;
+        }
+        line.clear();
     }
 }
