@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 
 /// A mount that failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,17 @@ const NOTHING: Option<&str> = None;
 /// [`MountError`].
 pub fn make_private() -> Result<(), MountError> {
     make("no propagation", Path::new("/"), NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE)
+}
+
+/// Moves the calling process, which must have one thread, to a mount namespace of its own that
+/// starts with all mounts of the old one.
+///
+/// # Errors
+/// [`MountError`].
+pub fn enter_private() -> Result<(), MountError> {
+    unshare(CloneFlags::CLONE_NEWNS)
+        .map_err(|errno| failed("a new mount namespace", Path::new("/"), errno))?;
+    make_private()
 }
 
 /// Mounts an empty file system in memory.

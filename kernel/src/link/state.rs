@@ -143,12 +143,18 @@ impl Link {
         self.flags & libc::IFF_UP as u32 != 0
     }
 
-    /// Whether it can carry packets: it or its driver says so, or does not care to say.
+    /// Whether it can carry packets. Kinds that never say (`lo`, dummy, tun) are taken at their
+    /// carrier; the others have to say so, since `unknown` is what they begin with.
     #[must_use]
     pub fn is_operational(&self) -> bool {
+        const TELLING: [&str; 5] = ["veth", "bridge", "macvlan", "ipvlan", "vlan"];
+        const IFF_LOWER_UP: u32 = 0x10000;
         match self.operstate {
             OperState::Up => true,
-            OperState::Unknown => self.is_up(),
+            OperState::Unknown => {
+                let tells = self.kind.as_deref().is_some_and(|kind| TELLING.contains(&kind));
+                !tells && self.is_up() && self.flags & IFF_LOWER_UP != 0
+            }
             _ => false,
         }
     }

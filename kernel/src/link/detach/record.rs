@@ -10,9 +10,9 @@
 //! a reaper that only looks now and then makes deletes detached again.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -74,7 +74,7 @@ impl<'a> Record<'a> {
         match line {
             Line::Unproven { forker, child: 0 } if forker == me => Verdict::Detach,
             Line::Unproven { forker, child: 0 } if exists(forker) => Verdict::Wait,
-            Line::Unproven { child: 0, .. } => self.claim_again(),
+            Line::Unproven { child: 0, .. } => self.claim_again(&line),
             // Whether anybody reaps here is not known until this one has gone.
             Line::Unproven { child, .. } => match state(child) {
                 Child::Gone => Verdict::Detach,
@@ -85,7 +85,7 @@ impl<'a> Record<'a> {
                 Child::Zombie { parent } if parent != forker && self.is_old() => Verdict::Wait,
                 _ => Verdict::Detach,
             },
-            Line::Unreadable => self.claim_again(),
+            Line::Unreadable => self.claim_again(&line),
         }
     }
 
@@ -141,17 +141,34 @@ impl<'a> Record<'a> {
         if let Some(directory) = self.0.parent() {
             let _ = fs::create_dir_all(directory);
         }
+        // Written aside and linked, so that nobody ever sees the file without its line.
+        let aside = self.aside();
         let line = padded(&format!("unproven {} 0", std::process::id()));
-        match File::create_new(self.0).and_then(|mut file| file.write_all(&line)) {
-            Ok(()) => Verdict::Detach,
-            Err(_) => Verdict::Wait,
-        }
+        let claimed = fs::write(&aside, line).and_then(|()| fs::hard_link(&aside, self.0));
+        let _ = fs::remove_file(&aside);
+        if claimed.is_ok() { Verdict::Detach } else { Verdict::Wait }
     }
 
-    /// Removes a claim whose process died before it forked, and claims.
-    fn claim_again(self) -> Verdict {
-        let _ = fs::remove_file(self.0);
-        self.claim()
+    /// Takes away a record of which nothing can come any more, `dead`, and claims.
+    fn claim_again(self, dead: &Line) -> Verdict {
+        let aside = self.aside();
+        if fs::rename(self.0, &aside).is_err() {
+            return Verdict::Wait; // somebody else was faster
+        }
+        if Record(&aside).read().is_ok_and(|taken| taken == *dead) {
+            return self.claim();
+        }
+        // Somebody else was faster and has claimed already: give the claim back.
+        let _ = fs::hard_link(&aside, self.0);
+        let _ = fs::remove_file(&aside);
+        Verdict::Wait
+    }
+
+    /// A name beside the record that only this process uses.
+    fn aside(self) -> PathBuf {
+        let mut name = self.0.as_os_str().to_owned();
+        name.push(format!(".{}", std::process::id()));
+        name.into()
     }
 
     fn read(self) -> io::Result<Line> {
@@ -238,6 +255,13 @@ mod tests {
         // It died: no process has the highest number.
         Record::at(&path).write("unproven 2147483647 0").unwrap();
         assert_eq!(Record::at(&path).verdict(), Verdict::Detach);
+        let ours = Line::Unproven { forker: std::process::id() as i32, child: 0 };
+        assert_eq!(Record::at(&path).read().unwrap(), ours);
+        // One who saw the dead claim, too, but comes later, leaves the new one alone.
+        let dead = Line::Unproven { forker: i32::MAX, child: 0 };
+        assert_eq!(Record::at(&path).claim_again(&dead), Verdict::Wait);
+        assert_eq!(Record::at(&path).read().unwrap(), ours);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 
