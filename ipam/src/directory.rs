@@ -169,29 +169,28 @@ impl Directory {
 
     /// Makes the file of `address`, complete or not at all. `None` when there is one already.
     ///
-    /// The file gets its name when it is whole. File systems that cannot make nameless files get
-    /// it as the Go plugin makes it; if we are killed in between, it is empty, and whoever lists
-    /// the directory next finds it torn.
+    /// A file without a name is written first and named when it is whole. It is made in `nursery`,
+    /// which on ext4 is six times as fast as making it in a directory with 60 000 files, or in the
+    /// directory itself when the two are on different file systems. File systems without nameless
+    /// files get it as the Go plugin makes it; if we are killed in between, it is empty, and
+    /// whoever lists the directory next finds it torn.
     pub(crate) fn create(
         &self,
         address: IpAddr,
         owner: &Owner,
+        nursery: &Path,
         to_disk: bool,
     ) -> Result<Option<FileMark>, StoreError> {
         let path = self.file(address);
         let failed = |source| StoreError::io("create", &path, source);
-        let nameless = OpenOptions::new()
-            .write(true)
-            .custom_flags(OFlag::O_TMPFILE.bits())
-            .mode(LEASE_MODE)
-            .open(&self.path);
-        if let Ok(file) = nameless {
-            let mark = fill(&file, owner, to_disk).map_err(failed)?;
-            let source = format!("/proc/self/fd/{}", file.as_raw_fd());
-            match linkat(AT_FDCWD, source.as_str(), AT_FDCWD, &path, AtFlags::AT_SYMLINK_FOLLOW) {
-                Ok(()) => return Ok(Some(mark)),
-                Err(nix::errno::Errno::EEXIST) => return Ok(None),
-                // No /proc here; go the other way.
+        for folder in [nursery, &self.path] {
+            match named_when_whole(folder, &path, owner, to_disk) {
+                Ok(mark) => return Ok(Some(mark)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    return Err(failed(error));
+                }
+                // Another file system, or one without nameless files, or no /proc.
                 Err(_) => {}
             }
         }
@@ -229,13 +228,22 @@ impl Directory {
     }
 
     /// Remembers that set number `set` handed out `last`.
+    ///
+    /// The file is written in place: a file cut to nothing first makes ext4 allocate and flush its
+    /// new block when it is closed, which takes longer than all the rest of a call. A writer that
+    /// is killed before it cuts off the tail leaves another address, which is as good a hint.
     pub(crate) fn set_cursor(&self, set: usize, last: IpAddr) -> Result<(), StoreError> {
         let path = self.cursor_file(set);
+        let text = last.to_string();
         let write = || {
             let mut options = OpenOptions::new();
-            let mut file =
-                options.write(true).create(true).truncate(true).mode(LEASE_MODE).open(&path)?;
-            file.write_all(last.to_string().as_bytes())
+            let file =
+                options.write(true).create(true).truncate(false).mode(LEASE_MODE).open(&path)?;
+            (&file).write_all(text.as_bytes())?;
+            if file.metadata()?.len() > text.len() as u64 {
+                file.set_len(text.len() as u64)?;
+            }
+            Ok(())
         };
         write().map_err(|source| StoreError::io("write", &path, source))
     }
@@ -273,6 +281,24 @@ impl Listed {
         // Gone already or unreadable: a mark that no file has, so it is looked at again.
         self.entry.metadata().map(|metadata| file_mark(&metadata)).unwrap_or_default()
     }
+}
+
+/// Makes a nameless file in `folder`, fills it and names it `path`.
+fn named_when_whole(
+    folder: &Path,
+    path: &Path,
+    owner: &Owner,
+    to_disk: bool,
+) -> io::Result<FileMark> {
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(OFlag::O_TMPFILE.bits())
+        .mode(LEASE_MODE)
+        .open(folder)?;
+    let mark = fill(&file, owner, to_disk)?;
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(AT_FDCWD, nameless.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)?;
+    Ok(mark)
 }
 
 fn fill(mut file: &File, owner: &Owner, to_disk: bool) -> io::Result<FileMark> {
@@ -355,11 +381,11 @@ mod tests {
         let holder = owner("c1", Some("eth0"));
         for address in ["10.1.2.3", "fd00:22::2", "::1:2"] {
             let address = address.parse().unwrap();
-            assert!(directory.create(address, &holder, true).unwrap().is_some());
-            assert!(directory.create(address, &holder, false).unwrap().is_none(), "twice");
+            assert!(directory.create(address, &holder, scratch.path(), true).unwrap().is_some());
+            assert!(directory.create(address, &holder, &path, false).unwrap().is_none(), "twice");
             assert_eq!(directory.read(address).unwrap(), Content::Lease(holder.clone()));
         }
-        directory.set_cursor(0, "10.1.2.3".parse().unwrap()).unwrap();
+        directory.set_cursor(0, "10.1.222.33".parse().unwrap()).unwrap();
         directory.set_cursor(0, "10.1.2.3".parse().unwrap()).unwrap();
         let mut found: Vec<_> = fs::read_dir(&path)
             .unwrap()

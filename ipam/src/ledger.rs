@@ -178,7 +178,8 @@ impl<'a> Ledger<'a> {
         let file = match &self.directory {
             None => FileMark::default(),
             Some(directory) => {
-                match directory.create(address, owner, self.durability == Durability::Fsync)? {
+                let to_disk = self.durability == Durability::Fsync;
+                match directory.create(address, owner, self.table.folder(), to_disk)? {
                     Some(mark) => mark,
                     None => return Ok(Change::Contradicted),
                 }

@@ -240,6 +240,11 @@ impl Table {
         Ok(leases)
     }
 
+    /// The folder that the table is in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     /// Whether changes wait for their commit.
     pub(crate) fn is_dirty(&self) -> bool {
         self.is_dirty
