@@ -4,11 +4,14 @@
 //! on our own plugins, or on those of the directory in `CAIS_TEST_BIN`: a claim that the reference
 //! plugins do not keep is wrong, or says why at the place where it is made ([`under_test`]).
 
+#![allow(clippy::unwrap_used, reason = "a case that cannot go on fails, and says where")]
+
 #[macro_use]
 mod battery;
 mod conformance;
 mod equality;
 mod fake;
 mod plugins;
+mod runtimes;
 mod swap;
 mod under_test;

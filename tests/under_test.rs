@@ -1,6 +1,8 @@
 //! Who is under test, and how a claim says that the reference does not keep it.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use netns_fixtures::{Call, Lab, skip};
 use serde_json::{Value, json};
@@ -10,9 +12,21 @@ use crate::battery::USUAL;
 /// The network's name in all cases.
 pub(crate) const NETWORK: &str = "net";
 
+/// What ours keeps beside leases and attachments, for the next call: not state of this one. To be
+/// passed to [`Lab::assert_unchanged_but`].
+pub(crate) const BOOKKEEPING: &[&str] = &[
+    // Who deleted last, so that a PID 1 that does not reap is noticed.
+    "/run/cais/deleter",
+];
+
 /// Whether the plugins under test are ours: our banner carries `+cais`.
 pub(crate) fn are_ours(lab: &Lab) -> bool {
-    lab.plugin("loopback").run().stderr.contains("+cais")
+    static OURS: OnceLock<bool> = OnceLock::new();
+    // Not by `lab.plugin`: a report shall show the calls of the case alone.
+    *OURS.get_or_init(|| match Command::new(lab.plugins().join("loopback")).output() {
+        Ok(output) => String::from_utf8_lossy(&output.stderr).contains("+cais"),
+        Err(error) => panic!("run loopback of {}: {error}", lab.plugins().display()),
+    })
 }
 
 /// Makes `claim`, which the reference plugins do not keep because of `why`.

@@ -26,6 +26,12 @@ pub enum Feature {
     ReferencePlugins,
     /// The program `strace`, Debian's package of that name.
     Strace,
+    /// containerd with its client `ctr` and `runc`.
+    Containerd,
+    /// Podman 4, which still speaks CNI, and `runc`.
+    Podman,
+    /// A `busybox` that needs no libraries: all that a container of a test consists of.
+    Busybox,
 }
 
 /// Features that the machine of our CI lacks. The VM lane runs the cases which need them; a skip
@@ -83,6 +89,9 @@ impl Feature {
             Self::Ipv6 => "IPv6",
             Self::ReferencePlugins => "the Go plugins (package containernetworking-plugins)",
             Self::Strace => "strace (package strace)",
+            Self::Containerd => "containerd (packages containerd and runc)",
+            Self::Podman => "Podman (packages podman and runc)",
+            Self::Busybox => "a static busybox (package busybox-static)",
         }
     }
 
@@ -110,9 +119,22 @@ impl Feature {
             Self::Wireguard => link("type wireguard"),
             Self::Ipv6 => std::path::Path::new("/proc/sys/net/ipv6").exists(),
             Self::ReferencePlugins => crate::bins::reference().join("bridge").exists(),
-            Self::Strace => lab.host().try_run("strace -V").status.success(),
+            Self::Strace => are_installed(&["strace"]),
+            Self::Containerd => are_installed(&["containerd", "ctr", "runc"]),
+            Self::Podman => are_installed(&["podman", "runc"]),
+            Self::Busybox => {
+                // ldd says by its exit code that there is nothing to link at run time.
+                are_installed(&["busybox"])
+                    && !lab.host().try_run("ldd /bin/busybox").status.success()
+            }
         }
     }
+}
+
+fn are_installed(programs: &[&str]) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_found = |program: &&str| env::split_paths(&path).any(|dir| dir.join(program).exists());
+    programs.iter().all(is_found)
 }
 
 impl Lab {

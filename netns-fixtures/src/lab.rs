@@ -1,6 +1,5 @@
 //! The lab itself: the namespaces of one case, and what connects them.
 
-use std::cell::RefCell;
 use std::env;
 use std::fs::{self, File};
 use std::ops::Deref;
@@ -82,7 +81,7 @@ impl Lab {
     pub fn container(&self, name: &str) -> Container {
         let namespace = Namespace::pinned(name, &Path::new(NETNS).join(name));
         self.know(&namespace);
-        Container { namespace, id: name.to_owned(), holder: RefCell::default() }
+        Container { namespace, id: name.to_owned(), holder: Mutex::default() }
     }
 
     /// A container whose namespace no file pins, only a process: `/proc/<pid>/ns/net`.
@@ -93,7 +92,7 @@ impl Lab {
         let path = format!("/proc/{}/ns/net", holder.id());
         let namespace = Namespace::at(name, Path::new(&path));
         self.know(&namespace);
-        let holder = RefCell::new(Some(Process::from_child(holder)));
+        let holder = Mutex::new(Some(Process::from_child(holder)));
         Container { namespace, id: name.to_owned(), holder }
     }
 
@@ -153,7 +152,7 @@ impl Lab {
 pub struct Container {
     namespace: Namespace,
     id: String,
-    holder: RefCell<Option<Process>>,
+    holder: Mutex<Option<Process>>,
 }
 
 impl Container {
@@ -167,7 +166,8 @@ impl Container {
     ///
     /// The kernel takes its links away a moment later, see [`Namespace::wait_until_gone`].
     pub fn remove(&self) {
-        match self.holder.borrow_mut().take() {
+        let holder = self.holder.lock().expect("no code panics while it holds this lock").take();
+        match holder {
             Some(process) => drop(process),
             None => self.namespace.remove(),
         }

@@ -257,8 +257,8 @@ fn files(directory: &Path, lines: &mut Vec<String>) {
         let Ok(meta) = path.symlink_metadata() else { continue };
         let mode = meta.permissions().mode() & 0o7777;
         let shown = path.display();
+        // A directory is a place for state, and none itself.
         if meta.is_dir() {
-            lines.push(format!("dir {shown} {mode:04o}"));
             files(path, lines);
         } else if meta.is_file() {
             lines.push(format!("file {shown} {mode:04o} {}", content(path)));

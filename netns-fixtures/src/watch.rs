@@ -21,7 +21,19 @@ impl Namespace {
     /// When that takes longer than 20 s.
     #[track_caller]
     pub fn settle(&self) {
-        let is_tentative = |entry: &Value| entry["tentative"] == true && entry["scope"] != "link";
+        self.settle_where(|entry| entry["scope"] != "link");
+    }
+
+    /// As [`Self::settle`], link-local addresses included: without them a router cannot ask for the
+    /// neighbours of what it forwards.
+    #[track_caller]
+    pub fn settle_link_local(&self) {
+        self.settle_where(|_| true);
+    }
+
+    #[track_caller]
+    fn settle_where(&self, counts: impl Fn(&Value) -> bool) {
+        let is_tentative = |entry: &Value| entry["tentative"] == true && counts(entry);
         let settled = || {
             let links = list(self.json("ip -j -6 addr show"));
             let mut entries = links

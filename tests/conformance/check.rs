@@ -47,7 +47,10 @@ mod what_add_made_passes {
 mod what_is_missing_is_named {
     use super::*;
 
-    fn case(lab: &Lab, (breaks, named): (&dyn Fn(&Lab, &Container), &str)) {
+    /// What is broken, and a word of the answer.
+    type Damage<'a> = (&'a dyn Fn(&Lab, &Container), &'a str);
+
+    fn case(lab: &Lab, (breaks, named): Damage<'_>) {
         let c = lab.container("c1");
         let config = attached(lab, &c, "1.0.0");
         breaks(lab, &c);

@@ -1,6 +1,9 @@
-//! Not yet written.
+//! What each plugin does, key by key.
 
+mod bridge;
 mod example;
 mod host;
+mod host_local;
 mod loopback;
 mod none;
+mod static_;
