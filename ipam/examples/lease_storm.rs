@@ -101,7 +101,7 @@ fn write(folder: &Path) -> Outcome<()> {
         if take {
             let owner = owner(&format!("{}-{:x}-{number}", place.name, dice.seed))?;
             let mut request = Request::new(&pool, &owner);
-            request.durability = Durability::Lazy;
+            request.durability = place.durability;
             let grants = place.store.allocate(&request, &Host::current())?;
             say(place, "holds", &owner, grants[0].address.ip());
             held.push(owner);
