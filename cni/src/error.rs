@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
@@ -112,12 +113,10 @@ impl Error {
     /// The error object as the specification has it, `version` being the one in use.
     #[must_use]
     pub fn to_json(&self, version: &str) -> Vec<u8> {
-        let object = ErrorObject {
-            cni_version: version,
-            code: self.code,
-            msg: &self.msg,
-            details: &self.details,
-        };
+        let (version, msg) = (presentable(version, 64), presentable(&self.msg, 1024));
+        let details = presentable(&self.details, 4096);
+        let object =
+            ErrorObject { cni_version: &version, code: self.code, msg: &msg, details: &details };
         crate::json::pretty(&object)
     }
 }
@@ -144,6 +143,38 @@ struct ErrorObject<'a> {
     details: &'a str,
 }
 
+/// `text` as people and their terminals can bear it: without control characters but line breaks,
+/// and at most about `most` bytes of it. Texts quote what callers sent, which may be anything. The
+/// middle is left out, since what was tried is at the start and the cause at the end.
+pub(crate) fn presentable(text: &str, most: usize) -> Cow<'_, str> {
+    let is_raw = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.len() <= most && !text.contains(is_raw) {
+        return Cow::Borrowed(text);
+    }
+    let (start, end) = match text.len() <= most {
+        true => (text.len(), text.len()),
+        false => {
+            (text.floor_char_boundary(most / 2), text.ceil_char_boundary(text.len() - most / 2))
+        }
+    };
+    let mut shown = String::with_capacity(most + 32);
+    let show = |shown: &mut String, part: &str| {
+        for c in part.chars() {
+            match is_raw(c) {
+                true => shown.extend(c.escape_default()),
+                false => shown.push(c),
+            }
+        }
+    };
+    show(&mut shown, &text[..start]);
+    if start < end {
+        // Writing to a String cannot fail.
+        let _ = write!(shown, "… ({} bytes) …", end - start);
+    }
+    show(&mut shown, &text[end..]);
+    Cow::Owned(shown)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +184,19 @@ mod tests {
         let text = String::from_utf8(Error::new(7, "missing network name").to_json("0.4.0"));
         let expected = "{\n    \"cniVersion\": \"0.4.0\",\n    \"code\": 7,\n    \"msg\": \"missing network name\"\n}";
         assert_eq!(text.as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn what_callers_sent_is_quoted_in_part_and_without_control_characters() {
+        let told = |msg: String| {
+            let text = String::from_utf8(Error::new(7, msg).to_json("1.0.0")).unwrap();
+            crate::json::Object::parse(text.as_bytes()).unwrap().string("msg").unwrap().unwrap()
+        };
+        assert_eq!(told("no \u{1b}[31m\0 such\nword".into()), "no \\u{1b}[31m\\u{0} such\nword");
+        assert_eq!(told("é\u{7f}".repeat(2)), "é\\u{7f}é\\u{7f}");
+        let long = told(format!("tried {}: why", "ü".repeat(35_000)));
+        assert!(long.len() < 1100 && long.starts_with("tried ü") && long.ends_with("ü: why"));
+        assert!(long.contains("… (68988 bytes) …"), "{long}");
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! One line a call, since runtimes drop what plugins write to standard error.
 //!
-//! `CAIS_LOG` says where: a path to append to, `stderr`, or `off`. Unset, the line goes to the
+//! `CAIS_LOG` says where: a file to append to, `stderr`, or `off`. Unset, the line goes to the
 //! journal where there is one. A line that cannot be written is dropped: logging never fails a call.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, presentable};
+
+/// In bytes; what callers send, and we quote, may be of any length.
+const LONGEST: usize = 2048;
 
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
@@ -29,6 +32,8 @@ impl Line<'_> {
             Some("off") => {}
             Some("stderr") => eprintln!("{}", self.text()),
             Some("") => self.to_journal(),
+            // It might be one that nobody reads, and logging must not wait.
+            _ if std::fs::metadata(&target).is_ok_and(|m| m.file_type().is_fifo()) => {}
             _ => {
                 let file =
                     std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&target);
@@ -46,7 +51,7 @@ impl Line<'_> {
         let priority = if self.outcome.is_ok() { 6 } else { 4 };
         let message = format!(
             "PRIORITY={priority}\nSYSLOG_IDENTIFIER=cais\nCNI_COMMAND={}\nMESSAGE={}\n",
-            self.verb,
+            on_one_line(self.verb),
             self.text()
         );
         let _ = socket.send_to(message.as_bytes(), JOURNAL);
@@ -66,8 +71,13 @@ impl Line<'_> {
                 }
             }
         }
-        text.replace(['\n', '\r'], " ")
+        on_one_line(&text)
     }
+}
+
+/// What callers sent must not begin a line, nor a field of the journal, of its own.
+fn on_one_line(text: &str) -> String {
+    presentable(text, LONGEST).replace('\n', " ")
 }
 
 #[cfg(test)]
