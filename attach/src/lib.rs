@@ -20,5 +20,4 @@ pub mod ipam;
 pub mod layer3;
 pub mod lo;
 pub mod names;
-pub mod record;
 pub mod verify;

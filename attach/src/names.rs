@@ -1,6 +1,6 @@
 //! Names that follow from the key of an attachment alone, so that DEL needs no record.
 
-use types::{Attachment, IfName};
+use types::{Attachment, IfName, stable_hash};
 
 /// What marks a link as ours in its alias.
 const MARK: &str = "cais:";
@@ -20,7 +20,7 @@ pub fn host_ifname(key: &Attachment, attempt: u32) -> IfName {
 /// `veth` and eight hexadecimal digits that stand for `text`.
 #[must_use]
 pub fn derived_ifname(text: &str) -> IfName {
-    let digest = fnv1a(text);
+    let digest = stable_hash(text);
     let folded = (digest ^ (digest >> 32)) & 0xffff_ffff;
     format!("veth{folded:08x}").parse().expect("twelve letters and digits are an interface name")
 }
@@ -33,7 +33,7 @@ pub fn alias(key: &Attachment) -> String {
         return text;
     }
     // Container ids have no limit of length; the digest stands for a long one.
-    format!("{MARK}#{:016x}{:016x}", fnv1a(&text), fnv1a(&format!("{text}\0")))
+    format!("{MARK}#{:016x}{:016x}", stable_hash(&text), stable_hash(&format!("{text}\0")))
 }
 
 /// The key in an alias; `None` when the link is not ours or its key was too long to be written.
@@ -44,14 +44,6 @@ pub fn key_of_alias(alias: &str) -> Option<Attachment> {
         network: parts.next()?.parse().ok()?,
         container: parts.next()?.parse().ok()?,
         ifname: parts.next()?.parse().ok()?,
-    })
-}
-
-/// FNV-1a, 64 bits: these names must come out the same in every version of cais, and nothing here
-/// has to withstand an attacker (a collision takes the next name).
-pub(crate) fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 

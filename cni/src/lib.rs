@@ -33,6 +33,7 @@ pub mod exec;
 pub mod json;
 mod log;
 mod plugin;
+pub mod record;
 mod request;
 mod result;
 mod runner;

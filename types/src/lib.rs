@@ -13,11 +13,13 @@
 //! This crate refuses to do anything: no files, no sockets, no JSON.
 
 mod cidr;
+mod hash;
 mod ids;
 mod ifname;
 mod link;
 
 pub use cidr::{BadCidr, Cidr, Family, canonical, parse_ip};
+pub use hash::stable_hash;
 pub use ids::{Attachment, BadId, ContainerId, NetworkName};
 pub use ifname::{BadIfName, IfName};
 pub use link::{BadMac, BadMtu, BadVlanId, MacAddr, Mtu, VlanId};

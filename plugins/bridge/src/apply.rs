@@ -13,7 +13,7 @@ use attach::error::{no_netns, refused};
 use attach::host::Host;
 use attach::ipam::Ipam;
 use attach::layer3;
-use attach::record::{NetnsId, Record, Records};
+use cni::record::{NetnsId, Record, Records, boot_id};
 use cni::{AddResult, Call, Error, Interface, code};
 use kernel::addr::Dad;
 use kernel::announce;
@@ -98,18 +98,17 @@ impl<'a> Adding<'a> {
             let (key, dir) = (&self.call.attachment, self.host.run_dir.display());
             Error::new(code::IO, format!("record {key} in {dir}: {e}"))
         };
+        let boot = boot_id().map_err(failed)?;
+        let records = Records::under(&self.host.run_dir);
+        // An attachment that is there already keeps its record when this ADD fails.
+        let earlier = records.read(&self.call.attachment);
         let record = Record {
             key: self.call.attachment.clone(),
             netns: self.call.sandbox(),
-            netns_id: NetnsId {
-                inode: self.netns.inode().map_err(failed)?,
-                boot: kernel::boot::id().map_err(failed)?,
-            },
+            succeeds_dead: earlier.as_ref().is_some_and(|earlier| earlier.is_dead(&boot)),
+            netns_id: NetnsId { inode: self.netns.inode().map_err(failed)?, boot },
             host_ifname: attach::names::host_ifname(&self.call.attachment, 0).to_string(),
         };
-        let records = Records::under(&self.host.run_dir);
-        // An attachment that is there already keeps its record when this ADD fails.
-        let earlier = records.read(&record.key);
         records.write(&record).map_err(failed)?;
         let key = &self.call.attachment;
         undo.push(format!("remove record of {key}"), move || {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use attach::error::refused;
 use attach::names::{self, key_of_alias};
-use attach::record::{Record, Records};
+use cni::record::{Record, Records, boot_id};
 use cni::{Error, GcAttachment, NetworkCall, code};
 use kernel::link;
 use kernel::netlink::Socket;
@@ -20,8 +20,7 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let records = Records::under(run_dir);
     let unreadable = |e| Error::new(code::IO, format!("list records of network {network}: {e}"));
     let recorded = records.of_network(network).map_err(unreadable)?;
-    let boot =
-        kernel::boot::id().map_err(|e| Error::new(code::IO, format!("read the boot's id: {e}")))?;
+    let boot = boot_id().map_err(|e| Error::new(code::IO, format!("read the boot's id: {e}")))?;
     let is_dead = |key: &Attachment| match &valid {
         Some(valid) => !valid.iter().any(|entry| covers(entry, key)),
         None => recorded.iter().any(|record| record.key == *key && record.is_dead(&boot)),

@@ -24,6 +24,7 @@ use attach::host::Host;
 use attach::ipam::Ipam;
 use cni::schema::Key;
 use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
+use ipam_cni::{HostLocal, Static};
 use kernel::netns::Netns;
 
 use crate::apply::Adding;
@@ -31,7 +32,7 @@ use crate::config::Config;
 use crate::plan::Links;
 
 /// IPAM plugins that this program holds.
-const IN_PROCESS: &[&dyn Plugin] = &[];
+const IN_PROCESS: &[&dyn Plugin] = &[&HostLocal, &Static];
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]

@@ -7,11 +7,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use cni::json::Object;
 use serde::Serialize;
-use types::{Attachment, NetworkName};
+use types::{Attachment, NetworkName, stable_hash};
 
-use crate::names::fnv1a;
+use crate::json::Object;
 
 /// Layout number of the file; a reader of a newer one leaves the file alone.
 const LAYOUT: u32 = 1;
@@ -33,6 +32,9 @@ pub struct Record {
     pub netns_id: NetnsId,
     /// Name of the link on the host; empty where there is none.
     pub host_ifname: String,
+    /// Whether an earlier attachment of the same key was proven dead when this one began: its
+    /// addresses are this one's to have again.
+    pub succeeds_dead: bool,
 }
 
 /// What tells namespaces apart within a boot, and boots from each other. An inode may be given to
@@ -54,6 +56,16 @@ impl Record {
         let inode = fs::metadata(&self.netns).ok().map(|m| m.ino());
         self.netns_id.boot != boot || inode != Some(self.netns_id.inode)
     }
+}
+
+/// The running boot's id (`/proc/sys/kernel/random/boot_id`, random(4)).
+///
+/// # Errors
+/// When `/proc` is not there.
+pub fn boot_id() -> io::Result<String> {
+    let mut id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    id.truncate(id.trim_end().len());
+    Ok(id)
 }
 
 /// The directory of all records.
@@ -178,7 +190,7 @@ fn short(text: &str) -> String {
     if text.len() <= NAME_MAX_BYTES {
         return text.to_owned();
     }
-    format!("{}#{:016x}", &text[..NAME_MAX_BYTES - 17], fnv1a(text))
+    format!("{}#{:016x}", &text[..NAME_MAX_BYTES - 17], stable_hash(text))
 }
 
 fn create(path: &Path) -> io::Result<File> {
@@ -196,6 +208,8 @@ struct Shape<'a> {
     boot: &'a str,
     #[serde(rename = "hostIfname")]
     host_ifname: &'a str,
+    #[serde(rename = "succeedsDead")]
+    succeeds_dead: bool,
 }
 
 impl<'a> From<&'a Record> for Shape<'a> {
@@ -209,6 +223,7 @@ impl<'a> From<&'a Record> for Shape<'a> {
             inode: record.netns_id.inode,
             boot: &record.netns_id.boot,
             host_ifname: &record.host_ifname,
+            succeeds_dead: record.succeeds_dead,
         }
     }
 }
@@ -229,6 +244,7 @@ fn parse(text: &[u8]) -> Option<Record> {
         netns: text("netns")?,
         netns_id: NetnsId { inode: number("inode")?, boot: text("boot")? },
         host_ifname: text("hostIfname")?,
+        succeeds_dead: object.flag("succeedsDead").ok()?,
     })
 }
 
@@ -246,6 +262,7 @@ mod tests {
             netns: "/run/netns/a".to_owned(),
             netns_id: NetnsId { inode: 4_026_531_840, boot: "b".to_owned() },
             host_ifname: "veth01234567".to_owned(),
+            succeeds_dead: true,
         }
     }
 

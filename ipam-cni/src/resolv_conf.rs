@@ -1,0 +1,50 @@
+use std::path::Path;
+
+use cni::{Dns, Error, code};
+
+/// Reads a file in the format of resolv.conf(5): `nameserver` (its second word), `domain` (the last
+/// wins), `search` and `options` (all of them). Lines that start with `#` or `;` are comments.
+///
+/// # Errors
+/// Code 5 when it cannot be read.
+pub(crate) fn read(path: &Path) -> Result<Dns, Error> {
+    let text = std::fs::read(path).map_err(|e| {
+        Error::new(code::IO, format!("read resolvConf {}: {e}", path.display()))
+            .with_hint("\"resolvConf\" must be the path of a readable file")
+    })?;
+    Ok(parse(&String::from_utf8_lossy(&text)))
+}
+
+fn parse(text: &str) -> Dns {
+    let mut dns = Dns::default();
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
+        let mut words = line.split_whitespace();
+        let keyword = words.next();
+        let mut rest = words.map(str::to_owned);
+        match keyword {
+            Some("nameserver") => dns.nameservers.extend(rest.next()),
+            Some("domain") => dns.domain = rest.next().unwrap_or_default(),
+            Some("search") => dns.search.extend(rest),
+            Some("options") => dns.options.extend(rest),
+            _ => {}
+        }
+    }
+    dns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_domain_wins_and_the_rest_adds_up() {
+        let dns = parse(
+            "# comment\n; too\nnameserver 192.0.2.1 # x\nnameserver\tfd00::1\n\
+             domain a\ndomain b\nsearch x y\nsearch z\noptions ndots:5 rotate\nfamily inet\n",
+        );
+        assert_eq!(dns.nameservers, ["192.0.2.1", "fd00::1"]);
+        assert_eq!(dns.domain, "b");
+        assert_eq!(dns.search, ["x", "y", "z"]);
+        assert_eq!(dns.options, ["ndots:5", "rotate"]);
+    }
+}

@@ -1,0 +1,13 @@
+//! All plugins in one file for small images: link it under the plugins' names (hard or symbolic
+//! links), and each call serves the one that it was called by.
+
+fn main() -> std::process::ExitCode {
+    cni::run_by_name(&[
+        &bridge::Bridge,
+        &host::Host,
+        &ipam_cni::HostLocal,
+        &ipam_cni::Static,
+        &loopback::Loopback,
+        &none::NoNetwork,
+    ])
+}
