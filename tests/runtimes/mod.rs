@@ -1,0 +1,9 @@
+//! Real runtimes on the plugins under test: Debian's containerd and Podman, each in a lab.
+//!
+//! As on a host they run as root, and have a PID 1 that reaps what it adopts. Of the machine they
+//! touch nothing but a control group of their own, which goes with the case.
+
+mod containerd;
+mod podman;
+mod stage;
+mod tree;
