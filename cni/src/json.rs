@@ -40,6 +40,46 @@ pub fn pretty(value: &impl Serialize) -> Vec<u8> {
     wide.into_bytes()
 }
 
+/// The document `json` in the same form, each number and text to the letter.
+#[must_use]
+pub fn indented(json: &str) -> String {
+    let mut wide = String::with_capacity(json.len() * 2);
+    let line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("    ", depth));
+    };
+    let (mut depth, mut inside, mut escaped, mut opened) = (0_usize, false, false, false);
+    for c in json.chars() {
+        if inside {
+            wide.push(c);
+            inside = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            continue;
+        }
+        if c.is_ascii_whitespace() {
+            continue;
+        }
+        let closes = matches!(c, '}' | ']');
+        if closes {
+            depth = depth.saturating_sub(1);
+        }
+        // What is empty stays on one line.
+        if opened != closes {
+            line(&mut wide, depth);
+        }
+        wide.push(c);
+        opened = matches!(c, '{' | '[');
+        match c {
+            '{' | '[' => depth += 1,
+            ',' => line(&mut wide, depth),
+            ':' => wide.push(' '),
+            '"' => inside = true,
+            _ => {}
+        }
+    }
+    wide
+}
+
 /// A JSON value that knows where in the document it stands.
 #[derive(Clone, Debug)]
 pub struct Value<'a> {
@@ -391,6 +431,16 @@ mod tests {
         }
         assert_eq!(Object::parse(b"{\"a\": \"\xff\"}").unwrap_err().code, 6);
         assert!(Object::parse(b"null").unwrap().entries.is_empty());
+    }
+
+    #[test]
+    fn indenting_gives_the_form_of_the_reference_and_keeps_every_letter() {
+        let text = r#"{"a":[1.50,{}],"b { \"":[ ],"c":{"d":null}}"#;
+        let expected = "{\n    \"a\": [\n        1.50,\n        {}\n    ],\n    \"b { \\\"\": [],\n    \"c\": {\n        \"d\": null\n    }\n}";
+        assert_eq!(indented(text), expected);
+        assert_eq!(indented(expected), expected);
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(pretty(&value), indented(&value.to_string()).into_bytes());
     }
 
     #[test]

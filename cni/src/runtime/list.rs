@@ -207,6 +207,29 @@ impl NetworkList {
         self.load_only_inlined
     }
 
+    /// What `plugin` of this list reads on a call without result and capabilities.
+    ///
+    /// # Errors
+    /// Code 6 when its `capabilities` are no object of booleans.
+    pub fn derive(&self, plugin: &PluginConfig) -> Result<Vec<u8>, Error> {
+        super::request::derive(self, plugin, &super::request::Added::default())
+    }
+
+    /// File names of all programs that the list needs: its plugins, each followed by the address
+    /// plugin that it calls; each once.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<String> {
+        let mut kinds = Vec::new();
+        for plugin in &self.plugins {
+            for kind in [Some(plugin.kind.clone()), plugin.ipam_kind()].into_iter().flatten() {
+                if !kinds.contains(&kind) {
+                    kinds.push(kind);
+                }
+            }
+        }
+        kinds
+    }
+
     /// The plugins in the order of ADD.
     #[must_use]
     pub fn plugins(&self) -> &[PluginConfig] {

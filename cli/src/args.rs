@@ -1,0 +1,259 @@
+//! Every command with its options. Help, shell completions and man pages are made of this.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0        success; also when the reader of the output went away
+  1        it failed; the reason and a hint are on standard error
+  2        wrong usage
+  run, exec and lab pass on the exit status of their command, 128 + N when signal N ended it.
+  Of their own they have 125 (cais failed), 126 (the command cannot be run), 127 (no such command).
+
+Environment:
+  NETCONFPATH  where networks are found; default /etc/cni/net.d, then /etc/cais/net.d
+  CNI_PATH     where plugins are found, separated by `:`; default the directory of cais itself,
+               /opt/cni/bin, /usr/libexec/cni, /usr/lib/cni
+  CNI_IFNAME   default of --ifname
+  CNI_ARGS     default of --args
+  CAP_ARGS     capability values as one JSON object; --capability goes before it
+  CAIS_ROOT    put before every path of state and configuration";
+
+/// Networks for containers, by hand
+///
+/// Attaches network namespaces to CNI networks as a container runtime does, shows every step, and
+/// runs commands in namespaces that it makes. Networks, ids and records are those of cnitool and
+/// libcni: both can be mixed.
+#[derive(Debug, Parser)]
+#[command(name = "cais", version, after_help = EXIT_STATUS, propagate_version = true)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Cais {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of all commands.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Print JSON: results on standard output, an error object there when it fails
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show every call of a plugin: environment, input, output, time
+    #[arg(long, global = true)]
+    pub(crate) trace: bool,
+    /// Stop a plugin that takes longer
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 240)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Attach a namespace to a network, and print the result
+    ///
+    /// When a plugin fails, what it and the plugins before it made is removed again.
+    Add(Attach),
+    /// Compare an attachment with what was made for it
+    Check(Attach),
+    /// Detach a namespace from a network
+    ///
+    /// A plugin that fails keeps no other from cleaning up. What was never attached is success.
+    Del(Detach),
+    /// Remove what a network holds for namespaces that are gone
+    ///
+    /// Without --keep everything stays whose namespace is there, and plugins that might take the
+    /// missing list for an empty one are not asked.
+    Gc(Gc),
+    /// Ask the plugins of a network whether they can serve it
+    Status(OfNetwork),
+    /// Show the versions that the plugins of a network speak
+    Version(Version),
+    /// List what is attached
+    Attachments(Attachments),
+    /// Say what is wrong in a configuration, where, and what was probably meant
+    Validate(OfNetwork),
+    /// Run a command in a new namespace on networks
+    ///
+    /// Makes a namespace, attaches it as eth0, eth1, ..., runs the command in it, passes on signals
+    /// and the exit status, and removes everything afterwards. /sys and /etc/resolv.conf fit.
+    Run(Run),
+    /// Run a command in a namespace that exists
+    Exec(Exec),
+    /// Run a command, or a shell, in a private place to try networks, without root
+    ///
+    /// A user, a network and a mount namespace with an empty /run and /var/lib/cni, in which all
+    /// other commands work. Everything made in there goes with its last process.
+    Lab(Lab),
+    /// Make, remove and list named namespaces, as `ip netns` does
+    Netns(Netns),
+    /// Print the completions of a shell
+    Completions(Completions),
+    /// Write the man pages
+    Man(Man),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Attach {
+    /// Network: its name, or the path of its configuration
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) network: String,
+    /// Namespace: a name below /run/netns, a process id, a path, or the name of a `cais run`
+    #[arg(value_name = "NAMESPACE", value_hint = ValueHint::AnyPath)]
+    pub(crate) netns: String,
+    #[command(flatten)]
+    pub(crate) attachment: Attachment,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Detach {
+    /// Network: its name, or the path of its configuration
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) network: String,
+    /// Namespace; may be gone, and may be left out when --id is given
+    #[arg(value_name = "NAMESPACE", value_hint = ValueHint::AnyPath)]
+    #[arg(required_unless_present = "id")]
+    pub(crate) netns: Option<String>,
+    #[command(flatten)]
+    pub(crate) attachment: Attachment,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Attachment {
+    /// Container id; default is cnitool's, made of the namespace's path
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Interface inside the namespace; default $CNI_IFNAME, else eth0
+    #[arg(long, short)]
+    pub(crate) ifname: Option<String>,
+    #[command(flatten)]
+    pub(crate) values: Values,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Values {
+    /// CNI_ARGS for the plugins: `KEY=VALUE;KEY=VALUE`, or several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) args: Vec<String>,
+    /// Value of a capability as JSON, such as 'ips=["10.1.0.7/24"]'; several times
+    #[arg(long, value_name = "NAME=JSON")]
+    pub(crate) capability: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OfNetwork {
+    /// Network: its name, or the path of its configuration
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) network: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Gc {
+    /// Network: its name, or the path of its configuration
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) network: String,
+    /// Keep exactly these attachments, several times; everything else of the network goes
+    #[arg(long, value_name = "ID[/IFNAME]")]
+    pub(crate) keep: Vec<String>,
+    /// Keep nothing
+    #[arg(long, conflicts_with = "keep")]
+    pub(crate) keep_none: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Version {
+    /// Network: its name, or the path of its configuration; without it, cais itself
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) network: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Attachments {
+    /// Of this network only
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// Networks, separated by commas: names, or paths of configurations
+    #[arg(value_name = "NETWORK[,NETWORK...]", value_hint = ValueHint::FilePath)]
+    #[arg(required_unless_present = "network")]
+    pub(crate) networks: Option<String>,
+    /// A network; several times, after those given without an option
+    #[arg(long, value_name = "NETWORK", value_hint = ValueHint::FilePath)]
+    pub(crate) network: Vec<String>,
+    /// Container id, by which exec and the other commands find it; default is a new one
+    #[arg(long, value_name = "ID")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) values: Values,
+    /// Command and its arguments; default is a shell
+    #[arg(last = true, value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Exec {
+    /// Namespace: a name below /run/netns, a process id, a path, or the name of a `cais run`
+    #[arg(value_name = "NAMESPACE", value_hint = ValueHint::AnyPath)]
+    pub(crate) netns: String,
+    /// Content for /etc/resolv.conf
+    #[arg(long, hide = true)]
+    pub(crate) resolv_conf: Option<String>,
+    /// End with this process, our parent
+    #[arg(long, hide = true)]
+    pub(crate) die_with: Option<i32>,
+    /// Command and its arguments; default is a shell
+    #[arg(last = true, value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Lab {
+    /// Command and its arguments; default is a shell
+    #[arg(last = true, value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Netns {
+    #[command(subcommand)]
+    pub(crate) command: NetnsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NetnsCommand {
+    /// Make a namespace, with lo up
+    Add {
+        /// Its name
+        name: String,
+    },
+    /// Remove a namespace's name; it ends with its last process
+    Del {
+        /// Its name
+        name: String,
+    },
+    /// List names
+    List,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// Directory to write to; it is made when missing
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+}

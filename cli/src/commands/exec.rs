@@ -1,0 +1,93 @@
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cni::{Error, code};
+use kernel::mount;
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::args::Exec;
+use crate::fault::{Done, Fault, NO_COMMAND, NOT_RUNNABLE};
+use crate::namespace;
+use crate::output::note;
+use crate::session::Session;
+
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// `cais exec`: this process becomes the command, so that its exit status, its terminal and its
+/// signals are the command's own.
+pub(crate) fn run(session: &Session, args: &Exec) -> Done {
+    if let Some(parent) = args.die_with {
+        die_with(parent).map_err(Fault::ours)?;
+    }
+    let place = namespace::find(session, &args.netns).map_err(Fault::ours)?;
+    let netns = place.open().map_err(Fault::ours)?;
+    let failed = |e: &dyn std::error::Error| {
+        let error = Error::from_chain(code::IO, e);
+        Fault::ours(error.with_hint("this needs root of the namespace: run it inside its lab"))
+    };
+    netns.enter_for_good().map_err(|e| failed(&e))?;
+    mount::enter_private().map_err(|e| failed(&e))?;
+    // Only people look there, and some systems forbid it.
+    let _ = mount::sysfs(Path::new("/sys"));
+    if let Some(text) = &args.resolv_conf {
+        cover_resolv_conf(text);
+    }
+    become_command(&args.command)
+}
+
+/// Replaces this process by the command, or a shell where there is none.
+pub(crate) fn become_command(command: &[OsString]) -> Done {
+    // What we held back for ourselves is the command's to get.
+    let _ = SigSet::all().thread_unblock();
+    let shell = || std::env::var_os("SHELL").filter(|s| !s.is_empty());
+    let (program, args) = match command.split_first() {
+        Some((program, args)) => (program.clone(), args),
+        None => (shell().unwrap_or_else(|| "/bin/sh".into()), [].as_slice()),
+    };
+    let error = Command::new(&program).args(args).exec();
+    let exit = if error.kind() == io::ErrorKind::NotFound { NO_COMMAND } else { NOT_RUNNABLE };
+    let text = format!("run {}: {error}", program.to_string_lossy());
+    Err(Fault { error: Error::new(code::IO, text), exit })
+}
+
+/// Ends this process, and the command that it becomes, when `parent` ends.
+fn die_with(parent: i32) -> Result<(), Error> {
+    prctl::set_pdeathsig(Signal::SIGKILL)
+        .map_err(|e| Error::new(code::IO, format!("ask for the end of the parent: {e}")))?;
+    // It may have ended before we asked.
+    if nix::unistd::getppid().as_raw() == parent {
+        return Ok(());
+    }
+    Err(Error::new(code::TRY_AGAIN, "the process that wanted this is gone"))
+}
+
+/// Puts `text` over `/etc/resolv.conf` in our own mount namespace. A system where that cannot be
+/// done still runs the command.
+fn cover_resolv_conf(text: &str) {
+    let covered = fs::canonicalize(RESOLV_CONF).and_then(|target| {
+        let file = write_temporary(text)?;
+        let bound = mount::bind(&file, &target).map_err(io::Error::other);
+        // The mount holds what it shows.
+        fs::remove_file(&file).and(bound)
+    });
+    if let Err(e) = covered {
+        note(&format!("cais: {RESOLV_CONF} does not show the network's name servers: {e}"));
+    }
+}
+
+fn write_temporary(text: &str) -> io::Result<PathBuf> {
+    let directory = cni::state::run_dir();
+    fs::create_dir_all(&directory)?;
+    let file = directory.join(format!("resolv.conf.{}", std::process::id()));
+    // A process of our number may have died here.
+    let _ = fs::remove_file(&file);
+    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&file)?;
+    new.write_all(text.as_bytes())?;
+    Ok(file)
+}

@@ -1,0 +1,15 @@
+//! One file for each command.
+
+pub(crate) mod add;
+pub(crate) mod attachments;
+pub(crate) mod check;
+pub(crate) mod del;
+pub(crate) mod exec;
+pub(crate) mod gc;
+pub(crate) mod generate;
+pub(crate) mod lab;
+pub(crate) mod netns;
+pub(crate) mod run;
+pub(crate) mod status;
+pub(crate) mod validate;
+pub(crate) mod version;
