@@ -135,7 +135,7 @@ impl Found {
         self.scope == libc::RT_SCOPE_UNIVERSE
     }
 
-    fn parse(body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         const HEADER_BYTES: usize = 8;
         let (&[_, prefix, flags, scope], _) = body.split_first_chunk()?;
         let (mut local, mut address, mut all_flags) = (None, None, u32::from(flags));

@@ -25,6 +25,8 @@
 pub mod addr;
 pub mod announce;
 pub mod boot;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod lab;
 pub mod link;
 pub mod mount;

@@ -33,7 +33,7 @@ impl Neigh {
         self.state == u16::from(NeighbourState::Permanent)
     }
 
-    fn parse(body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         const HEADER_BYTES: usize = 12;
         let (mut ip, mut mac) = (None, None);
         for attribute in Attributes::after(HEADER_BYTES, body) {

@@ -171,7 +171,7 @@ impl Route {
     }
 
     /// `None` for what is no plain unicast route (multipath ones are, without `gw` and `dev`).
-    fn parse(body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         const HEADER_BYTES: usize = 12;
         let (&header, _) = body.split_first_chunk::<8>()?;
         let [af, dst_len, _, _, table, protocol, scope, kind] = header;

@@ -117,7 +117,7 @@ impl Rule {
     }
 
     /// `None` for rules that do something else than send packets to a table.
-    fn parse(body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         const HEADER_BYTES: usize = 12;
         let (&header, _) = body.split_first_chunk::<8>()?;
         let [af, dst_len, src_len, _, table, _, _, action] = header;

@@ -13,7 +13,7 @@ mod read;
 mod state;
 mod veth;
 mod vlan;
-mod vlans;
+pub(crate) mod vlans;
 mod vrf;
 mod vxlan;
 mod wait;

@@ -131,7 +131,7 @@ impl Emitable for VlanQuery {
     }
 }
 
-fn parse(body: &[u8], index: u32) -> Vec<PortVlan> {
+pub(crate) fn parse(body: &[u8], index: u32) -> Vec<PortVlan> {
     const BRIDGE_VLANDB_ENTRY: u16 = 1;
     if u32_at(body, 4) != Some(index) {
         return Vec::new();

@@ -124,3 +124,25 @@ fn the_boot_has_an_id() {
     let id = kernel::boot::id().unwrap();
     assert_eq!(id.len(), 36, "{id}");
 }
+
+#[test]
+fn a_lab_starts_empty_and_shows_its_own_links() {
+    isolated(|| {
+        here().run(&kernel::link::Veth::new(name("a"), name("b")).create()).unwrap();
+        fs::write("/run/outside", "").unwrap();
+        // A thread of its own, since there is no way back.
+        std::thread::spawn(|| {
+            kernel::lab::enter_as_root().unwrap();
+            assert_eq!(link_names(), [""; 0]);
+            let links = fs::read_dir("/proc/thread-self/root/sys/class/net").unwrap();
+            assert_eq!(links.flatten().map(|link| link.file_name()).collect::<Vec<_>>(), ["lo"]);
+            assert_eq!(fs::read_dir("/run").unwrap().count(), 0);
+            netns::create("/run/netns/c1").unwrap();
+            assert_eq!(ip("netns list")[0]["name"], "c1");
+        })
+        .join()
+        .unwrap();
+        assert_eq!(link_names(), ["b", "a"]);
+        assert!(fs::exists("/run/outside").unwrap());
+    });
+}
