@@ -11,6 +11,7 @@ pub(crate) fn task(_: &[String]) -> Result<()> {
     let mut report = Report::default();
     let mut tests = test::Ending::default();
     test::install_tools();
+    test::install_runtimes();
     report.step("fmt", lint::fmt);
     report.step("tidy", || tidy::task(&[]));
     report.step("clippy", lint::clippy);

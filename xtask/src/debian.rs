@@ -65,7 +65,9 @@ fn install(packages: &[&str]) {
                 .args(arguments),
         )
     };
-    let arguments = [&["install", "--yes", "--no-install-recommends"], packages].concat();
+    // Nothing of the machine's own goes for it, such as Docker for another containerd.
+    let options = ["install", "--yes", "--no-install-recommends", "--no-remove"];
+    let arguments = [&options, packages].concat();
     // Package lists may be missing or old (a fresh container image): refresh them and try again.
     if apt(&arguments).is_ok() {
         return;

@@ -19,6 +19,18 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+/// Real runtimes, for CI alone: where there is systemd, installing them starts services.
+const RUNTIMES: &[Tool] = &[
+    Tool { proof: "containerd", package: "containerd", without: "its cases are skipped" },
+    Tool { proof: "podman", package: "podman", without: "its cases are skipped" },
+    Tool { proof: "runc", package: "runc", without: "cases with runtimes are skipped" },
+    Tool {
+        proof: "busybox",
+        package: "busybox-static",
+        without: "cases with runtimes are skipped",
+    },
+];
+
 /// `cargo xtask test [arguments of the test runner]`.
 pub(crate) fn task(arguments: &[String]) -> Result<()> {
     install_tools();
@@ -28,6 +40,11 @@ pub(crate) fn task(arguments: &[String]) -> Result<()> {
 /// Makes present what tests need, and says what is left out.
 pub(crate) fn install_tools() {
     debian::ensure(TOOLS);
+}
+
+/// Makes present what only CI has to run.
+pub(crate) fn install_runtimes() {
+    debian::ensure(RUNTIMES);
 }
 
 /// How a test run ended.
