@@ -117,8 +117,8 @@ impl<'a> Ipam<'a> {
     }
 
     fn reach(&self) -> Result<Reached<'a>, Error> {
-        let file =
-            find(&self.kind, self.path).map_err(|e| e.in_step("look for the IPAM plugin"))?;
+        let file = find(&self.kind, self.path)
+            .map_err(|e| e.in_step("look for the IPAM plugin of key \"ipam.type\""))?;
         match self.held() {
             // A file that cannot be read is left to being executed, which says why.
             Some(plugin) if matches!(suite::build_id_of_path(&file), Ok(Some(id)) if id == suite::build_id()) => {

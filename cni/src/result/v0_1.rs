@@ -38,11 +38,10 @@ pub(super) fn encode(result: &AddResult, version: Version) -> Result<Vec<u8>, Er
     };
     let (ip4, ip6) = (block(Family::V4), block(Family::V6));
     if ip4.is_none() && ip6.is_none() {
-        return Err(Error::new(code::INTERNAL, "cannot convert: no valid IP addresses").with_hint(
-            format!(
-                "version {version} cannot say \"no address\"; set cniVersion to 0.3.1 or later"
-            ),
-        ));
+        let text = "cannot convert: no valid IP addresses";
+        return Err(Error::new(code::INVALID_CONFIG, text).with_hint(format!(
+            "version {version} cannot say \"no address\"; set cniVersion to 0.3.1 or later"
+        )));
     }
     let dns = DnsShape::from(&result.dns);
     Ok(pretty(&Shape { cni_version: version.as_str(), ip4, ip6, dns }))
