@@ -70,7 +70,7 @@ mod what_is_missing_is_named {
             c.run("ip addr add 10.1.0.2/25 dev eth0");
         }, "10.1.0.2"),
         the_default_route: (&|_, c| drop(c.run("ip -4 route del default")), "0.0.0.0/0"),
-        the_lease: (&|_, _| drop(std::fs::remove_dir_all("/var/lib/cni")), "net"),
+        the_lease: (&|_, _| drop(std::fs::remove_dir_all("/var/lib/cni")), "c1"),
         the_port: (&|lab, _| {
             let host = lab.host();
             let names = host.link_names();

@@ -86,11 +86,12 @@ impl Plugin for Bridge {
     }
 
     fn gc(&self, call: &NetworkCall) -> Result<(), Error> {
-        let swept = gc::sweep(call, &state::run_dir());
+        // IPAM first: without a list it knows the dead by their records, which the sweep removes.
         let released = match call.config.ipam_type()? {
             None => Ok(()),
             Some(kind) => Ipam::new(kind, &call.path, IN_PROCESS).gc(call),
         };
+        let swept = gc::sweep(call, &state::run_dir());
         let errors = [swept, released].into_iter().filter_map(Result::err).collect();
         Error::joined(errors).map_or(Ok(()), Err)
     }

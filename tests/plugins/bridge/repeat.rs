@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{default_gateway, layer2, with, with_addresses};
 use crate::battery::Family;
-use crate::under_test::{BOOKKEEPING, unlike_reference};
+use crate::under_test::{BOOKKEEPING, not_yet, only_ours, unlike_reference};
 
 /// What `host-local` never takes away: cursor and lock.
 const OF_THE_STORE: &[&str] = &["/last_reserved_ip.", "/lock ", "/var/lib/cni/cais/"];
@@ -99,6 +99,28 @@ fn a_link_of_somebody_else_with_the_name_of_ours_is_not_deleted() {
         lab.del("bridge", &c, &config);
         assert!(lab.host().link(&name).is_some(), "a foreign link is gone");
         assert!(c.link("eth0").is_none());
+    });
+}
+
+/// A runtime that crashed starts the container again under its old name, while something still
+/// keeps the old namespace, and with it the old pair, alive.
+#[test]
+fn what_is_left_of_the_same_attachment_in_a_dead_namespace_is_replaced() {
+    lab_with_plugins(|lab| {
+        only_ours(lab, "takes another random name, and leaves the old pair");
+        let old = lab.container("c1");
+        let config = with_addresses(&["10.1.0.5/24"]);
+        lab.add("bridge", &old, &config);
+        let _still_inside = old.spawn("sleep infinity");
+        old.remove();
+        let new = lab.container("c1");
+        not_yet(lab, "ADD takes the old host's end for a sign that eth0 is in the way", || {
+            lab.add("bridge", &new, &config);
+            assert_eq!(new.addresses("eth0"), ["10.1.0.5/24"]);
+            assert_eq!(lab.host().link_names().len(), 2, "the bridge and one pair");
+            lab.del("bridge", &new, &config);
+            assert_eq!(lab.host().link_names(), ["cni0"]);
+        });
     });
 }
 

@@ -21,13 +21,13 @@ fn config(mut ipam: Value) -> Value {
 }
 
 /// A pool of one range.
-fn one_range(range: Value) -> Value {
+fn one_range(range: &Value) -> Value {
     config(json!({ "ranges": [[range]] }))
 }
 
 /// A pool of one subnet.
 fn subnet(subnet: &str) -> Value {
-    one_range(json!({ "subnet": subnet }))
+    one_range(&json!({ "subnet": subnet }))
 }
 
 fn call(lab: &Lab, c: &Container, config: &Value, verb: &str) -> Outcome {

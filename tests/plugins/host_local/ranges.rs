@@ -71,7 +71,7 @@ fn a_range_has_a_start_and_an_end() {
         let range = json!({
             "subnet": "10.1.0.0/24", "rangeStart": "10.1.0.20", "rangeEnd": "10.1.0.22",
         });
-        let config = one_range(range);
+        let config = one_range(&range);
         assert_eq!(next(lab, 3, &config), ["10.1.0.20", "10.1.0.21", "10.1.0.22"]);
         call(lab, &lab.container("late"), &config, "ADD").error();
     });
@@ -87,15 +87,15 @@ fn network_and_broadcast_address_are_given_when_asked_for() {
         let expected =
             ["10.1.0.0", "10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.5", "10.1.0.6", "10.1.0.7"];
         let c = lab.container("probe");
-        let outcome = call(lab, &c, &one_range(range.clone()), "ADD");
+        let outcome = call(lab, &c, &one_range(&range), "ADD");
         // 1.1.1 does not take the network address; later ones do, and so do we.
         if !outcome.status.success() {
             assert!(!are_ours(lab), "{outcome}");
             return;
         }
-        del(lab, &c, &one_range(range.clone()));
+        del(lab, &c, &one_range(&range));
         std::fs::remove_dir_all(super::DIRECTORY).unwrap();
-        assert_eq!(next(lab, 7, &one_range(range)), expected);
+        assert_eq!(next(lab, 7, &one_range(&range)), expected);
     });
 }
 
@@ -103,7 +103,7 @@ fn network_and_broadcast_address_are_given_when_asked_for() {
 fn the_gateway_is_never_given_and_always_told() {
     lab_with_plugins(|lab| {
         let range = json!({ "subnet": "10.1.0.0/29", "gateway": "10.1.0.3" });
-        let config = one_range(range);
+        let config = one_range(&range);
         let c = lab.container("c");
         let result = call(lab, &c, &config, "ADD").result();
         assert_eq!(result["ips"][0]["gateway"], "10.1.0.3");
@@ -115,7 +115,7 @@ fn the_gateway_is_never_given_and_always_told() {
 #[test]
 fn a_gateway_may_lie_outside_of_the_subnet() {
     lab_with_plugins(|lab| {
-        let config = one_range(json!({ "subnet": "10.1.0.0/29", "gateway": "10.9.9.9" }));
+        let config = one_range(&json!({ "subnet": "10.1.0.0/29", "gateway": "10.9.9.9" }));
         let result = call(lab, &lab.container("c"), &config, "ADD").result();
         assert_eq!(result["ips"][0]["gateway"], "10.9.9.9");
         assert_eq!(result["ips"][0]["address"], "10.1.0.1/29");
@@ -193,7 +193,7 @@ fn a_prefix_length_is_told_with_each_address() {
 fn a_pool_as_large_as_ipv6_can_have_is_no_trouble() {
     lab_with_plugins(|lab| {
         assert_eq!(next(lab, 2, &subnet("fd00::/8")), ["fd00::2", "fd00::3"]);
-        let far = one_range(json!({
+        let far = one_range(&json!({
             "subnet": "fd01::/16", "rangeStart": "fd01:ffff:ffff:ffff:ffff:ffff:ffff:fffe",
         }));
         let expected =
@@ -234,7 +234,7 @@ fn a_range_outside_of_its_subnet_is_refused() {
         ] {
             let mut range = json!({ "subnet": "10.1.0.0/24" });
             range[key] = json!(address);
-            refused(lab, &one_range(range), &[address]);
+            refused(lab, &one_range(&range), &[address]);
         }
     });
 }
@@ -247,7 +247,7 @@ fn a_range_that_ends_before_it_starts_is_refused() {
         });
         unlike_reference(lab, "takes it, and finds no address in it (1.1.1)", || {
             let c = lab.container("c");
-            let error = call(lab, &c, &one_range(range), "ADD").error();
+            let error = call(lab, &c, &one_range(&range), "ADD").error();
             error.says(&["10.1.0.20", "10.1.0.19"]);
             assert!(!error.text().contains("no IP addresses available"));
         });
@@ -360,6 +360,6 @@ fn a_dns_file_that_is_not_there_is_an_error_and_takes_no_address() {
 fn nerdctls_key_inside_a_range_is_ignored() {
     lab_with_plugins(|lab| {
         let range = json!({ "subnet": "10.1.0.0/24", "ipRange": "10.1.0.128/25" });
-        assert_eq!(add(lab, &lab.container("c"), &one_range(range)), ["10.1.0.2"]);
+        assert_eq!(add(lab, &lab.container("c"), &one_range(&range)), ["10.1.0.2"]);
     });
 }

@@ -121,7 +121,9 @@ fn a_container_whose_namespace_is_gone_gets_its_address_back() {
         bridge["bridge"] = json!("cni0");
         lab.add("bridge", &c, &bridge);
         add(lab, &lab.container("c2"), &config);
+        let host_end = lab.host().link_names().into_iter().find(|name| name.starts_with("veth"));
         c.remove();
+        lab.host().wait_until_gone(&host_end.expect("ADD made it"));
         let again = lab.container("c1");
         let result = lab.add("bridge", &again, &bridge);
         assert_eq!(result["ips"][0]["address"], "10.1.0.2/24", "{result}");
@@ -160,12 +162,12 @@ fn an_address_with_a_file_is_taken_whatever_is_in_it() {
     lab_with_plugins(|lab| {
         let config = subnet("10.1.0.0/29");
         write("10.1.0.2", b"c7\neth0");
-        write("10.1.0.3", b"\xff\xfe");
-        write("10.1.0.4", "x".repeat(5000).as_bytes());
-        assert_eq!(add(lab, &lab.container("a"), &config), ["10.1.0.5"]);
-        // Nobody's DEL matches those.
-        del(lab, &lab.container("c7"), &config);
-        assert_eq!(leases(), ["10.1.0.2", "10.1.0.3", "10.1.0.4", "10.1.0.5"]);
+        write("10.1.0.3", "x".repeat(5000).as_bytes());
+        assert_eq!(add(lab, &lab.container("a"), &config), ["10.1.0.4"]);
+        unlike_reference(lab, "never frees what an editor has touched", || {
+            del(lab, &lab.container("c7"), &config);
+            assert_eq!(leases(), ["10.1.0.3", "10.1.0.4"]);
+        });
     });
 }
 

@@ -50,6 +50,7 @@ impl<'a> Adding<'a> {
                     }
                     // Another call was faster; what it made is as good.
                     Err(error) if error.is_exists() => {}
+                    Err(error) if self.links.vlan_filtering => return Err(without_vlans(&error)),
                     Err(error) => return Err(refused(&error)),
                 }
                 link::get(&host.socket, name).map_err(|e| refused(&e))?
