@@ -205,12 +205,6 @@ pub(crate) struct Exec {
     /// Namespace: a name below /run/netns, a process id, a path, or the name of a `cais run`
     #[arg(value_name = "NAMESPACE", value_hint = ValueHint::AnyPath)]
     pub(crate) netns: String,
-    /// Content for /etc/resolv.conf
-    #[arg(long, hide = true)]
-    pub(crate) resolv_conf: Option<String>,
-    /// End with this process, our parent
-    #[arg(long, hide = true)]
-    pub(crate) die_with: Option<i32>,
     /// Command and its arguments; default is a shell
     #[arg(last = true, value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,

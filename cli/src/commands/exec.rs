@@ -1,4 +1,4 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,11 +19,16 @@ use crate::session::Session;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
+/// How `cais run` says what to show as [`RESOLV_CONF`].
+pub(crate) const SHOW_AS_RESOLV_CONF: &str = "CAIS_EXEC_RESOLV_CONF";
+/// How `cais run` asks that the command ends when it ends itself: its process id.
+pub(crate) const DIE_WITH: &str = "CAIS_EXEC_DIE_WITH";
+
 /// `cais exec`: this process becomes the command, so that its exit status, its terminal and its
 /// signals are the command's own.
 pub(crate) fn run(session: &Session, args: &Exec) -> Done {
-    if let Some(parent) = args.die_with {
-        die_with(parent).map_err(Fault::ours)?;
+    if let Some(parent) = std::env::var_os(DIE_WITH) {
+        die_with(&parent).map_err(Fault::ours)?;
     }
     let place = namespace::find(session, &args.netns).map_err(Fault::ours)?;
     let netns = place.open().map_err(Fault::ours)?;
@@ -35,8 +40,8 @@ pub(crate) fn run(session: &Session, args: &Exec) -> Done {
     mount::enter_private().map_err(|e| failed(&e))?;
     // Only people look there, and some systems forbid it.
     let _ = mount::sysfs(Path::new("/sys"));
-    if let Some(text) = &args.resolv_conf {
-        cover_resolv_conf(text);
+    if let Ok(text) = std::env::var(SHOW_AS_RESOLV_CONF) {
+        cover_resolv_conf(&text);
     }
     become_command(&args.command)
 }
@@ -50,18 +55,20 @@ pub(crate) fn become_command(command: &[OsString]) -> Done {
         Some((program, args)) => (program.clone(), args),
         None => (shell().unwrap_or_else(|| "/bin/sh".into()), [].as_slice()),
     };
-    let error = Command::new(&program).args(args).exec();
+    let mut becomes = Command::new(&program);
+    becomes.args(args).env_remove(SHOW_AS_RESOLV_CONF).env_remove(DIE_WITH);
+    let error = becomes.exec();
     let exit = if error.kind() == io::ErrorKind::NotFound { NO_COMMAND } else { NOT_RUNNABLE };
     let text = format!("run {}: {error}", program.to_string_lossy());
     Err(Fault { error: Error::new(code::IO, text), exit })
 }
 
 /// Ends this process, and the command that it becomes, when `parent` ends.
-fn die_with(parent: i32) -> Result<(), Error> {
+fn die_with(parent: &OsStr) -> Result<(), Error> {
     prctl::set_pdeathsig(Signal::SIGKILL)
         .map_err(|e| Error::new(code::IO, format!("ask for the end of the parent: {e}")))?;
     // It may have ended before we asked.
-    if nix::unistd::getppid().as_raw() == parent {
+    if nix::unistd::getppid().to_string().as_str() == parent {
         return Ok(());
     }
     Err(Error::new(code::TRY_AGAIN, "the process that wanted this is gone"))

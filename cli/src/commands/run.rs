@@ -14,6 +14,7 @@ use crate::session::Session;
 use crate::signals::{Guard, exit_code};
 use crate::{container, network};
 
+use super::exec;
 use super::netns::lo_up;
 
 /// `cais run`.
@@ -136,12 +137,11 @@ fn merge(dns: &mut Dns, result: &[u8]) {
 /// Runs the command in the namespace, through `cais exec`, and stands in for it until it ends.
 fn in_namespace(netns: &Netns, dns: &Dns, args: &Run, guard: &Guard) -> Done {
     let mut command = Command::new("/proc/self/exe");
-    command.arg("exec").arg(netns.path());
-    command.arg("--die-with").arg(std::process::id().to_string());
+    command.arg("exec").arg(netns.path()).arg("--").args(&args.command);
+    command.env(exec::DIE_WITH, std::process::id().to_string());
     if !dns.is_empty() {
-        command.arg("--resolv-conf").arg(resolv_conf(dns));
+        command.env(exec::SHOW_AS_RESOLV_CONF, resolv_conf(dns));
     }
-    command.arg("--").args(&args.command);
     let child = command
         .spawn()
         .map_err(|e| Fault::ours(Error::new(code::IO, format!("start /proc/self/exe: {e}"))))?;

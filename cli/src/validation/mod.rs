@@ -55,7 +55,10 @@ pub(crate) fn validate(file: &Path, path: &[PathBuf]) -> Result<Report, Error> {
     if let Err(fault) = serde_json::from_str::<serde::de::IgnoredAny>(&text) {
         // A text that ends too soon ends there.
         let position = (fault.line().max(1), fault.column().max(1));
-        report.add(&page, position, Severity::Error, (fault.to_string(), None));
+        // The place stands before it already.
+        let text = fault.to_string();
+        let message = text.rsplit_once(" at line ").map_or(&*text, |(message, _)| message);
+        report.add(&page, position, Severity::Error, (message.to_owned(), None));
         return Ok(report);
     }
     duplicates(&page, &mut report);
@@ -150,16 +153,20 @@ fn read(file: &Path) -> Result<String, Error> {
     })
 }
 
-/// Keys that are written twice in one object, in whatever case.
+/// Keys that are written twice in one object: in whatever case, but for a list's own keys, which
+/// are taken to the letter.
 fn duplicates(page: &Page<'_>, report: &mut Report) {
-    for (i, node) in page.nodes.iter().enumerate().filter(|(_, n)| !n.key.is_empty()) {
-        let again =
-            |later: &&Node| later.path.eq_ignore_ascii_case(&node.path) && !later.key.is_empty();
-        if let Some(later) = page.nodes[i + 1..].iter().find(again) {
-            let message = format!(
-                "key `{}` is written again in line {}; the last one counts",
-                node.path, later.position.0
-            );
+    let is_list = position_of(&page.nodes, "plugins").is_some();
+    let same = |a: &Node, b: &Node| {
+        let exact = is_list && a.path == a.key;
+        a.path == b.path || (!exact && a.path.eq_ignore_ascii_case(&b.path))
+    };
+    let keys: Vec<&Node> = page.nodes.iter().filter(|node| !node.key.is_empty()).collect();
+    for (i, node) in keys.iter().enumerate() {
+        if let Some(later) = keys[i + 1..].iter().find(|later| same(node, later)) {
+            let (line, _) = later.position;
+            let message =
+                format!("key `{}` is written again in line {line}; the last one counts", node.path);
             report.add(page, node.position, Severity::Warning, (message, None));
         }
     }

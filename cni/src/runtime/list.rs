@@ -311,7 +311,7 @@ fn inlined(value: &Value<'_>) -> Result<Vec<PluginConfig>, Error> {
     let plugin = |element: &Value<'_>| {
         element.object()?;
         PluginConfig::parse(element.raw().get().as_bytes(), None)
-            .map_err(|e| e.in_step(element.path()))
+            .map_err(|e| e.in_step(format!("key \"{}\"", element.path())))
     };
     elements.iter().map(plugin).collect()
 }
@@ -374,7 +374,7 @@ mod tests {
             (r#"{"name":"n","plugins":[]}"#, "no plugins in list"),
             (r#"{"name":"n","plugins":{}}"#, "key \"plugins\": expected a list, found an object"),
             (r#"{"name":"n","plugins":[7]}"#, "key \"plugins[0]\": expected an object"),
-            (r#"{"name":"n","plugins":[{"type":"x"},{}]}"#, "plugins[1]: missing 'type'"),
+            (r#"{"name":"n","plugins":[{"type":"x"},{}]}"#, "key \"plugins[1]\": missing 'type'"),
             (r#"{"name":"n","disableCheck":"maybe"}"#, "key \"disableCheck\": expected true or f"),
             (r#"{"name":"n","disableGC":1}"#, "key \"disableGC\": expected true or false, found"),
             (r#"{"name":"n","loadOnlyInlinedPlugins":true}"#, "and no 'plugins' key"),
