@@ -9,13 +9,15 @@
 //! No verdict is written down: as long as a zombie stays, its entry in `/proc` is the verdict, and
 //! a reaper that only looks now and then makes deletes detached again.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::unistd::Pid;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{Pid, linkat};
 
 use crate::sys::DELETER_NAME;
 
@@ -141,12 +143,21 @@ impl<'a> Record<'a> {
         if let Some(directory) = self.0.parent() {
             let _ = fs::create_dir_all(directory);
         }
-        // Written aside and linked, so that nobody ever sees the file without its line.
-        let aside = self.aside();
         let line = padded(&format!("unproven {} 0", std::process::id()));
-        let claimed = fs::write(&aside, line).and_then(|()| fs::hard_link(&aside, self.0));
-        let _ = fs::remove_file(&aside);
-        if claimed.is_ok() { Verdict::Detach } else { Verdict::Wait }
+        if self.create(&line).is_ok() { Verdict::Detach } else { Verdict::Wait }
+    }
+
+    /// Makes the file, which must not be there. It gets its name when it is whole, so that nobody
+    /// ever sees it without its line, and nothing is left of it when we are killed.
+    fn create(self, line: &[u8]) -> io::Result<()> {
+        let directory = self.0.parent().unwrap_or(Path::new("/"));
+        let nameless = libc::O_TMPFILE;
+        let mut file =
+            OpenOptions::new().write(true).custom_flags(nameless).mode(0o644).open(directory)?;
+        file.write_all(line)?;
+        let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+        linkat(AT_FDCWD, source.as_str(), AT_FDCWD, self.0, AtFlags::AT_SYMLINK_FOLLOW)?;
+        Ok(())
     }
 
     /// Takes away a record of which nothing can come any more, `dead`, and claims.
@@ -156,6 +167,7 @@ impl<'a> Record<'a> {
             return Verdict::Wait; // somebody else was faster
         }
         if Record(&aside).read().is_ok_and(|taken| taken == *dead) {
+            let _ = fs::remove_file(&aside);
             return self.claim();
         }
         // Somebody else was faster and has claimed already: give the claim back.
