@@ -6,6 +6,7 @@ use crate::workspace::{Dependency, Package};
 /// or `ipam` and `cni`) never know each other.
 const HEIGHTS: &[(&str, u8)] = &[
     ("types", 0),
+    ("deadline", 0),
     ("cni", 1),
     ("kernel", 1),
     ("ipam", 1),
