@@ -9,6 +9,7 @@
 #[macro_use]
 mod battery;
 mod conformance;
+mod crash;
 mod equality;
 mod fake;
 mod plugins;

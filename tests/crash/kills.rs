@@ -1,0 +1,178 @@
+//! SIGKILL at each system call that changes something, then one call of the runtime: everything is
+//! as before, and the addresses are free.
+
+use std::fs;
+use std::io::ErrorKind;
+
+use netns_fixtures::{Container, Feature, Lab, lab_with_plugins};
+
+use super::points::{Point, points_of};
+use super::scene::{DELETER, HINTS, Scene};
+use crate::under_test::only_ours;
+
+/// What was killed, and what the runtime does then.
+#[derive(Clone, Copy)]
+enum Killed {
+    Add(Rescue),
+    Del(Rescue),
+}
+
+#[derive(Clone, Copy)]
+enum Rescue {
+    /// DEL, as after any failed call.
+    Del,
+    /// DEL after the namespace has gone.
+    DelWithoutNamespace,
+    /// GC after the namespace has gone, because the runtime has forgotten the container.
+    Gc,
+    /// GC while the namespace is kept by somebody else.
+    GcWhileNamespaceLives,
+}
+
+impl Rescue {
+    fn leaves_namespace(self) -> bool {
+        matches!(self, Self::Del | Self::GcWhileNamespaceLives)
+    }
+}
+
+/// Stamps ways out of killed calls over plugins.
+macro_rules! killed {
+    ($($module:ident: $scene:expr, [$($name:ident: $killed:expr),* $(,)?];)*) => {$(
+        mod $module {
+            use super::*;
+            fn case(lab: &Lab, killed: Killed) {
+                battery(lab, &$scene, killed);
+            }
+            stamp!(lab_with_plugins, case, $($name: $killed),*);
+        }
+    )*};
+}
+
+killed! {
+    a_killed_call_of_bridge: Scene::bridge(), [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
+        add_is_undone_by_gc: Killed::Add(Rescue::Gc),
+        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+        del_is_completed_by_del_without_namespace: Killed::Del(Rescue::DelWithoutNamespace),
+        del_is_completed_by_gc: Killed::Del(Rescue::Gc),
+        del_is_completed_by_gc_in_a_living_namespace: Killed::Del(Rescue::GcWhileNamespaceLives),
+    ];
+    // Where the container is does not matter to these two.
+    a_killed_call_of_host_local: Scene::host_local(), [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_gc: Killed::Add(Rescue::GcWhileNamespaceLives),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+        del_is_completed_by_gc: Killed::Del(Rescue::GcWhileNamespaceLives),
+    ];
+    a_killed_call_of_host: Scene::host(), [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_gc: Killed::Add(Rescue::GcWhileNamespaceLives),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+        del_is_completed_by_gc: Killed::Del(Rescue::GcWhileNamespaceLives),
+    ];
+    // These leave nothing outside of the namespace.
+    a_killed_call_of_loopback: Scene::inside("loopback"), [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+    ];
+    a_killed_call_of_none: Scene::inside("none"), [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+    ];
+}
+
+fn battery(lab: &Lab, scene: &Scene, killed: Killed) {
+    only_ours(lab, "leaks whatever it was about to undo");
+    lab.needs(Feature::Strace);
+    let points = warmed_up(lab, scene, killed);
+    let (Killed::Add(rescue) | Killed::Del(rescue)) = killed;
+    // A container that lives is part of what must be as before; the others go with all they have.
+    let living = rescue.leaves_namespace().then(|| lab.container("living"));
+    if let Some(living) = &living {
+        // An `lo` that was up once keeps its address.
+        scene.call(lab, "ADD", living).run().succeeded();
+        scene.call(lab, "DEL", living).run().is_silent();
+    }
+    let before = lab.snapshot();
+    let links = lab.host().link_names();
+    for (number, point) in points.iter().enumerate() {
+        let dying;
+        let container = match &living {
+            Some(living) => living,
+            None => {
+                dying = lab.container(&format!("dying{number}"));
+                &dying
+            }
+        };
+        kill(lab, scene, killed, point, container);
+        if living.is_none() {
+            container.remove();
+        }
+        match rescue {
+            Rescue::Del | Rescue::DelWithoutNamespace => {
+                scene.call(lab, "DEL", container).run().is_silent();
+            }
+            Rescue::Gc | Rescue::GcWhileNamespaceLives => scene.collect_all(lab),
+        }
+        if living.is_none() {
+            await_the_kernel(lab, &links);
+        }
+        lab.assert_unchanged_but(&before, HINTS);
+        scene.assert_nothing_is_held(lab);
+    }
+    println!("{} points", points.len());
+}
+
+/// A link that nobody could know yet goes with the namespace of its other end, a moment later.
+fn await_the_kernel(lab: &Lab, links: &[String]) {
+    for link in lab.host().link_names().iter().filter(|link| !links.contains(link)) {
+        lab.host().wait_until_gone(link);
+    }
+}
+
+/// Calls every verb once, so that directories and the bridge, which stay, are there; gives back
+/// where the verb to be killed can be.
+fn warmed_up(lab: &Lab, scene: &Scene, killed: Killed) -> Vec<Point> {
+    let container = lab.container("warm");
+    let (add, del) = (scene.call(lab, "ADD", &container), scene.call(lab, "DEL", &container));
+    add.run().succeeded();
+    del.run().is_silent();
+    let points = match killed {
+        Killed::Add(_) => {
+            let points = points_of(&add);
+            del.run().is_silent();
+            points
+        }
+        Killed::Del(_) => {
+            add.run().succeeded();
+            forget_the_last_deleter();
+            points_of(&del)
+        }
+    };
+    scene.assert_nothing_is_held(lab);
+    container.remove();
+    points
+}
+
+fn kill(lab: &Lab, scene: &Scene, killed: Killed, point: &Point, container: &Container) {
+    let verb = match killed {
+        Killed::Add(_) => "ADD",
+        Killed::Del(_) => {
+            scene.call(lab, "ADD", container).run().succeeded();
+            forget_the_last_deleter();
+            "DEL"
+        }
+    };
+    let _ = point.kill(&scene.call(lab, verb, container));
+}
+
+/// Where nobody knows whether this machine's PID 1 reaps, links are deleted by a child: the way with
+/// more points at which to be killed.
+fn forget_the_last_deleter() {
+    match fs::remove_file(DELETER) {
+        Err(error) if error.kind() != ErrorKind::NotFound => panic!("{DELETER}: {error}"),
+        _ => {}
+    }
+}

@@ -1,0 +1,8 @@
+//! What is left when a plugin is killed or panics in the middle of its work, and what the next call
+//! makes of it.
+
+mod cold;
+mod kills;
+mod panics;
+mod points;
+mod scene;

@@ -1,0 +1,65 @@
+//! A panic at each step of ADD: an error object, a bad exit code, and nothing that was not there
+//! before.
+
+use netns_fixtures::{Lab, lab_with_plugins, skip};
+
+use super::scene::{HINTS, Scene};
+use crate::under_test::only_ours;
+
+/// Told to our debug builds: the step at which ADD of `bridge` panics.
+const PANIC_AT: &str = "CAIS_PANIC_AT";
+
+/// Directories stay, as the locks in them do; so does forwarding, which others may rely on by now.
+const STAYS: &[&str] = &[
+    "dir /run/cais",
+    "dir /var/lib/cni",
+    "/lock ",
+    "ip_forward = ",
+    "conf/all/forwarding = ",
+    "conf/default/forwarding = ",
+    "conf/lo/forwarding = ",
+];
+
+mod an_add_of_bridge_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        only_ours(lab, "has no such steps");
+        let scene = Scene::bridge();
+        let container = lab.container("c1");
+        let before = lab.snapshot();
+        // First on a host that never had the bridge, then on one that has it.
+        panic_at(lab, &scene, &container, step);
+        lab.assert_unchanged_but(&before, &[HINTS, STAYS].concat());
+        scene.assert_nothing_is_held(lab);
+        let other = lab.container("c2");
+        scene.call(lab, "ADD", &other).run().succeeded();
+        scene.call(lab, "DEL", &other).run().is_silent();
+        let before = lab.snapshot();
+        panic_at(lab, &scene, &container, step);
+        lab.assert_unchanged_but(&before, HINTS);
+        scene.assert_nothing_is_held(lab);
+    }
+
+    #[track_caller]
+    fn panic_at(lab: &Lab, scene: &Scene, container: &netns_fixtures::Container, step: &str) {
+        let call = scene.call(lab, "ADD", container).env(PANIC_AT, step);
+        let outcome = call.run();
+        if outcome.status.success() {
+            skip("only debug builds panic when told to");
+        }
+        let text = format!("told to panic at step {step}");
+        outcome.refused(999).says(&["bridge failed inside", &text, "this is a bug in cais"]);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_record: "record",
+        at_step_bridge: "bridge",
+        at_step_port: "port",
+        at_step_ipam: "ipam",
+        at_step_gateway: "gateway",
+        at_step_container: "container",
+        at_step_forwarding: "forwarding",
+        at_step_done: "done",
+    );
+}

@@ -1,0 +1,107 @@
+//! What is killed: a plugin with a configuration, and the network that it works on.
+
+use netns_fixtures::{Call, Container, Lab};
+use serde_json::{Value, json};
+
+use crate::under_test::NETWORK;
+
+/// The newest version, which alone has GC.
+const VERSION: &str = "1.1.0";
+
+/// Names the last child that deleted a link.
+pub(crate) const DELETER: &str = "/run/cais/deleter";
+
+/// What differs after any two calls, wherever they ended: cursors and indices of the pool, which say
+/// where to look for a free address first, and the file that names the last child which deleted a
+/// link.
+pub(crate) const HINTS: &[&str] =
+    &["/last_reserved_ip.", "/cais/index/", "file /run/cais/deleter "];
+
+/// A plugin with its configuration.
+pub(crate) struct Scene {
+    plugin: &'static str,
+    config: Value,
+    /// What can be held once only, and the plugin that gives it.
+    stock: Option<(&'static str, Value)>,
+}
+
+impl Scene {
+    /// A gateway of both families, and a pool with room for one container.
+    pub(crate) fn bridge() -> Self {
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "bridge", "bridge": "cni0",
+            "isDefaultGateway": true, "ipam": pool_of_one(),
+        });
+        Self { plugin: "bridge", config, stock: Some(("host-local", of_host_local())) }
+    }
+
+    /// The pool alone.
+    pub(crate) fn host_local() -> Self {
+        let stock = Some(("host-local", of_host_local()));
+        Self { plugin: "host-local", config: of_host_local(), stock }
+    }
+
+    /// Ports of the host.
+    pub(crate) fn host() -> Self {
+        let ports = json!([{ "hostPort": 80, "containerPort": 80, "protocol": "tcp" }]);
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "host",
+            "runtimeConfig": { "portMappings": ports },
+        });
+        Self { plugin: "host", config: config.clone(), stock: Some(("host", config)) }
+    }
+
+    /// A plugin that works inside of the container only.
+    pub(crate) fn inside(plugin: &'static str) -> Self {
+        let config = json!({ "cniVersion": VERSION, "name": NETWORK, "type": plugin });
+        Self { plugin, config, stock: None }
+    }
+
+    /// A call for `container`.
+    pub(crate) fn call<'lab>(
+        &self,
+        lab: &'lab Lab,
+        verb: &str,
+        container: &Container,
+    ) -> Call<'lab> {
+        let call = lab.plugin(self.plugin).verb(verb).container(container).config(&self.config);
+        match self.plugin {
+            // Its containers live in the host's namespace.
+            "host" => call.env("CNI_NETNS", lab.host().path()),
+            _ => call,
+        }
+    }
+
+    /// GC to which no attachment is valid.
+    #[track_caller]
+    pub(crate) fn collect_all(&self, lab: &Lab) {
+        let mut config = self.config.clone();
+        config["cni.dev/valid-attachments"] = json!([]);
+        lab.plugin(self.plugin).verb("GC").config(&config).run().is_silent();
+    }
+
+    /// Claims that another container can have all addresses or ports: nobody holds one.
+    #[track_caller]
+    pub(crate) fn assert_nothing_is_held(&self, lab: &Lab) {
+        let Some((plugin, config)) = &self.stock else { return };
+        let call = lab.plugin(plugin).env("CNI_CONTAINERID", "another").config(config);
+        let call = match *plugin {
+            "host" => call.env("CNI_NETNS", lab.host().path()),
+            _ => call.env("CNI_NETNS", "/run/netns/another"),
+        };
+        call.clone().verb("ADD").run().succeeded();
+        call.verb("DEL").run().succeeded();
+    }
+}
+
+fn of_host_local() -> Value {
+    json!({ "cniVersion": VERSION, "name": NETWORK, "type": "host-local", "ipam": pool_of_one() })
+}
+
+/// One address of each family beside the gateway's.
+fn pool_of_one() -> Value {
+    json!({ "type": "host-local", "ranges": [
+        [{ "subnet": "10.1.0.0/30" }],
+        [{ "subnet": "fd00:1::/126", "rangeEnd": "fd00:1::2" }],
+    ] })
+}
