@@ -159,11 +159,12 @@ fn of_ipv6_only_an_address_of_the_same_subnet_is_a_conflict() {
 
         lab.host().run("ip link add dev cni1 type bridge");
         lab.host().run("ip addr add fd00:1::9/64 dev cni1 nodad");
-        let d = lab.container("d");
         let config = with(config, "bridge", json!("cni1"));
-        let call = lab.plugin("bridge").container(&d).verb("ADD");
-        call.clone().config(&config).run().error().says(&["cni1"]);
-        call.config(&with(config, "forceAddress", json!(true))).run().succeeded();
+        let refused = lab.container("refused");
+        let call = lab.plugin("bridge").container(&refused).config(&config).verb("ADD");
+        call.run().error().says(&["cni1"]);
+        let forced = with(config, "forceAddress", json!(true));
+        lab.add("bridge", &lab.container("forced"), &forced);
         assert_eq!(lab.host().addresses("cni1"), ["fd00:1::1/64"]);
     });
 }

@@ -67,6 +67,7 @@ fn what_is_no_mac_of_a_link_is_refused_and_nothing_is_made() {
     lab_with_plugins(|lab| {
         for odd in ["nonsense", "02:00:00:00:00", "02:00:00:00:0g:000", "02:00:00:00:00:01:02:03"] {
             let c = lab.container(&format!("c{}", odd.len()));
+            let _ = lab.host().try_run("ip link del dev cni0");
             let before = lab.snapshot();
             unlike_reference(lab, "finds out when the bridge is made, and leaves that [E]", || {
                 call(lab, &c, &by_runtime(odd)).run().error().says(&[odd]);
