@@ -9,7 +9,7 @@ use std::thread;
 use netns_fixtures::{Feature, Lab, lab_with_plugins};
 
 use super::stage::{GREETING, ROOTFS, Stage, global_addresses, url, write};
-use crate::under_test::are_ours;
+use crate::under_test::{are_ours, only_ours};
 
 const CONFIG: &str = "/run/lab/containerd.toml";
 const LOG: &str = "/run/lab/containerd.log";
@@ -73,6 +73,26 @@ fn twenty_containers_of_containerd_leave_no_zombie() {
     });
 }
 
+/// With `--detach` there is nobody who would call DEL.
+#[test]
+fn cais_gc_removes_what_ctr_leaves_and_keeps_what_runs() {
+    lab_with_plugins(|lab| {
+        only_ours(lab, "has no command cais");
+        let containerd = Containerd::start(lab);
+        let ctr = |words: &[&str]| containerd.stage.tree.run(&[&["ctr"], words].concat());
+        for id in ["dead", "living"] {
+            containerd.start_detached(id);
+        }
+        containerd.end_detached("dead");
+        let done = containerd.stage.cais(&["gc", "web"]);
+        assert_eq!(done, "removed web/default-dead/eth0\nkept web/default-living/eth0\n");
+        ctr(&["task", "exec", "--exec-id", "1", "living", "/bin/ping", "-c", "1", "10.1.0.1"]);
+        containerd.end_detached("living");
+        containerd.stage.cais(&["del", "web", "--id", "default-living"]);
+        containerd.assert_nothing_left();
+    });
+}
+
 /// The daemon and its host.
 struct Containerd<'lab> {
     stage: Stage<'lab>,
@@ -131,6 +151,21 @@ impl<'lab> Containerd<'lab> {
         self.stage.tree.run(&["ctr", "task", "kill", "--signal", "SIGKILL", server.id]);
         let status = server.client.wait().expect("we are its parent");
         assert_eq!(status.code(), Some(128 + 9), "ctr passes the end of its container on");
+    }
+
+    #[track_caller]
+    fn start_detached(&self, id: &str) {
+        let cgroup = format!("{}/{id}", self.stage.cgroup.path);
+        let mut words = vec!["ctr", "run", "--detach", "--cni", "--cgroup", &cgroup];
+        words.extend(["--rootfs", ROOTFS, id, "/bin/sleep", "1000000"]);
+        self.stage.tree.run(&words);
+    }
+
+    #[track_caller]
+    fn end_detached(&self, id: &str) {
+        // Kills it and waits until it has ended; then `delete` may complain of how it ended.
+        self.stage.tree.run(&["ctr", "task", "delete", "--force", id]);
+        self.stage.tree.run(&["ctr", "container", "delete", id]);
     }
 
     #[track_caller]

@@ -20,6 +20,10 @@ fn containers_of_podman_reach_each_other_and_leave_nothing() {
         let podman = Podman::ready(lab);
         podman.run(&["--detach", "--name", "server"], "web", "exec sleep 1000000");
         podman.assert_server_is_reached();
+        if are_ours(lab) {
+            let done = podman.stage.cais(&["gc", "web"]);
+            assert!(done.starts_with("kept web/") && done.lines().count() == 1, "{done}");
+        }
         // The same container, attached once more.
         podman.say(&["restart", "--time", "0", "server"]);
         podman.assert_server_is_reached();
