@@ -11,6 +11,7 @@ use anyhow::Result;
 mod bench;
 mod ci;
 mod debian;
+mod demo;
 mod deny;
 mod dist;
 mod elf;
@@ -31,6 +32,11 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
+    Task {
+        name: "demo",
+        what: "the whole suite at work in a lab, with nothing left afterwards",
+        run: demo::task,
+    },
     Task {
         name: "test",
         what: "build the plugins and run every test; arguments go to the test runner",

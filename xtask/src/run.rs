@@ -1,5 +1,6 @@
 //! Running other programs: every command is shown before it runs, and its status is never ignored.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -83,11 +84,16 @@ fn pass_on(from: impl Read, mut to: impl Write, keep: fn(&str) -> bool) -> Vec<S
     kept
 }
 
-/// Where `program` is in `PATH` or in the places for administrators, which a user's `PATH` lacks.
+/// `PATH` with the places for administrators, which a user's lacks.
+pub(crate) fn path_with_sbin() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin:/usr/local/sbin");
+    path
+}
+
+/// Where `program` is.
 pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
+    std::env::split_paths(&path_with_sbin())
         .map(|directory| directory.join(program))
         .find(|candidate| is_executable(candidate))
 }
@@ -99,7 +105,7 @@ fn is_executable(path: &Path) -> bool {
 
 fn shown(command: &Command) -> String {
     let mut text = String::new();
-    for (key, value) in command.get_envs() {
+    for (key, value) in command.get_envs().filter(|(key, _)| *key != "PATH") {
         if let Some(value) = value {
             text.push_str(&format!("{}={} ", key.to_string_lossy(), value.to_string_lossy()));
         }

@@ -79,7 +79,7 @@ pub(crate) fn doc() -> Result<()> {
 }
 
 /// Builds the plugins and the command: cargo does so by itself only for tests of the same package.
-fn build_binaries() -> Result<()> {
+pub(crate) fn build_binaries() -> Result<()> {
     let packages = workspace::packages()?;
     let shipped: Vec<_> = packages
         .iter()
