@@ -139,8 +139,8 @@ impl<'lab> Podman<'lab> {
         self.say(&words)
     }
 
-    /// Starts a web server in the container `server`, and claims that another container and the host
-    /// get its greeting, by either family.
+    /// Starts a web server in the container `server`, and claims that another container and the
+    /// host get its greeting, by either family.
     #[track_caller]
     fn assert_server_is_reached(&self) {
         // It answers by the time that this returns.

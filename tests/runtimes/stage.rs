@@ -124,7 +124,8 @@ impl<'lab> Stage<'lab> {
         assert!(pins.is_empty(), "namespaces are left: {pins:?}");
     }
 
-    /// Claims that links were deleted by children that nobody waits for, and that these were reaped.
+    /// Claims that links were deleted by children that nobody waits for, and that these were
+    /// reaped.
     #[track_caller]
     pub(super) fn assert_deleters_were_reaped(&self) {
         let record = fs::read_to_string("/run/cais/deleter").unwrap_or_default();

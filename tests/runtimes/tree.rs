@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use netns_fixtures::{Lab, Namespace};
 
-/// Tells by which number others know it, then waits; a shell that waits reaps whatever ends. It ends
-/// with its standard input, and with it everything in the namespace.
+/// Tells by which number others know it, then waits; a shell that waits reaps whatever ends. It
+/// ends with its standard input, and with it everything in the namespace.
 const INIT: &str = "read -r pid rest </proc/self/stat; mount -t proc proc /proc; echo \"$pid\"
 cat
 :";
