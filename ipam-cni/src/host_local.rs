@@ -200,7 +200,11 @@ fn broken(error: &StoreError) -> Error {
         StoreError::OwnerTooLong { .. } => code::INVALID_ENVIRONMENT,
         _ => code::IO,
     };
-    with_hint(Error::from_chain(code, error), error.hint())
+    let hint = error.hint().or_else(|| match error {
+        StoreError::Io { .. } => Some("key \"ipam.dataDir\" says where leases are kept".to_owned()),
+        _ => None,
+    });
+    with_hint(Error::from_chain(code, error), hint)
 }
 
 fn with_hint(error: Error, hint: Option<String>) -> Error {

@@ -215,9 +215,11 @@ fn set(element: &Value<'_>) -> Result<Vec<RangeSpec>, Error> {
 }
 
 fn range(object: &Object<'_>) -> Result<Option<RangeSpec>, Error> {
-    let Some(subnet) = object.parsed::<Cidr>("subnet")? else { return Ok(None) };
-    let [start, end, gateway] = ["rangeStart", "rangeEnd", "gateway"].map(|key| object.ip(key));
-    Ok(Some(RangeSpec { subnet, start: start?, end: end?, gateway: gateway? }))
+    // All of them are read: a wrong one is an error also where nothing needs it.
+    let subnet = object.parsed::<Cidr>("subnet")?;
+    let (start, end) = (object.ip("rangeStart")?, object.ip("rangeEnd")?);
+    let gateway = object.ip("gateway")?;
+    Ok(subnet.map(|subnet| RangeSpec { subnet, start, end, gateway }))
 }
 
 /// All requested addresses: `CNI_ARGS`, then `args.cni`, then the runtime's.
