@@ -5,8 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+use deadline::Pending;
 
 use crate::error::{Error, code};
 use crate::json::Object;
@@ -115,7 +116,8 @@ impl Run<'_> {
         let streams = self.serve(&mut child);
         let mut output = Output::default();
         let until = start + self.deadline;
-        let ended = streams.collect(until, &mut output).then(|| wait(&mut child, until)).flatten();
+        let complete = streams.is_some_and(|streams| streams.collect(until, &mut output));
+        let ended = complete.then(|| wait(&mut child, until)).flatten();
         output.elapsed = start.elapsed();
         let Some(status) = ended else {
             // Both fail only for a child that is gone already.
@@ -164,37 +166,41 @@ impl Run<'_> {
     }
 
     /// Feeds and drains the child's streams on threads of their own, so that neither side waits
-    /// for the other. A child that does not read its input is no error.
-    fn serve(&self, child: &mut Child) -> Streams {
+    /// for the other. A child that does not read its input is no error; `None` when there may be
+    /// no more threads.
+    fn serve(&self, child: &mut Child) -> Option<Streams> {
         if let Some(mut stdin) = child.stdin.take() {
             let text = self.stdin.to_vec();
             // A pipe takes this much at once without a reader.
             if text.len() <= 4096 {
                 let _ = stdin.write_all(&text);
             } else {
-                std::thread::spawn(move || stdin.write_all(&text));
+                Pending::start(move || drop(stdin.write_all(&text))).ok()?;
             }
         }
-        Streams { stdout: child.stdout.take().map(drain), stderr: child.stderr.take().map(drain) }
+        let stdout = drain(Box::new(child.stdout.take()?))?;
+        let stderr = match child.stderr.take() {
+            Some(stderr) => Some(drain(Box::new(stderr))?),
+            None => None,
+        };
+        Some(Streams { stdout, stderr })
     }
 }
 
 /// The child's output streams, each read by a thread.
 struct Streams {
-    stdout: Option<Receiver<Vec<u8>>>,
-    stderr: Option<Receiver<Vec<u8>>>,
+    stdout: Pending<Vec<u8>>,
+    stderr: Option<Pending<Vec<u8>>>,
 }
 
 impl Streams {
     /// Waits for both streams to end; `false` when `until` comes first.
-    fn collect(&self, until: Instant, output: &mut Output) -> bool {
-        let receive = |stream: &Option<Receiver<Vec<u8>>>| match stream {
+    fn collect(self, until: Instant, output: &mut Output) -> bool {
+        let stdout = self.stdout.wait(until);
+        let stderr = match self.stderr {
+            Some(stderr) => stderr.wait(until),
             None => Some(Vec::new()),
-            Some(stream) => {
-                stream.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
-            }
         };
-        let (stdout, stderr) = (receive(&self.stdout), receive(&self.stderr));
         let complete = stdout.is_some() && stderr.is_some();
         output.stdout = stdout.unwrap_or_default();
         output.stderr = stderr.unwrap_or_default();
@@ -202,15 +208,14 @@ impl Streams {
     }
 }
 
-fn drain(stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
+fn drain(stream: Box<dyn Read + Send>) -> Option<Pending<Vec<u8>>> {
+    let read = move || {
         let mut bytes = Vec::new();
         // What was read before an error is what there is.
         let _ = stream.take(16 << 20).read_to_end(&mut bytes);
-        let _ = sender.send(bytes);
-    });
-    receiver
+        bytes
+    };
+    Pending::start(read).ok()
 }
 
 /// The child's end, which follows the end of its streams at once unless it closed them itself.

@@ -21,9 +21,10 @@ use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::linkat;
 
+use deadline::lock;
+
 use crate::error::StoreError;
 use crate::lease::Owner;
-use crate::lock::{LockError, lock};
 use crate::table::{FileMark, MAX_OWNER_BYTES, Seen, nanoseconds};
 
 const LEASE_MODE: u32 = 0o600;
@@ -351,10 +352,10 @@ fn content(bytes: &[u8]) -> Content {
 }
 
 /// What a lock that was not got means for the store at `path`.
-pub(crate) fn locked_out(why: LockError, path: &Path, waited: Duration) -> StoreError {
-    match why {
-        LockError::Timeout => StoreError::Timeout { path: path.to_owned(), waited },
-        LockError::Io(source) => StoreError::io("lock", path, source),
+pub(crate) fn locked_out(why: io::Error, path: &Path, waited: Duration) -> StoreError {
+    match why.kind() {
+        io::ErrorKind::TimedOut => StoreError::Timeout { path: path.to_owned(), waited },
+        _ => StoreError::io("lock", path, why),
     }
 }
 

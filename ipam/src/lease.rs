@@ -140,8 +140,10 @@ impl Host {
     pub(crate) fn started(&self) -> Option<SystemTime> {
         *self.started.get_or_init(|| {
             let uptime = fs::read_to_string("/proc/uptime").ok()?;
-            let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
-            self.now.checked_sub(Duration::try_from_secs_f64(seconds).ok()?)
+            // Whole seconds: the start comes out a second early at most, and nothing that was
+            // written in this boot counts as older.
+            let seconds: u64 = uptime.split('.').next()?.parse().ok()?;
+            self.now.checked_sub(Duration::from_secs(seconds + 1))
         })
     }
 

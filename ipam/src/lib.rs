@@ -37,7 +37,6 @@ mod directory;
 mod error;
 mod lease;
 mod ledger;
-mod lock;
 mod pool;
 mod range;
 #[cfg(test)]

@@ -79,14 +79,17 @@ impl Span {
 
     /// What is left of the span when `cuts` are taken out, in order.
     pub(crate) fn without(self, cuts: &[Self]) -> Vec<Self> {
-        let mut cuts: Vec<_> = cuts.iter().filter(|cut| cut.overlaps(self)).collect();
-        cuts.sort_unstable();
-        let mut left = Vec::with_capacity(cuts.len() + 1);
+        let mut left = Vec::new();
         let mut from = self.first;
-        for cut in cuts {
+        // There are a few at most; sorting them costs more code than looking again.
+        let next_from = |from: u128| {
+            let ahead = cuts.iter().filter(|cut| cut.overlaps(self) && cut.last >= from);
+            ahead.min_by_key(|cut| cut.first)
+        };
+        while let Some(cut) = next_from(from) {
             left.extend(cut.first.checked_sub(1).and_then(|high| self.part(from, high)));
             match cut.last.checked_add(1) {
-                Some(next) => from = from.max(next),
+                Some(next) => from = next,
                 None => return left,
             }
         }

@@ -5,11 +5,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use deadline::lock;
+
 use crate::directory::{Content, Directory, locked_out};
 use crate::error::{AllocateError, StoreError};
 use crate::lease::{Host, Lease, Owner};
 use crate::ledger::{Change, Entry, Ledger};
-use crate::lock::lock;
 use crate::pool::{self, Grant, Request};
 use crate::table::{Durability, Foreign, Opened, Record, Table, moment};
 

@@ -18,6 +18,8 @@ mod index;
 mod rebuild;
 mod search;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;

@@ -40,6 +40,11 @@ impl Brief {
     }
 }
 
+/// Sorts by whatever `key` says. One function for all orders, since sorting is much code.
+fn order(briefs: &mut [Brief], key: fn(&Brief) -> (bool, u128, u64)) {
+    briefs.sort_unstable_by_key(key);
+}
+
 impl Table {
     /// Writes all caches anew. With `room` for so many slots in a row: forgets freed addresses
     /// whose quarantine is over, and doubles the capacity when more than three quarters of it are
@@ -77,7 +82,7 @@ impl Table {
     /// Of several slots for one address only the newest is right. The others are wiped, or they
     /// would come back one day.
     fn keep_newest(&self, briefs: &mut Vec<Brief>) -> Result<(), StoreError> {
-        briefs.sort_unstable_by_key(|b| (b.is_v6, b.address, std::cmp::Reverse(b.sequence)));
+        order(briefs, |brief| (brief.is_v6, brief.address, !brief.sequence));
         let mut wiped = Vec::new();
         briefs.dedup_by(|older, newer| {
             let same = (older.is_v6, older.address) == (newer.is_v6, newer.address);
@@ -91,7 +96,7 @@ impl Table {
 
     /// Sets capacity and counts; answers which slots below the highest used one are free.
     fn lay_out(&mut self, briefs: &mut [Brief], room: u16) -> Result<Vec<u32>, StoreError> {
-        briefs.sort_unstable_by_key(|brief| brief.slot);
+        order(briefs, |brief| (false, brief.slot.into(), 0));
         let mut free = Vec::new();
         let mut next = 0;
         for brief in briefs.iter() {

@@ -330,7 +330,7 @@ fn vlan_id(value: &Value<'_>) -> Result<VlanId, Error> {
     VlanId::try_from(id).map_err(|why| value.invalid(why))
 }
 
-/// The union of all ranges and single VLANs, ascending, neighbours joined.
+/// The union of all ranges and single VLANs.
 fn trunk(list: &Value<'_>) -> Result<Vec<RangeInclusive<u16>>, Error> {
     let mut ranges = Vec::new();
     for element in list.list()? {
@@ -361,17 +361,22 @@ fn trunk(list: &Value<'_>) -> Result<Vec<RangeInclusive<u16>>, Error> {
             ranges.push(id.get()..=id.get());
         }
     }
-    ranges.sort_by_key(|range| *range.start());
+    Ok(union(&ranges))
+}
+
+/// All ids of `ranges` as disjoint ranges, ascending, neighbours joined.
+fn union(ranges: &[RangeInclusive<u16>]) -> Vec<RangeInclusive<u16>> {
     let mut union: Vec<RangeInclusive<u16>> = Vec::new();
-    for range in ranges {
+    for id in 1..=4094 {
+        if !ranges.iter().any(|range| range.contains(&id)) {
+            continue;
+        }
         match union.last_mut() {
-            Some(last) if *range.start() <= last.end() + 1 => {
-                *last = *last.start()..=*range.end().max(last.end());
-            }
-            _ => union.push(range),
+            Some(last) if last.end() + 1 == id => *last = *last.start()..=id,
+            _ => union.push(id..=id),
         }
     }
-    Ok(union)
+    union
 }
 
 /// `runtimeConfig.mac`, else `args.cni.mac`, else `MAC` of `CNI_ARGS`.

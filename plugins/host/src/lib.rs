@@ -13,7 +13,6 @@
 
 mod claim;
 mod config;
-mod lock;
 mod place;
 mod store;
 mod table;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use cni::{Error, code};
 use kernel::boot;
 
-use crate::lock::lock;
 use crate::table::Table;
+use deadline::lock;
 
 /// How long another call may hold the lock; it needs it for less than a millisecond.
 const LOCK_DEADLINE: Duration = Duration::from_secs(10);
