@@ -6,6 +6,8 @@ use cni::runtime::{NetworkList, directory};
 use cni::{Error, code};
 use types::NetworkName;
 
+use crate::output::note;
+
 /// What a network was called by.
 pub(crate) enum Called<'a> {
     /// The path of its configuration.
@@ -30,8 +32,12 @@ pub(crate) fn called(text: &str) -> Result<Called<'_>, Error> {
 
 /// The list of the network that `text` names.
 pub(crate) fn load(text: &str) -> Result<NetworkList, Error> {
-    match called(text)? {
-        Called::File(file) => directory::load(file),
-        Called::Name(name) => directory::find(&directory::config_dirs(), &name),
+    let mut list = match called(text)? {
+        Called::File(file) => directory::load(file)?,
+        Called::Name(name) => directory::find(&directory::config_dirs(), &name)?,
+    };
+    if let Some(why) = list.negotiate(&directory::plugin_dirs()) {
+        note(&format!("network {}: {why}", list.name()));
     }
+    Ok(list)
 }

@@ -57,16 +57,16 @@ impl Guard {
         let pid = i32::try_from(child.id()).map(Pid::from_raw);
         let pid = pid.map_err(|e| failed(io::Error::other(e)))?;
         loop {
-            if let Some(status) = child.try_wait().map_err(failed)? {
-                return Ok(ExitCode::from(status_of(status)));
-            }
             while let Some(news) = self.0.read_signal().map_err(|e| failed(e.into()))? {
                 if let Some(signal) = to_pass_on(&news) {
                     // It may have ended just now; then the next round says so.
                     let _ = signal::kill(pid, signal);
                 }
             }
-            // Its end is a signal, too, so this cannot wait for nothing.
+            // Asked after the signals were taken: its end is one of them, and comes only once.
+            if let Some(status) = child.try_wait().map_err(failed)? {
+                return Ok(ExitCode::from(status_of(status)));
+            }
             let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, PollTimeout::NONE) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}

@@ -131,6 +131,19 @@ fn signals_reach_the_command_and_everything_is_removed() {
 }
 
 #[test]
+fn an_end_that_comes_with_the_signal_is_not_missed() {
+    lab(|_| {
+        for round in 0..40 {
+            let stage = web();
+            let (mut child, _stdout) =
+                started(&stage, &["run", "web", "--", "sh", "-c", "echo ready; exec sleep 1000"]);
+            send(&child, Signal::SIGTERM);
+            assert_eq!(child.wait().unwrap().code(), Some(143), "round {round}");
+        }
+    });
+}
+
+#[test]
 fn a_command_that_handles_a_signal_ends_as_it_likes() {
     lab(|_| {
         let stage = web();

@@ -310,3 +310,20 @@ fn the_go_plugins_work_as_a_chain_and_leave_nothing() {
         assert_eq!(leases.count(), 0);
     });
 }
+
+#[test]
+fn of_offered_versions_the_newest_that_all_plugins_speak_is_spoken() {
+    lab(|_| {
+        let versions = r#"[ $CNI_COMMAND != VERSION ] || { echo '{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}'; exit; }
+[ $CNI_COMMAND != ADD ] || echo '{}'"#;
+        let stage = Stage::new().script("one", versions);
+        let list =
+            r#"{"cniVersions":["0.4.0","1.0.0","1.1.0"],"name":"n","plugins":[{"type":"one"}]}"#;
+        stage.file("n.conflist", list);
+        stage.cais("netns add c1").ok();
+        let why = "network n: speaking 1.0.0, not 1.1.0: one does not know it";
+        stage.cais("add n.conflist c1").ok().says(&[why]);
+        let call = stage.calls().pop().unwrap();
+        assert!(call.contains(r#""cniVersion":"1.0.0""#), "{call}");
+    });
+}

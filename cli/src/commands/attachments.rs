@@ -2,7 +2,6 @@ use std::process::ExitCode;
 
 use cni::json::Object;
 use cni::runtime::CachedAttachment;
-use kernel::netns::Netns;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -53,11 +52,11 @@ pub(crate) fn run(session: &Session, args: &Attachments) -> Done {
 }
 
 fn row(cached: &CachedAttachment) -> Row {
-    let lives = cached.netns.as_ref().is_some_and(|path| Netns::open(path).is_ok());
-    let state = match (&cached.result, lives) {
+    let state = match (&cached.result, &cached.netns) {
         (None, _) => "unfinished",
-        (Some(_), true) => "attached",
-        (Some(_), false) => "gone",
+        (Some(_), None) => "unknown",
+        (Some(_), Some(_)) if cached.is_dead() => "gone",
+        (Some(_), Some(_)) => "attached",
     };
     Row {
         network: cached.attachment.network.to_string(),

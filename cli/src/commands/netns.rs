@@ -12,11 +12,15 @@ use crate::{namespace, output};
 pub(crate) fn run(session: &Session, args: &Netns) -> Done {
     match &args.command {
         NetnsCommand::Add { name } => {
-            let made = netns::create(namespace::pin(name)?).map_err(|e| {
+            let pin = namespace::pin(name)?;
+            let made = netns::create(&pin).map_err(|e| {
                 Error::from_chain(code::IO, &e)
                     .with_hint("this needs root: run it inside `cais lab` if you are not")
             })?;
             lo_up(&made)?;
+            if session.json {
+                output::json(&serde_json::json!({ "netns": pin.display().to_string() }))?;
+            }
         }
         NetnsCommand::Del { name } => {
             netns::delete(namespace::pin(name)?).map_err(|e| Error::from_chain(code::IO, &e))?;

@@ -58,9 +58,8 @@ fn container_id(runtime: &Runtime, name: Option<&str>) -> Result<ContainerId, Er
         return Ok(format!("run-{random:016x}").parse().expect("letters, digits and a hyphen"));
     };
     let id = container::parse_id(name)?;
-    let lives = |path: &std::path::PathBuf| Netns::open(path).is_ok();
     let known = runtime.cache().attachments()?;
-    if known.iter().any(|a| a.attachment.container == id && a.netns.as_ref().is_some_and(lives)) {
+    if known.iter().any(|a| a.attachment.container == id && !a.is_dead()) {
         return Err(Error::new(
             code::INVALID_ENVIRONMENT,
             format!("run `{name}`: it runs already"),

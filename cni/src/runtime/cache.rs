@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use types::{Attachment, ContainerId, IfName, NetworkName};
 
 use super::capabilities::Capabilities;
+use super::chain::{Container, is_namespace};
 use super::lock::Lock;
 use super::request::{JsonObject, compact};
-use super::{base64, chain::Container, list::NetworkList};
+use super::{base64, list::NetworkList};
 use crate::error::{Error, code};
 use crate::json::Object;
 use crate::state;
@@ -38,7 +39,8 @@ pub struct Cache {
 pub struct CachedAttachment {
     /// Network, container and interface.
     pub attachment: Attachment,
-    /// The namespace as the runtime named it at ADD; `None` when it gave none.
+    /// The namespace at ADD: as the record names it, else as the result does, since runtimes on
+    /// libcni do not record it. `None` when neither says.
     pub netns: Option<PathBuf>,
     /// Pairs of `CNI_ARGS` at ADD.
     pub args: Vec<(String, String)>,
@@ -48,6 +50,15 @@ pub struct CachedAttachment {
     pub config: Vec<u8>,
     /// The result as JSON; `None` for an ADD that has not come to its end.
     pub result: Option<String>,
+}
+
+impl CachedAttachment {
+    /// Whether its namespace is known and gone. What cannot be proven dead may be the attachment
+    /// of a container that runs; so may a path that leads to another namespace by now.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.netns.as_deref().is_some_and(|path| !is_namespace(path))
+    }
 }
 
 impl Cache {
@@ -116,10 +127,10 @@ impl Cache {
         if let Some(cached) = decode(&text) {
             return Some(cached);
         }
-        Object::parse(&text).ok().filter(|o| o.has("ips") || o.has("ip4"))?;
+        let result = Object::parse(&text).ok().filter(|o| o.has("ips") || o.has("ip4"))?;
         Some(CachedAttachment {
             attachment: attachment.clone(),
-            netns: None,
+            netns: sandbox(&result, &attachment.ifname),
             args: Vec::new(),
             capabilities: Capabilities::default(),
             config: Vec::new(),
@@ -202,12 +213,25 @@ fn decode(text: &[u8]) -> Option<CachedAttachment> {
     };
     let capabilities = object.get("capabilityArgs").map(|v| Capabilities::parse(v.raw().get()));
     let pairs = object.get("cniArgs").map(|v| serde_json::from_str(v.raw().get()));
+    let netns = Some(PathBuf::from(string("netns"))).filter(|p| p != Path::new(""));
+    let in_result = || sandbox(&object.object("result").ok().flatten()?, &attachment.ifname);
     Some(CachedAttachment {
+        netns: netns.or_else(in_result),
         attachment,
-        netns: Some(PathBuf::from(string("netns"))).filter(|p| p != Path::new("")),
         args: pairs.and_then(Result::ok).unwrap_or_default(),
         capabilities: capabilities.and_then(Result::ok).unwrap_or_default(),
         config: base64::decode(&string("config")).unwrap_or_default(),
         result: object.get("result").map(|v| v.raw().get().to_owned()),
+    })
+}
+
+/// Where the interface `ifname` of a result is.
+fn sandbox(result: &Object<'_>, ifname: &IfName) -> Option<PathBuf> {
+    let interfaces = result.list("interfaces").ok()?;
+    let mut interfaces = interfaces.iter().filter_map(|interface| interface.object().ok());
+    interfaces.find_map(|interface| {
+        let text = |key| interface.string(key).ok().flatten().filter(|text| !text.is_empty());
+        let is_it = text("name").is_some_and(|name| name == ifname.as_str());
+        text("sandbox").filter(|_| is_it).map(PathBuf::from)
     })
 }

@@ -1,6 +1,5 @@
 //! Running a list: ADD, CHECK, DEL and STATUS.
 
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -262,11 +261,11 @@ impl Runtime {
     }
 
     /// The file of each plugin, all of them found before one is called.
-    pub(super) fn programs<'a>(&self, list: &'a NetworkList) -> Result<Vec<Program<'a>>, Error> {
+    fn programs<'a>(&self, list: &'a NetworkList) -> Result<Vec<Program<'a>>, Error> {
         list.plugins().iter().map(|plugin| self.program(list, plugin)).collect()
     }
 
-    fn program<'a>(
+    pub(super) fn program<'a>(
         &self,
         list: &'a NetworkList,
         plugin: &'a PluginConfig,
@@ -278,12 +277,12 @@ impl Runtime {
     /// without a namespace left behind is removed.
     fn clear_remains(&self, list: &NetworkList, attachment: &Attachment) -> Result<(), Error> {
         let Some(cached) = self.cache.read(attachment) else { return Ok(()) };
-        if cached.result.is_some() && cached.netns.as_deref().is_some_and(is_namespace) {
-            let netns = cached.netns.unwrap_or_default();
-            let text = format!(
-                "attach {attachment}: it is attached already, in namespace {}",
-                netns.display()
-            );
+        if cached.result.is_some() && !cached.is_dead() {
+            let place = match &cached.netns {
+                Some(netns) => format!(", in namespace {}", netns.display()),
+                None => String::new(),
+            };
+            let text = format!("attach {attachment}: it is attached already{place}");
             return Err(Error::new(code::INVALID_ENVIRONMENT, text)
                 .with_hint("detach it with del first, or use another id or interface name"));
         }
@@ -360,26 +359,31 @@ impl Runtime {
 /// One plugin of a list with the file that will be run for it.
 pub(super) struct Program<'a> {
     list: &'a NetworkList,
-    pub(super) plugin: &'a PluginConfig,
-    pub(super) file: PathBuf,
+    plugin: &'a PluginConfig,
+    file: PathBuf,
 }
 
 impl Program<'_> {
-    pub(super) fn step(&self, verb: &str) -> String {
+    fn step(&self, verb: &str) -> String {
         step_name(self.list, self.plugin, verb)
     }
 }
 
 /// libcni's words for a step.
-fn step_name(list: &NetworkList, plugin: &PluginConfig, verb: &str) -> String {
+pub(super) fn step_name(list: &NetworkList, plugin: &PluginConfig, verb: &str) -> String {
     format!("plugin type=\"{}\" name=\"{}\" failed ({verb})", plugin.kind, list.name())
 }
 
 /// Whether `path` is a living namespace rather than nothing, or the plain file that an unmounted
 /// pin leaves: all namespaces are on one file system of the kernel's own.
 pub(super) fn is_namespace(path: &Path) -> bool {
-    let Ok(own) = std::fs::metadata("/proc/self/ns/net") else { return path.exists() };
-    File::open(path).and_then(|file| file.metadata()).is_ok_and(|found| found.dev() == own.dev())
+    let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev());
+    match (device(Path::new("/proc/self/ns/net")), device(path)) {
+        (Ok(own), Ok(found)) => own == found,
+        // Without /proc nothing more can be told.
+        (Err(_), found) => found.is_ok(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! GC: removing what a network still holds for containers that are gone.
 
+use std::path::PathBuf;
+
 use types::Attachment;
 
 use super::cache::CachedAttachment;
-use super::chain::{Container, Runtime, is_namespace};
+use super::chain::{Container, Runtime, step_name};
 use super::list::NetworkList;
 use super::probe::known_keys;
 use super::request::Added;
 use crate::config::GcAttachment;
 use crate::error::Error;
+use crate::exec::find;
 use crate::version::Version;
 
 /// Which attachments GC must leave alone.
@@ -39,7 +42,7 @@ impl Runtime {
     /// Says what [`gc`](Self::gc) would do; changes nothing.
     ///
     /// # Errors
-    /// When the cache cannot be read, or a plugin is missing.
+    /// When the cache cannot be read.
     pub fn plan_gc(&self, list: &NetworkList, valid: &Valid) -> Result<Collection, Error> {
         let mut plan = Collection::default();
         if list.disables_gc() {
@@ -54,13 +57,14 @@ impl Runtime {
             }
         }
         if list.is_at_least(Version::V1_1_0) {
-            for program in self.programs(list)? {
-                let kind = program.plugin.kind.clone();
+            for kind in list.plugins().iter().map(|plugin| plugin.kind.clone()) {
                 // A plugin that describes its keys is of this suite: it releases nothing
-                // without a list but what it can prove dead.
-                let knows_no_list =
-                    matches!(valid, Valid::Living) && known_keys(&program.file).is_none();
-                if knows_no_list { plan.unasked.push(kind) } else { plan.asked.push(kind) }
+                // without a list but what it can prove dead. One that is missing is asked, since
+                // that says so.
+                let is_stranger = |file: PathBuf| known_keys(&file).is_none();
+                let stranger = find(&kind, self.path()).is_ok_and(is_stranger);
+                let mistakes = matches!(valid, Valid::Living) && stranger;
+                if mistakes { plan.unasked.push(kind) } else { plan.asked.push(kind) }
             }
         }
         Ok(plan)
@@ -86,13 +90,12 @@ impl Runtime {
             Valid::Living => None,
             Valid::Only(attachments) => Some(attachments.as_slice()),
         };
-        if !plan.asked.is_empty() {
-            let asked = |kind: &String| plan.asked.contains(kind);
-            for program in self.programs(list)?.iter().filter(|p| asked(&p.plugin.kind)) {
-                let added = Added { valid: given, ..Added::default() };
-                let done = self.call_with(program, "GC", None, &added);
-                failed.extend(done.err().map(|e| e.in_step(program.step("gc"))));
-            }
+        for plugin in list.plugins().iter().filter(|p| plan.asked.contains(&p.kind)) {
+            let added = Added { valid: given, ..Added::default() };
+            let done = self
+                .program(list, plugin)
+                .and_then(|program| self.call_with(&program, "GC", None, &added));
+            failed.extend(done.err().map(|e| e.in_step(step_name(list, plugin, "gc"))));
         }
         Error::joined(failed).map_or(Ok(plan), Err)
     }
@@ -100,7 +103,7 @@ impl Runtime {
 
 fn is_valid(cached: &CachedAttachment, valid: &Valid) -> bool {
     match valid {
-        Valid::Living => cached.netns.as_deref().is_some_and(is_namespace),
+        Valid::Living => !cached.is_dead(),
         Valid::Only(attachments) => attachments.iter().any(|a| {
             a.container == cached.attachment.container
                 && a.ifname.as_ref().is_none_or(|ifname| *ifname == cached.attachment.ifname)

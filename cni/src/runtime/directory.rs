@@ -144,7 +144,8 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     };
     let mut files: Vec<PathBuf> =
         listed.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(failed)?;
-    files.retain(|file| !file.is_dir());
+    // Opening a pipe would wait for its writer. A link that leads nowhere stays, to be told of.
+    files.retain(|file| !file.exists() || file.is_file());
     files.sort();
     Ok(files)
 }

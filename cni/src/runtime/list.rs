@@ -13,7 +13,7 @@ pub struct NetworkList {
     text: Vec<u8>,
     file: Option<PathBuf>,
     name: NetworkName,
-    version: String,
+    pub(super) version: String,
     offered: Vec<String>,
     disable_check: bool,
     disable_gc: bool,

@@ -29,6 +29,7 @@ mod collect;
 pub mod directory;
 mod list;
 mod lock;
+mod negotiate;
 mod probe;
 mod request;
 mod result;

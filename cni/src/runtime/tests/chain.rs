@@ -245,6 +245,34 @@ fn gc_without_a_list_removes_the_dead_only_and_asks_no_stranger() {
     assert!(!gc.1.contains("attachments"), "without a list no key is sent: {}", gc.1);
 }
 
+/// Runtimes on libcni write no `netns` into their records.
+#[test]
+fn gc_without_a_list_knows_other_runtimes_containers_by_their_results() {
+    let stage = two();
+    let list = list("1.0.0", &["one"]);
+    let record = |id: &str, result: &str| {
+        let text = format!(
+            r#"{{"kind":"cniCacheV1","containerId":"{id}","config":"","ifName":"eth0","networkName":"n","result":{result}}}"#
+        );
+        stage.scratch.write(&format!("cni/results/n-{id}-eth0"), &text);
+    };
+    let result = |sandbox: &str| {
+        format!(r#"{{"interfaces":[{{"name":"veth1"}},{{"name":"eth0","sandbox":"{sandbox}"}}]}}"#)
+    };
+    record("living", &result("/proc/self/ns/net"));
+    record("dead", &result("/gone"));
+    record("unknown", r#"{"cniVersion":"0.2.0","ip4":{"ip":"10.0.0.9/24"}}"#);
+    let done = stage.runtime().gc(&list, &Valid::Living).unwrap();
+    let ids = |list: &[types::Attachment]| -> Vec<String> {
+        list.iter().map(|attachment| attachment.container.to_string()).collect()
+    };
+    assert_eq!(
+        (ids(&done.removed), ids(&done.kept)),
+        (vec!["dead".to_owned()], vec!["living".to_owned(), "unknown".to_owned()])
+    );
+    assert_eq!(stage.verbs(), ["one DEL"]);
+}
+
 #[test]
 fn gc_with_a_list_keeps_exactly_that() {
     let stage = two();
@@ -320,4 +348,15 @@ fn plugins_from_before_version_are_taken_for_0_1_0() {
     assert_eq!(crate::runtime::probe(&bin.join("old")).unwrap().versions, ["0.1.0"]);
     let error = crate::runtime::probe(&bin.join("bad")).unwrap_err();
     assert!(error.msg.starts_with("ask ") && error.msg.contains("for its versions: netplugin"));
+}
+
+#[test]
+fn gc_goes_on_past_a_missing_plugin_and_says_so() {
+    let stage = two();
+    let list = list("1.1.0", &["one", "two"]);
+    stage.runtime().add(&list, &container().in_netns("/gone")).unwrap();
+    fs::remove_file(stage.scratch.path().join("bin/one")).unwrap();
+    let error = stage.runtime().gc(&list, &Valid::Only(vec![])).unwrap_err();
+    assert!(error.msg.contains("(gc): failed to find plugin \"one\""), "{error}");
+    assert_eq!(stage.verbs(), ["one ADD", "two ADD", "two DEL", "two GC"]);
 }

@@ -24,6 +24,7 @@ fn lists_come_first_and_each_kind_in_the_order_of_bytes() {
     scratch.write("Z.conflist", &conflist("n", "upper"));
     scratch.write("0/ignored.conflist", &conflist("n", "folder"));
     scratch.write("0.conflist.bak", "not JSON");
+    std::fs::create_dir(scratch.path().join("0.conflist")).unwrap();
     assert_eq!(kinds(&find(&scratch, "n").unwrap()), ["upper"]);
     let all = directory::all(&[scratch.path().to_owned()]).unwrap();
     let files: Vec<_> = all.iter().map(|(f, _)| f.file_name().unwrap().to_owned()).collect();
