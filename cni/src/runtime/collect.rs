@@ -62,8 +62,8 @@ impl Runtime {
                 // without a list but what it can prove dead. One that is missing is asked, since
                 // that says so.
                 let is_stranger = |file: PathBuf| known_keys(&file).is_none();
-                let stranger = find(&kind, self.path()).is_ok_and(is_stranger);
-                let mistakes = matches!(valid, Valid::Living) && stranger;
+                let mistakes = matches!(valid, Valid::Living)
+                    && find(&kind, self.path()).is_ok_and(is_stranger);
                 if mistakes { plan.unasked.push(kind) } else { plan.asked.push(kind) }
             }
         }
