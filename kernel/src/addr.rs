@@ -199,10 +199,14 @@ pub fn wait_for_change(socket: &Socket, dev: &Dev, deadline: Instant) -> Result<
 }
 
 fn dump(socket: &Socket, index: u32, what: String) -> Result<Vec<Found>, RequestError> {
+    socket.dump(&list_request(index, what), Found::parse)
+}
+
+/// Index 0 is all links.
+pub(crate) fn list_request(index: u32, what: String) -> Request {
     let mut message = AddressMessage::default();
     message.header.index = index;
-    let request = Request::new(libc::RTM_GETADDR, 0, &message, Action::List { what });
-    socket.dump(&request, Found::parse)
+    Request::new(libc::RTM_GETADDR, 0, &message, Action::List { what })
 }
 
 fn request(verb: &'static str, kind: u16, flags: u16, dev: &Dev, addr: Addr) -> Request {

@@ -67,10 +67,14 @@ pub fn del(dev: &Dev, ip: IpAddr) -> Request {
 /// # Errors
 /// When they cannot be read.
 pub fn list(socket: &Socket, dev: &Dev) -> Result<Vec<Neigh>, RequestError> {
+    socket.dump(&list_request(dev), Neigh::parse)
+}
+
+pub(crate) fn list_request(dev: &Dev) -> Request {
     let mut message = NeighbourMessage::default();
     message.attributes.push(NeighbourAttribute::IfIndex(dev.index));
     let action = Action::List { what: format!("neighbours on {dev}") };
-    socket.dump(&Request::new(libc::RTM_GETNEIGH, 0, &message, action), Neigh::parse)
+    Request::new(libc::RTM_GETNEIGH, 0, &message, action)
 }
 
 fn message(dev: &Dev, ip: IpAddr) -> NeighbourMessage {

@@ -278,7 +278,7 @@ pub fn list(socket: &Socket, filter: Filter) -> Result<Vec<Route>, RequestError>
 }
 
 impl Filter {
-    fn request(self, of: Family) -> Request {
+    pub(crate) fn request(self, of: Family) -> Request {
         let mut message = RouteMessage::default();
         message.header.address_family = family(of);
         message.attributes.extend(self.table.map(RouteAttribute::Table));

@@ -193,8 +193,12 @@ impl fmt::Display for Rule {
 /// # Errors
 /// When they cannot be read.
 pub fn list(socket: &Socket, of: Family) -> Result<Vec<Rule>, RequestError> {
+    socket.dump(&list_request(of), Rule::parse)
+}
+
+pub(crate) fn list_request(of: Family) -> Request {
     let mut message = RuleMessage::default();
     message.header.family = family(of);
     let action = Action::List { what: format!("{of} rules") };
-    socket.dump(&Request::new(libc::RTM_GETRULE, 0, &message, action), Rule::parse)
+    Request::new(libc::RTM_GETRULE, 0, &message, action)
 }

@@ -9,7 +9,7 @@ mod macvlan;
 mod message;
 mod monitor;
 mod port;
-mod read;
+pub(crate) mod read;
 mod state;
 mod veth;
 mod vlan;

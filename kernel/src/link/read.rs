@@ -46,10 +46,14 @@ pub fn find<'a>(
 /// # Errors
 /// When they cannot be read.
 pub fn list(socket: &Socket) -> Result<Vec<Link>, RequestError> {
+    socket.dump(&list_request(), Link::parse)
+}
+
+pub(crate) fn list_request() -> Request {
     let mut message = LinkMessage::default();
     skip_statistics(&mut message);
     let action = Action::List { what: "links".into() };
-    socket.dump(&Request::new(libc::RTM_GETLINK, 0, &message, action), Link::parse)
+    Request::new(libc::RTM_GETLINK, 0, &message, action)
 }
 
 /// Counters make up most of a reply, and nobody here reads them.

@@ -106,11 +106,14 @@ fn request(verb: &str, kind: u16, dev: &Dev, side: Side, vlans: &[PortVlan]) -> 
 /// # Errors
 /// When they cannot be read; [`RequestError::is_unsupported`] without VLAN filtering support.
 pub fn list_vlans(socket: &Socket, dev: &Dev) -> Result<Vec<PortVlan>, RequestError> {
+    let messages = socket.dump(&list_request(dev), |body| Some(parse(body, dev.index)))?;
+    Ok(messages.into_iter().flatten().collect())
+}
+
+pub(crate) fn list_request(dev: &Dev) -> Request {
     const RTM_GETVLAN: u16 = 114;
     let action = Action::List { what: format!("VLANs of bridge port {dev}") };
-    let request = Request::new(RTM_GETVLAN, 0, &VlanQuery { index: dev.index }, action);
-    let messages = socket.dump(&request, |body| Some(parse(body, dev.index)))?;
-    Ok(messages.into_iter().flatten().collect())
+    Request::new(RTM_GETVLAN, 0, &VlanQuery { index: dev.index }, action)
 }
 
 /// `struct br_vlan_msg` of `linux/if_bridge.h`.

@@ -8,6 +8,8 @@
 mod action;
 pub(crate) mod attributes;
 mod error;
+#[cfg(test)]
+mod golden;
 pub(crate) mod message;
 mod request;
 mod socket;
