@@ -2,32 +2,54 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::prctl;
+use nix::sys::wait::{WaitStatus, wait};
 
 /// Set once we are inside.
 const INSIDE: &str = "CAIS_BENCH_INSIDE";
 
-/// Goes on in fresh namespaces: replaces this process by itself under unshare(1) the first time,
-/// and prepares the namespaces the second time.
-pub(crate) fn enter() -> Result<()> {
+/// Goes on in fresh namespaces: starts this program again under unshare(1) the first time, and
+/// prepares the namespaces the second time.
+///
+/// Returns the status to end with in the outer process, `None` in the inner one.
+pub(crate) fn enter() -> Result<Option<ExitCode>> {
     if std::env::var_os(INSIDE).is_none() {
-        let root = Path::new("/proc/self").metadata()?.uid() == 0;
-        let namespaces = if root { "-nm" } else { "-Urnm" };
-        let error = Command::new("unshare")
-            .arg(namespaces)
-            .arg(std::env::current_exe()?)
-            .args(std::env::args_os().skip(1))
-            .env(INSIDE, "yes")
-            .exec();
-        return Err(error).context("start unshare (package util-linux)");
+        return start_inside().map(Some);
     }
     // `ip netns` keeps its names in /run, where ours must not meet the machine's.
     run("mount", &["-t", "tmpfs", "tmpfs", "/run"])?;
-    run("ip", &["link", "set", "lo", "up"])
+    run("ip", &["link", "set", "lo", "up"])?;
+    Ok(None)
+}
+
+/// Starts the inner process and reaps, as runtimes do, whatever its plugins leave behind. Some
+/// machines have a PID 1 that looks for orphans once a second only, and there deletes are not
+/// detached.
+fn start_inside() -> Result<ExitCode> {
+    let root = Path::new("/proc/self").metadata()?.uid() == 0;
+    prctl::set_child_subreaper(true).context("become a subreaper")?;
+    let inside = Command::new("unshare")
+        .arg(if root { "-nm" } else { "-Urnm" })
+        .arg(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .env(INSIDE, "yes")
+        .spawn()
+        .context("start unshare (package util-linux)")?;
+    loop {
+        match wait().context("wait for the inner process")? {
+            WaitStatus::Exited(pid, status) if pid.as_raw().cast_unsigned() == inside.id() => {
+                return Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)));
+            }
+            WaitStatus::Signaled(pid, signal, _) if pid.as_raw().cast_unsigned() == inside.id() => {
+                bail!("the inner process was ended by {signal}");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Runs a command that prepares something.

@@ -22,18 +22,19 @@ use options::Options;
 use report::Report;
 
 fn main() -> ExitCode {
-    let done = Options::parse(std::env::args().skip(1)).and_then(|options| {
-        isolation::enter()?;
-        measure(&options)
-    });
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(3),
-        Err(error) => {
-            eprintln!("benches: {error:#}");
-            ExitCode::FAILURE
-        }
+    run().unwrap_or_else(|error| {
+        eprintln!("benches: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    if let Some(status) = isolation::enter()? {
+        return Ok(status);
     }
+    let goals_met = measure(&options)?;
+    Ok(if goals_met { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
 /// Runs the chosen cases; `false` when a goal was missed and goals are judged.
