@@ -7,16 +7,17 @@
 //! | 12 | not zero while slots and indexes may disagree |
 //! | 16..20 | CRC-32 of the rest |
 //! | 20..24 | capacity in slots |
-//! | 24..28 | slots from here on were never used |
-//! | 28..32 | length of the list of free slots below |
-//! | 32..40 | addresses held and freed |
-//! | 40..44 | number of cursors |
-//! | 44..48 | 1 when what follows of the directory may be trusted |
-//! | 48..56 | next sequence number |
-//! | 56..72 | boot in which the indexes were last written |
-//! | 72..88 | inode and modification time of the directory that this table indexes |
-//! | 88..96 | moment at which the index was last exact |
-//! | 96.. | cursors: set (4 bytes), family (4), last address handed out (16) |
+//! | 24..32 | the longest row of free slots: the first, the one after the last |
+//! | 32..36 | the slot after the last one that is used |
+//! | 36..40 | length of the list of all other free slots below that |
+//! | 40..48 | addresses held and freed |
+//! | 48..52 | number of cursors |
+//! | 52..56 | 1 when what follows of the directory may be trusted |
+//! | 56..64 | next sequence number |
+//! | 64..80 | boot in which the indexes were last written |
+//! | 80..96 | inode and modification time of the directory that this table indexes |
+//! | 96..104 | moment at which the index was last exact |
+//! | 104.. | cursors: set (4 bytes), family (4), last address handed out (16) |
 
 use std::net::IpAddr;
 
@@ -39,7 +40,7 @@ pub(crate) const LEAST_CAPACITY: u32 = 256;
 pub(crate) const MOST_CAPACITY: u32 = 1 << 24;
 
 const MAGIC: &[u8; 8] = b"caislea\0";
-const CURSORS_AT: usize = 96;
+const CURSORS_AT: usize = 104;
 const CURSOR: usize = 24;
 /// Sets of higher numbers start every search at their first address.
 const MOST_CURSORS: usize = (SIZE - CURSORS_AT) / CURSOR;
@@ -59,7 +60,12 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) capacity: u32,
+    /// The longest row of free slots, from `fresh` to before `limit`; it is used from its start.
     pub(crate) fresh: u32,
+    pub(crate) limit: u32,
+    /// The slot after the last one that is used.
+    pub(crate) end: u32,
+    /// Entries of the list of free slots.
     pub(crate) free: u32,
     pub(crate) held: u32,
     pub(crate) freed: u32,
@@ -86,6 +92,8 @@ impl Header {
         Self {
             capacity: LEAST_CAPACITY,
             fresh: 0,
+            limit: LEAST_CAPACITY,
+            end: 0,
             free: 0,
             held: 0,
             freed: 0,
@@ -104,7 +112,7 @@ impl Header {
         if layout > LAYOUT {
             return Read::Newer(layout);
         }
-        let cursors = u32_at(page, 40) as usize;
+        let cursors = u32_at(page, 48) as usize;
         let end = CURSORS_AT + cursors.min(MOST_CURSORS) * CURSOR;
         let intact = layout == LAYOUT
             && cursors <= MOST_CURSORS
@@ -120,12 +128,12 @@ impl Header {
     }
 
     fn values(page: &[u8]) -> Option<Self> {
-        let boot: [u8; 16] = array(page, 56);
-        let exact_at = number(page, 88) as i64;
+        let boot: [u8; 16] = array(page, 64);
+        let exact_at = number(page, 96) as i64;
         let seen = Seen {
-            directory: FileMark { inode: number(page, 72), mtime: number(page, 80) as i64 },
+            directory: FileMark { inode: number(page, 80), mtime: number(page, 88) as i64 },
             exact_at,
-            is_proof: u32_at(page, 44) == 1,
+            is_proof: u32_at(page, 52) == 1,
         };
         let cursor = |bytes: &[u8]| {
             let family = match u32_at(bytes, 4) {
@@ -139,17 +147,21 @@ impl Header {
         let header = Self {
             capacity: u32_at(page, 20),
             fresh: u32_at(page, 24),
-            free: u32_at(page, 28),
-            held: u32_at(page, 32),
-            freed: u32_at(page, 36),
-            sequence: number(page, 48),
+            limit: u32_at(page, 28),
+            end: u32_at(page, 32),
+            free: u32_at(page, 36),
+            held: u32_at(page, 40),
+            freed: u32_at(page, 44),
+            sequence: number(page, 56),
             boot: (boot != [0; 16]).then_some(BootId(boot)),
             seen: (exact_at != 0).then_some(seen),
             cursors: page[CURSORS_AT..].chunks_exact(CURSOR).map(cursor).collect::<Option<_>>()?,
         };
         let sane = (LEAST_CAPACITY..=MOST_CAPACITY).contains(&header.capacity)
-            && header.fresh <= header.capacity
-            && header.free <= header.fresh;
+            && header.fresh <= header.limit
+            && header.limit <= header.capacity
+            && header.end <= header.capacity
+            && header.free <= header.end;
         sane.then_some(header)
     }
 
@@ -162,6 +174,8 @@ impl Header {
         let numbers = [
             self.capacity,
             self.fresh,
+            self.limit,
+            self.end,
             self.free,
             self.held,
             self.freed,
@@ -171,12 +185,12 @@ impl Header {
         for (i, number) in numbers.into_iter().enumerate() {
             put(&mut page, 20 + 4 * i, &number.to_le_bytes());
         }
-        put(&mut page, 48, &self.sequence.to_le_bytes());
-        put(&mut page, 56, &self.boot.map_or([0; 16], |boot| boot.0));
+        put(&mut page, 56, &self.sequence.to_le_bytes());
+        put(&mut page, 64, &self.boot.map_or([0; 16], |boot| boot.0));
         if let Some(seen) = self.seen {
-            put(&mut page, 72, &seen.directory.inode.to_le_bytes());
-            put(&mut page, 80, &seen.directory.mtime.to_le_bytes());
-            put(&mut page, 88, &seen.exact_at.to_le_bytes());
+            put(&mut page, 80, &seen.directory.inode.to_le_bytes());
+            put(&mut page, 88, &seen.directory.mtime.to_le_bytes());
+            put(&mut page, 96, &seen.exact_at.to_le_bytes());
         }
         for (i, (set, last)) in self.cursors.iter().enumerate() {
             let at = CURSORS_AT + i * CURSOR;

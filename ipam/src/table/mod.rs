@@ -189,7 +189,7 @@ impl Table {
 
     /// Leases that `owner` holds, with their slots.
     pub(crate) fn of_owner(&mut self, owner: &Owner) -> Result<Vec<(u32, Record)>, StoreError> {
-        if self.header.fresh == 0 {
+        if self.header.end == 0 {
             return Ok(Vec::new());
         }
         self.healing(|table| {
@@ -212,7 +212,7 @@ impl Table {
         &mut self,
         address: IpAddr,
     ) -> Result<Option<(u32, Record)>, StoreError> {
-        if self.header.fresh == 0 {
+        if self.header.end == 0 {
             return Ok(None);
         }
         self.healing(|table| {
@@ -233,13 +233,16 @@ impl Table {
 
     /// All addresses that are held.
     pub(crate) fn leases(&mut self) -> Result<Vec<(u32, Record)>, StoreError> {
-        let mut leases = Vec::with_capacity(self.header.held as usize);
-        self.scan(u64::from(self.header.fresh), |slot, record| {
-            if record.state == State::Held {
-                leases.push((slot, record));
-            }
-        })?;
-        Ok(leases)
+        self.healing(|table| {
+            let mut leases = Vec::with_capacity(table.header.held as usize);
+            table.scan(u64::from(table.header.end), |slot, record| {
+                if record.is_held() {
+                    leases.push((slot, record));
+                }
+            })?;
+            let is_whole = leases.len() == table.header.held as usize;
+            if is_whole { Ok(leases) } else { Err(Fault::Damaged) }
+        })
     }
 
     /// The folder that the table is in.
@@ -269,7 +272,7 @@ impl Table {
             self.write(&record.encode(slot), slot_at(slot))?;
         }
         // Slots overwrite the caches behind them, which are made anew further back.
-        let mut slot = self.header.fresh;
+        let mut slot = self.header.end;
         let mut pending = Vec::new();
         let mut begins_at = slot;
         for lease in found {
@@ -291,7 +294,7 @@ impl Table {
         if self.is_dirty {
             return Ok(());
         }
-        if self.header.fresh == 0 {
+        if self.header.end == 0 {
             // New or empty: the caches have to be there before the first search.
             self.rebuild(0)?;
         }
@@ -393,7 +396,7 @@ impl Table {
             if parts == 1 && table.header.free > 0 {
                 return table.pop_free();
             }
-            if u32::from(parts) > table.header.capacity - table.header.fresh {
+            if u32::from(parts) > table.header.limit - table.header.fresh {
                 table.rebuild(parts)?;
                 if parts == 1 && table.header.free > 0 {
                     return table.pop_free();
@@ -401,6 +404,7 @@ impl Table {
             }
             let slot = table.header.fresh;
             table.header.fresh += u32::from(parts);
+            table.header.end = table.header.end.max(table.header.fresh);
             Ok(slot)
         })
     }
@@ -413,7 +417,7 @@ impl Table {
         let slot = slot::u32_at(&entry, 0);
         let intact = length == entry.len()
             && slot::u32_at(&entry, 4) == crc32(place, &entry[..4])
-            && slot < self.header.fresh;
+            && slot < self.header.end;
         if !intact || self.record(slot)?.is_some_and(|record| record.state == State::Held) {
             return Err(Fault::Damaged);
         }

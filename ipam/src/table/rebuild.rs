@@ -7,6 +7,9 @@ use crate::table::index::{self, Draft, Pointer};
 use crate::table::slot::{self, Record, State};
 use crate::table::{FREE_ENTRY, Fault, Table, address_tag, owner_tag, slot_at, undamaged};
 
+/// The longest row of free slots that a rebuild leaves for names of several slots.
+const LEAST_ROW: usize = 64;
+
 /// What a rebuild has to know of a slot.
 struct Brief {
     slot: u32,
@@ -94,20 +97,25 @@ impl Table {
         wiped.iter().try_for_each(|slot| self.write(&[0; slot::SIZE], slot_at(*slot)))
     }
 
-    /// Sets capacity and counts; answers which slots below the highest used one are free.
+    /// Sets capacity and counts; answers which slots below the last used one are free, the longest
+    /// row of them left out.
     fn lay_out(&mut self, briefs: &mut [Brief], room: u16) -> Result<Vec<u32>, StoreError> {
         order(briefs, |brief| (false, brief.slot.into(), 0));
-        let mut free = Vec::new();
-        let mut next = 0;
+        let mut gaps = Vec::new();
+        let mut end = 0;
         for brief in briefs.iter() {
-            free.extend(next..brief.slot);
-            next = next.max(brief.end());
+            if brief.slot > end {
+                gaps.push(end..brief.slot);
+            }
+            end = end.max(brief.end());
         }
         let used: u64 = briefs.iter().map(|brief| u64::from(brief.parts)).sum();
+        let longest_gap = gaps.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
+        // A row that is hardly longer than what is asked for would be used up at once.
+        let row = if room > 1 { usize::from(room).max(LEAST_ROW) } else { 0 };
         let fits = |capacity: u32| {
-            let in_a_row = (room == 1 && !free.is_empty())
-                || u64::from(next) + u64::from(room) <= u64::from(capacity);
-            in_a_row && next <= capacity && (room == 0 || used * 4 <= u64::from(capacity) * 3)
+            let has_row = end <= capacity && longest_gap.max((capacity - end) as usize) >= row;
+            has_row && (room == 0 || used * 4 <= u64::from(capacity) * 3)
         };
         let mut capacity = self.header.capacity.max(LEAST_CAPACITY);
         while !fits(capacity) {
@@ -116,13 +124,18 @@ impl Table {
                 return Err(StoreError::TableFull { path: self.path.clone() });
             }
         }
+        gaps.push(end..capacity);
+        let longest = (0..gaps.len()).max_by_key(|at| gaps[*at].len()).unwrap_or(0);
+        let row = gaps.remove(longest);
+        // The list is used from its end; the lowest slots first keeps the file compact.
+        let free: Vec<u32> = gaps.into_iter().flatten().rev().filter(|slot| *slot < end).collect();
         self.header.capacity = capacity;
-        self.header.fresh = next;
+        self.header.fresh = row.start;
+        self.header.limit = row.end;
+        self.header.end = end;
         self.header.free = free.len() as u32;
         self.header.held = briefs.iter().filter(|brief| brief.is_held).count() as u32;
         self.header.freed = briefs.len() as u32 - self.header.held;
-        // The list is used from its end; the lowest slots first keeps the file compact.
-        free.reverse();
         Ok(free)
     }
 

@@ -40,7 +40,7 @@ impl Table {
         quarantine: Quarantine<'_>,
     ) -> Result<Option<IpAddr>, StoreError> {
         self.healing(|table| {
-            if table.header.fresh == 0 {
+            if table.header.end == 0 {
                 // Nothing was ever held, and there may be no index yet.
                 return Ok(spans.first().map(|span| span.first()));
             }
