@@ -31,6 +31,11 @@ const KEPT_ADDRESSES: Difference = (
     "ipv6/conf/eth0/keep_addr_on_down = ",
     "later releases keep IPv6 addresses when the link goes down, as IPv4 ones; 1.1.1 does not",
 );
+const BRIDGE_DAD: Difference = (
+    "ipv6/conf/cni0/accept_dad = ",
+    "a bridge that we make can have no duplicate; while one is looked for, the host cannot ask for \
+     its IPv6 neighbours",
+);
 /// What a network's config made: the state of host and container, and the result.
 struct Made {
     state: Vec<String>,
@@ -184,7 +189,7 @@ const V6: &str = "fd00:1::/64";
 fn a_bridge_without_addresses_is_equal() {
     lab_with_plugins(|lab| {
         let config = bridge(&json!({}));
-        assert_equal(lab, &config, &[MTU, EMPTY_DNS, ALIAS, BRIDGE_MAC]);
+        assert_equal(lab, &config, &[MTU, EMPTY_DNS, ALIAS, BRIDGE_MAC, BRIDGE_DAD]);
     });
 }
 
@@ -192,7 +197,7 @@ fn a_bridge_without_addresses_is_equal() {
 fn a_bridge_with_ipv4_addresses_is_equal() {
     lab_with_plugins(|lab| {
         let config = bridge(&json!({ "ipam": pool(&[V4]) }));
-        let differences = [MTU, EMPTY_DNS, ALIAS, BRIDGE_MAC, NEIGHBOURS_TOLD];
+        let differences = [MTU, EMPTY_DNS, ALIAS, BRIDGE_MAC, BRIDGE_DAD, NEIGHBOURS_TOLD];
         assert_equal(lab, &config, &differences);
     });
 }
@@ -201,7 +206,7 @@ fn a_bridge_with_ipv4_addresses_is_equal() {
 fn a_default_gateway_of_both_families_is_equal() {
     lab_with_plugins(|lab| {
         let config = bridge(&json!({ "isDefaultGateway": true, "ipam": pool(&[V4, V6]) }));
-        let differences = [MTU, EMPTY_DNS, ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
+        let differences = [MTU, EMPTY_DNS, ALIAS, BRIDGE_DAD, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
         assert_equal(lab, &config, &differences);
     });
 }
@@ -213,7 +218,7 @@ fn a_gateway_with_all_switches_is_equal() {
             "isGateway": true, "hairpinMode": true, "mtu": 1400, "forceAddress": true,
             "ipam": pool(&[V6]),
         }));
-        let differences = [MTU, EMPTY_DNS, ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
+        let differences = [MTU, EMPTY_DNS, ALIAS, BRIDGE_DAD, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
         assert_equal(lab, &config, &differences);
     });
 }
@@ -222,7 +227,7 @@ fn a_gateway_with_all_switches_is_equal() {
 fn a_promiscuous_bridge_is_equal() {
     lab_with_plugins(|lab| {
         let config = bridge(&json!({ "promiscMode": true }));
-        assert_equal(lab, &config, &[MTU, EMPTY_DNS, ALIAS, BRIDGE_MAC]);
+        assert_equal(lab, &config, &[MTU, EMPTY_DNS, ALIAS, BRIDGE_MAC, BRIDGE_DAD]);
     });
 }
 
@@ -245,7 +250,7 @@ fn routes_of_ipam_are_equal() {
                 ],
             },
         }));
-        let differences = [MTU, EMPTY_DNS, ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
+        let differences = [MTU, EMPTY_DNS, ALIAS, BRIDGE_DAD, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
         assert_equal(lab, &config, &differences);
     });
 }
@@ -256,7 +261,7 @@ fn a_result_of_0_4_0_is_equal() {
         let config = bridge(&json!({
             "cniVersion": "0.4.0", "isDefaultGateway": true, "ipam": pool(&[V4, V6]),
         }));
-        let differences = [ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
+        let differences = [ALIAS, BRIDGE_DAD, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
         assert_equal(lab, &config, &differences);
     });
 }
@@ -267,7 +272,7 @@ fn a_result_of_0_2_0_is_equal() {
         let config = bridge(&json!({
             "cniVersion": "0.2.0", "isDefaultGateway": true, "ipam": pool(&[V4, V6]),
         }));
-        let differences = [ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
+        let differences = [ALIAS, BRIDGE_DAD, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
         assert_equal(lab, &config, &differences);
     });
 }
@@ -277,6 +282,6 @@ fn dns_of_the_config_is_equal() {
     lab_with_plugins(|lab| {
         let dns = json!({ "nameservers": ["10.1.0.53"] });
         let config = bridge(&json!({ "dns": dns }));
-        assert_equal(lab, &config, &[MTU, ALIAS, BRIDGE_MAC]);
+        assert_equal(lab, &config, &[MTU, ALIAS, BRIDGE_MAC, BRIDGE_DAD]);
     });
 }

@@ -44,6 +44,7 @@ pub(crate) fn unlike_reference(lab: &Lab, why: &str, claim: impl FnOnce()) {
 
 /// Makes `claim`, which ours does not keep yet. It has to fail: what is mended is claimed plainly.
 #[track_caller]
+#[allow(dead_code, reason = "nothing of ours is known to fail at the moment")]
 pub(crate) fn not_yet(lab: &Lab, why: &str, claim: impl FnOnce()) {
     if !are_ours(lab) {
         skip("about a failure of ours");

@@ -33,6 +33,15 @@ const PORT_DEADLINE: Duration = Duration::from_secs(5);
 /// Place of the container's end among the result's interfaces.
 const CONTAINER: usize = 2;
 
+/// What is known of an earlier attachment of the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Earlier {
+    /// Its namespace is gone; what it left may go, too.
+    Dead,
+    /// There was none, or nobody has proven it dead.
+    NotDead,
+}
+
 /// Everything that ADD works with.
 pub(crate) struct Adding<'a> {
     pub(crate) call: &'a Call,
@@ -56,11 +65,11 @@ impl<'a> Adding<'a> {
 
     fn steps(&self, undo: &mut Undo<'a>) -> Result<AddResult, Error> {
         step("record");
-        self.record(undo)?;
+        let earlier = self.record(undo)?;
         step("bridge");
         let bridge = self.bridge(undo)?;
         step("port");
-        let made = self.port(&bridge, undo)?;
+        let made = self.port(&bridge, earlier, undo)?;
         let layer3 = match self.ipam {
             None => None,
             Some(ipam) => {
@@ -92,8 +101,9 @@ impl<'a> Adding<'a> {
         Ok(result)
     }
 
-    /// Written first, so that GC knows what a killed ADD began.
-    fn record(&self, undo: &mut Undo<'a>) -> Result<(), Error> {
+    /// Written first, so that GC knows what a killed ADD began. Tells what is known of an earlier
+    /// attachment of the same key.
+    fn record(&self, undo: &mut Undo<'a>) -> Result<Earlier, Error> {
         let failed = |e| {
             let (key, dir) = (&self.call.attachment, self.host.run_dir.display());
             Error::new(code::IO, format!("record {key} in {dir}: {e}"))
@@ -110,6 +120,7 @@ impl<'a> Adding<'a> {
             host_ifname: attach::names::host_ifname(&self.call.attachment, 0).to_string(),
         };
         records.write(&record).map_err(failed)?;
+        let known = if record.succeeds_dead { Earlier::Dead } else { Earlier::NotDead };
         let key = &self.call.attachment;
         undo.push(format!("remove record of {key}"), move || {
             match earlier {
@@ -118,7 +129,7 @@ impl<'a> Adding<'a> {
             }
             Ok(())
         });
-        Ok(())
+        Ok(known)
     }
 
     fn lease(&self, ipam: &'a Ipam<'a>, undo: &mut Undo<'a>) -> Result<Layer3, Error> {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{default_gateway, layer2, with, with_addresses};
 use crate::battery::Family;
-use crate::under_test::{BOOKKEEPING, not_yet, only_ours, unlike_reference};
+use crate::under_test::{BOOKKEEPING, only_ours, unlike_reference};
 
 /// What `host-local` never takes away: cursor and lock.
 const OF_THE_STORE: &[&str] = &["/last_reserved_ip.", "/lock ", "/var/lib/cni/cais/"];
@@ -114,13 +114,11 @@ fn what_is_left_of_the_same_attachment_in_a_dead_namespace_is_replaced() {
         let _still_inside = old.spawn("sleep infinity");
         old.remove();
         let new = lab.container("c1");
-        not_yet(lab, "ADD takes the old host's end for a sign that eth0 is in the way", || {
-            lab.add("bridge", &new, &config);
-            assert_eq!(new.addresses("eth0"), ["10.1.0.5/24"]);
-            assert_eq!(lab.host().link_names().len(), 2, "the bridge and one pair");
-            lab.del("bridge", &new, &config);
-            assert_eq!(lab.host().link_names(), ["cni0"]);
-        });
+        lab.add("bridge", &new, &config);
+        assert_eq!(new.addresses("eth0"), ["10.1.0.5/24"]);
+        assert_eq!(lab.host().link_names().len(), 2, "the bridge and one pair");
+        lab.del("bridge", &new, &config);
+        assert_eq!(lab.host().link_names(), ["cni0"]);
     });
 }
 

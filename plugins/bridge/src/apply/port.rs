@@ -13,7 +13,7 @@ use kernel::sysctl::Key;
 use kernel::undo::Undo;
 use types::{IfName, MacAddr, VlanId};
 
-use super::{Adding, random_mac};
+use super::{Adding, Earlier, random_mac};
 use crate::plan::PortVlans;
 
 /// How many names of the host's end are tried where others have taken them.
@@ -47,6 +47,9 @@ impl<'a> Adding<'a> {
                         undo.push(format!("delete bridge {name}"), move || {
                             remove_if_unused(host, name)
                         });
+                        // Nobody else can have its address, and until detection ends the host
+                        // could not ask for its IPv6 neighbours.
+                        let _ = Key::conf_v6(name, "accept_dad").write("0");
                     }
                     // Another call was faster; what it made is as good.
                     Err(error) if error.is_exists() => {}
@@ -94,9 +97,14 @@ impl<'a> Adding<'a> {
     }
 
     /// Makes the pair with its far end in the container.
-    pub(crate) fn port(&self, bridge: &Link, undo: &mut Undo<'a>) -> Result<Made, Error> {
+    pub(crate) fn port(
+        &self,
+        bridge: &Link,
+        earlier: Earlier,
+        undo: &mut Undo<'a>,
+    ) -> Result<Made, Error> {
         let (host, container_mac) = (self.host, self.links.mac.unwrap_or_else(random_mac));
-        let name = self.create_pair(bridge, container_mac)?;
+        let name = self.create_pair(bridge, container_mac, earlier)?;
         undo.push(format!("delete link {name}"), {
             let name = name.clone();
             move || take_back(host, &name)
@@ -133,9 +141,15 @@ impl<'a> Adding<'a> {
     }
 
     /// Makes the pair under the first name that is free on the host.
-    fn create_pair(&self, bridge: &Link, container_mac: MacAddr) -> Result<IfName, Error> {
+    fn create_pair(
+        &self,
+        bridge: &Link,
+        container_mac: MacAddr,
+        mut earlier: Earlier,
+    ) -> Result<IfName, Error> {
         let (key, host) = (&self.call.attachment, &self.host.socket);
-        for attempt in 0..NAMES {
+        let mut attempt = 0;
+        while attempt < NAMES {
             let name = names::host_ifname(key, attempt);
             let mut pair = Veth::new(name.clone(), self.links.container.clone())
                 .mac(random_mac())
@@ -152,8 +166,16 @@ impl<'a> Adding<'a> {
                 Err(error) => return Err(refused(&error)),
             }
             let there = link::find(host, &name).map_err(|e| refused(&e))?;
-            if there.is_none_or(|link| link.alias.as_deref() == Some(&self.links.port.alias)) {
-                return Err(self.taken());
+            let is_ours = |link: &Link| link.alias.as_deref() == Some(&self.links.port.alias);
+            match there {
+                Some(link) if is_ours(&link) && earlier == Earlier::Dead => {
+                    let deleter = deleter(&self.host.run_dir);
+                    deleter.delete(host, &link, &[]).map_err(|e| refused(&e))?;
+                    earlier = Earlier::NotDead;
+                }
+                Some(link) if !is_ours(&link) => attempt += 1,
+                // Ours and not dead, or the name inside the container is taken.
+                _ => return Err(self.taken()),
             }
         }
         let text = format!("create veth for {key}: the host's names for it are all taken");
