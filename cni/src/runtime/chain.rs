@@ -163,7 +163,7 @@ impl Runtime {
             match added {
                 Ok(next) => result = Some(next),
                 Err(error) => {
-                    let error = error.in_step(program.step("add"));
+                    let error = with_version_hint(error.in_step(program.step("add")));
                     let undo = (result.as_deref(), error);
                     return Err(self.roll_back(&programs[..=i], list, container, undo));
                 }
@@ -367,6 +367,14 @@ impl Program<'_> {
     fn step(&self, verb: &str) -> String {
         step_name(self.list, self.plugin, verb)
     }
+}
+
+/// Plugins say which versions they speak, each for itself; that does not say what to write.
+fn with_version_hint(error: Error) -> Error {
+    if error.code != code::INCOMPATIBLE_VERSION || error.hint().is_some() {
+        return error;
+    }
+    error.with_hint("`cais validate` says which cniVersion all plugins of the network speak")
 }
 
 /// libcni's words for a step.

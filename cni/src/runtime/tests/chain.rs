@@ -360,3 +360,12 @@ fn gc_goes_on_past_a_missing_plugin_and_says_so() {
     assert!(error.msg.contains("(gc): failed to find plugin \"one\""), "{error}");
     assert_eq!(stage.verbs(), ["one ADD", "two ADD", "two DEL", "two GC"]);
 }
+
+#[test]
+fn a_version_that_a_plugin_refuses_comes_with_where_to_look() {
+    let stage = Stage::new()
+        .plugin("one", r#"echo '{"code":1,"msg":"incompatible CNI versions"}'; exit 1"#);
+    let error = stage.runtime().add(&list("1.0.0", &["one"]), &container()).unwrap_err();
+    assert_eq!(error.code, 1);
+    assert!(error.hint().is_some_and(|hint| hint.starts_with("`cais validate` says")), "{error}");
+}
