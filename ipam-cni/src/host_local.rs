@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cni::record::{Records, boot_id};
 use cni::schema::Key;
-use cni::{AddResult, Args, Call, Error, Ip, NetworkCall, Plugin, code, state};
+use cni::{AddResult, Args, Call, Error, GcAttachment, Ip, NetworkCall, Plugin, code, state};
 use ipam::{AllocateError, Host, Lease, Life, Owner, Request, Store, StoreError};
 use types::{Attachment, NetworkName, stable_hash};
 
@@ -92,16 +92,9 @@ impl Plugin for HostLocal {
         let network = call.config.name();
         let valid = call.config.valid_attachments()?;
         let known = Known::of(network);
-        let keep = |lease: &Lease| {
-            match &valid {
+        let keep = |lease: &Lease| match &valid {
             None => !lease.is_dead(known.life(lease)),
-            Some(valid) => valid.iter().any(|entry| {
-                let ifname = entry.ifname.as_ref().map(types::IfName::as_str);
-                entry.container.as_str() == lease.owner.container
-                    // Records from before 0.8 know only the container, and stand for all of it.
-                    && (ifname.is_none() || lease.owner.ifname.as_deref().is_none_or(|name| Some(name) == ifname))
-            }),
-        }
+            Some(valid) => valid.iter().any(|entry| is_of(lease, entry)),
         };
         store(&place, network)
             .gc(&keep, place.durability, &Host::current())
@@ -119,6 +112,15 @@ impl Plugin for HostLocal {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether `lease` belongs to an attachment that GC was told is valid. An entry without interface
+/// stands for all of its container's, and so does a record from before 0.8, which has none.
+fn is_of(lease: &Lease, valid: &GcAttachment) -> bool {
+    let holder = lease.owner.ifname.as_deref();
+    let ifname = valid.ifname.as_ref().map(types::IfName::as_str);
+    lease.owner.container == valid.container.as_str()
+        && (holder.is_none() || ifname.is_none() || holder == ifname)
 }
 
 fn owner_of(call: &Call) -> Owner {
