@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use types::{Cidr, Family};
 
 use crate::link::Dev;
 use crate::netlink::attributes::{Attributes, u32_at};
+use crate::netlink::encoder::Encoder;
 use crate::netlink::{Action, CREATE, Error, REPLACE, Request, RequestError, Socket};
 
 /// An address to give to a link.
@@ -63,17 +62,21 @@ impl Addr {
         Self { prefix_route, ..self }
     }
 
-    fn message(&self, dev: &Dev) -> AddressMessage {
+    fn message(&self, dev: &Dev) -> Encoder {
+        /// `linux/if_addr.h`.
+        const IFA_F_NOPREFIXROUTE: u32 = 0x200;
         let mut message = message(self.cidr, dev);
-        let mut flags = AddressFlags::empty();
+        let mut flags = 0;
         if self.cidr.family() == Family::V6 && self.dad == Dad::Skip {
-            flags |= AddressFlags::Nodad;
+            flags |= libc::IFA_F_NODAD;
         }
         if self.prefix_route == PrefixRoute::Leave {
-            flags |= AddressFlags::Noprefixroute;
+            flags |= IFA_F_NOPREFIXROUTE;
         }
-        message.attributes.push(AddressAttribute::Flags(flags));
-        message.attributes.extend(self.cidr.broadcast().map(AddressAttribute::Broadcast));
+        message.u32(libc::IFA_FLAGS, flags);
+        if let Some(broadcast) = self.cidr.broadcast() {
+            message.ip(libc::IFA_BROADCAST, broadcast.into());
+        }
         message
     }
 }
@@ -99,7 +102,7 @@ pub fn replace(dev: &Dev, addr: impl Into<Addr>) -> Request {
 #[must_use]
 pub fn del(dev: &Dev, cidr: Cidr) -> Request {
     let action = action("del", cidr, dev);
-    Request::new(libc::RTM_DELADDR, 0, &message(cidr, dev), action)
+    Request::new(libc::RTM_DELADDR, 0, message(cidr, dev), action)
 }
 
 /// An address at the moment it was read.
@@ -204,41 +207,47 @@ fn dump(socket: &Socket, index: u32, what: String) -> Result<Vec<Found>, Request
 
 /// Index 0 is all links.
 pub(crate) fn list_request(index: u32, what: String) -> Request {
-    let mut message = AddressMessage::default();
-    message.header.index = index;
-    Request::new(libc::RTM_GETADDR, 0, &message, Action::List { what })
+    let message = Encoder::after(&header([0; 4], index));
+    Request::new(libc::RTM_GETADDR, 0, message, Action::List { what })
 }
 
 fn request(verb: &'static str, kind: u16, flags: u16, dev: &Dev, addr: Addr) -> Request {
-    Request::new(kind, flags, &addr.message(dev), action(verb, addr.cidr, dev))
+    Request::new(kind, flags, addr.message(dev), action(verb, addr.cidr, dev))
 }
 
 fn action(verb: &'static str, cidr: Cidr, dev: &Dev) -> Action {
     Action::Addr { verb, addr: cidr.to_string(), link: dev.name.clone() }
 }
 
-fn message(cidr: Cidr, dev: &Dev) -> AddressMessage {
-    let mut message = AddressMessage::default();
-    message.header.family = family(cidr.family());
-    message.header.prefix_len = cidr.prefix();
-    message.header.index = dev.index;
-    message.header.scope = scope(cidr.ip());
-    message.attributes =
-        vec![AddressAttribute::Local(cidr.ip()), AddressAttribute::Address(cidr.ip())];
+fn message(cidr: Cidr, dev: &Dev) -> Encoder {
+    let flags = 0; // an attribute has them all
+    let start = [family(cidr.family()), cidr.prefix(), flags, scope(cidr.ip())];
+    let mut message = Encoder::after(&header(start, dev.index));
+    message.ip(libc::IFA_LOCAL, cidr.ip());
+    message.ip(libc::IFA_ADDRESS, cidr.ip());
     message
 }
 
+/// `struct ifaddrmsg`: family, prefix, flags and scope, then the link.
+fn header(start: [u8; 4], index: u32) -> [u8; 8] {
+    let mut header = [0; 8];
+    header[..4].copy_from_slice(&start);
+    header[4..].copy_from_slice(&index.to_ne_bytes());
+    header
+}
+
 /// As ip(8) has it: loopback addresses do not leave the host.
-fn scope(ip: IpAddr) -> AddressScope {
+fn scope(ip: IpAddr) -> u8 {
     match ip {
-        IpAddr::V4(ip) if ip.is_loopback() => AddressScope::Host,
-        _ => AddressScope::Universe,
+        IpAddr::V4(ip) if ip.is_loopback() => libc::RT_SCOPE_HOST,
+        _ => libc::RT_SCOPE_UNIVERSE,
     }
 }
 
-pub(crate) fn family(family: Family) -> AddressFamily {
+/// The kernel's number for a family.
+pub(crate) fn family(family: Family) -> u8 {
     match family {
-        Family::V4 => AddressFamily::Inet,
-        Family::V6 => AddressFamily::Inet6,
+        Family::V4 => libc::AF_INET as u8,
+        Family::V6 => libc::AF_INET6 as u8,
     }
 }

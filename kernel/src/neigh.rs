@@ -2,14 +2,12 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
-};
 use types::{Family, MacAddr};
 
 use crate::addr::family;
 use crate::link::Dev;
 use crate::netlink::attributes::{Attributes, u16_at, u32_at};
+use crate::netlink::encoder::Encoder;
 use crate::netlink::{Action, REPLACE, Request, RequestError, Socket};
 
 /// A neighbour at the moment it was read.
@@ -26,15 +24,16 @@ pub struct Neigh {
     pub state: u16,
 }
 
+const HEADER_BYTES: usize = 12;
+
 impl Neigh {
     /// Whether somebody set it and the kernel never changes it.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.state == u16::from(NeighbourState::Permanent)
+        self.state == libc::NUD_PERMANENT
     }
 
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
-        const HEADER_BYTES: usize = 12;
         let (mut ip, mut mac) = (None, None);
         for attribute in Attributes::after(HEADER_BYTES, body) {
             match attribute.kind {
@@ -50,16 +49,15 @@ impl Neigh {
 /// The request that makes `ip` on `dev` permanently `mac`, whatever was known of it.
 #[must_use]
 pub fn replace(dev: &Dev, ip: IpAddr, mac: MacAddr) -> Request {
-    let mut message = message(dev, ip);
-    message.header.state = NeighbourState::Permanent;
-    message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.bytes().to_vec()));
-    request("replace", libc::RTM_NEWNEIGH, REPLACE, &message, (dev, ip))
+    let mut message = message(dev, ip, libc::NUD_PERMANENT);
+    message.mac(libc::NDA_LLADDR, mac);
+    request("replace", libc::RTM_NEWNEIGH, REPLACE, message, (dev, ip))
 }
 
 /// The request that forgets `ip` on `dev`. `ENOENT` when it is not known.
 #[must_use]
 pub fn del(dev: &Dev, ip: IpAddr) -> Request {
-    request("del", libc::RTM_DELNEIGH, 0, &message(dev, ip), (dev, ip))
+    request("del", libc::RTM_DELNEIGH, 0, message(dev, ip, libc::NUD_NONE), (dev, ip))
 }
 
 /// Reads the neighbours on one link; the kernel filters.
@@ -71,21 +69,20 @@ pub fn list(socket: &Socket, dev: &Dev) -> Result<Vec<Neigh>, RequestError> {
 }
 
 pub(crate) fn list_request(dev: &Dev) -> Request {
-    let mut message = NeighbourMessage::default();
-    message.attributes.push(NeighbourAttribute::IfIndex(dev.index));
+    let mut message = Encoder::after(&[0; HEADER_BYTES]);
+    message.u32(libc::NDA_IFINDEX, dev.index);
     let action = Action::List { what: format!("neighbours on {dev}") };
-    Request::new(libc::RTM_GETNEIGH, 0, &message, action)
+    Request::new(libc::RTM_GETNEIGH, 0, message, action)
 }
 
-fn message(dev: &Dev, ip: IpAddr) -> NeighbourMessage {
-    let mut message = NeighbourMessage::default();
-    message.header.family = family(Family::of(ip));
-    message.header.ifindex = dev.index;
-    let address = match ip {
-        IpAddr::V4(ip) => NeighbourAddress::Inet(ip),
-        IpAddr::V6(ip) => NeighbourAddress::Inet6(ip),
-    };
-    message.attributes.push(NeighbourAttribute::Destination(address));
+fn message(dev: &Dev, ip: IpAddr, state: u16) -> Encoder {
+    // `struct ndmsg`: family, padding, link, state, flags, type.
+    let mut header = [0; HEADER_BYTES];
+    header[0] = family(Family::of(ip));
+    header[4..8].copy_from_slice(&dev.index.to_ne_bytes());
+    header[8..10].copy_from_slice(&state.to_ne_bytes());
+    let mut message = Encoder::after(&header);
+    message.ip(libc::NDA_DST, ip);
     message
 }
 
@@ -93,7 +90,7 @@ fn request(
     verb: &'static str,
     kind: u16,
     flags: u16,
-    message: &NeighbourMessage,
+    message: Encoder,
     (dev, ip): (&Dev, IpAddr),
 ) -> Request {
     let action = Action::Neigh { verb, neigh: ip.to_string(), link: dev.name.clone() };

@@ -3,15 +3,12 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteProtocol, RouteScope,
-    RouteType,
-};
 use types::{Cidr, Family};
 
 use crate::addr::family;
 use crate::link::Dev;
 use crate::netlink::attributes::{Attribute, Attributes};
+use crate::netlink::encoder::Encoder;
 use crate::netlink::{APPEND, Action, CREATE, PREPEND, REPLACE, Request, RequestError, Socket};
 
 /// A unicast route: to make, to delete, or as it was read.
@@ -48,6 +45,12 @@ pub struct Route {
 pub const MAIN: u32 = libc::RT_TABLE_MAIN as u32;
 /// The kernel's table of addresses that are its own.
 pub const LOCAL: u32 = libc::RT_TABLE_LOCAL as u32;
+
+const HEADER_BYTES: usize = 12;
+/// `linux/rtnetlink.h`: the metrics nested in `RTA_METRICS`, and a flag of the header.
+const RTAX_MTU: u16 = 2;
+const RTAX_ADVMSS: u16 = 8;
+const RTNH_F_ONLINK: u32 = 4;
 
 impl Route {
     /// A route to `dst` in the main table; say at least a gateway or a link.
@@ -119,60 +122,71 @@ impl Route {
     }
 
     fn request(&self, verb: &'static str, kind: u16, flags: u16) -> Request {
-        let mut message = self.message();
-        if verb == "del" {
-            message.header.protocol = RouteProtocol::Unspec; // whoever made it
-            if self.scope.is_none() {
-                message.header.scope = RouteScope::NoWhere; // matches any
-            }
-        }
-        Request::new(kind, flags, &message, Action::Route { verb, route: self.to_string() })
+        let (protocol, scope) = match kind {
+            // Whoever made it, and any scope.
+            libc::RTM_DELROUTE => (libc::RTPROT_UNSPEC, libc::RT_SCOPE_NOWHERE),
+            _ => (self.protocol, self.natural_scope()),
+        };
+        let message = self.message(protocol, self.scope.unwrap_or(scope));
+        Request::new(kind, flags, message, Action::Route { verb, route: self.to_string() })
     }
 
-    fn message(&self) -> RouteMessage {
-        let mut message = RouteMessage::default();
-        message.header = RouteHeader {
-            address_family: family(self.dst.family()),
-            destination_prefix_length: self.dst.prefix(),
-            // Tables above 255 exist only as an attribute.
-            table: u8::try_from(self.table).unwrap_or(libc::RT_TABLE_UNSPEC),
-            protocol: self.protocol.into(),
-            scope: self.scope.map_or_else(|| self.natural_scope(), RouteScope::from),
-            kind: RouteType::Unicast,
-            flags: if self.onlink { RouteFlags::Onlink } else { RouteFlags::empty() },
-            ..RouteHeader::default()
-        };
-        let attributes = &mut message.attributes;
+    fn message(&self, protocol: u8, scope: u8) -> Encoder {
+        let mut message = Encoder::after(&self.header(protocol, scope));
         if !self.dst.is_default() {
-            attributes.push(RouteAttribute::Destination(self.dst.ip().into()));
+            message.ip(libc::RTA_DST, self.dst.ip());
         }
-        attributes.push(RouteAttribute::Table(self.table));
-        attributes.extend(self.gw.map(|gw| RouteAttribute::Gateway(gw.into())));
-        attributes.extend(self.dev.map(RouteAttribute::Oif));
-        attributes.extend(self.src.map(|src| RouteAttribute::PrefSource(src.into())));
-        attributes.extend(self.metric.map(RouteAttribute::Priority));
-        let metrics: Vec<_> =
-            [self.mtu.map(RouteMetric::Mtu), self.advmss.map(RouteMetric::Advmss)]
-                .into_iter()
-                .flatten()
-                .collect();
-        if !metrics.is_empty() {
-            attributes.push(RouteAttribute::Metrics(metrics));
+        message.u32(libc::RTA_TABLE, self.table);
+        if let Some(gw) = self.gw {
+            message.ip(libc::RTA_GATEWAY, gw);
+        }
+        if let Some(index) = self.dev {
+            message.u32(libc::RTA_OIF, index);
+        }
+        if let Some(src) = self.src {
+            message.ip(libc::RTA_PREFSRC, src);
+        }
+        if let Some(metric) = self.metric {
+            message.u32(libc::RTA_PRIORITY, metric);
+        }
+        if self.mtu.is_some() || self.advmss.is_some() {
+            message.nested(libc::RTA_METRICS, |metrics| {
+                if let Some(mtu) = self.mtu {
+                    metrics.u32(RTAX_MTU, mtu);
+                }
+                if let Some(advmss) = self.advmss {
+                    metrics.u32(RTAX_ADVMSS, advmss);
+                }
+            });
         }
         message
     }
 
+    /// `struct rtmsg`.
+    fn header(&self, protocol: u8, scope: u8) -> [u8; HEADER_BYTES] {
+        let mut header = [0; HEADER_BYTES];
+        header[0] = family(self.dst.family());
+        header[1] = self.dst.prefix();
+        // Tables above 255 exist only as an attribute.
+        header[4] = u8::try_from(self.table).unwrap_or(libc::RT_TABLE_UNSPEC);
+        header[5] = protocol;
+        header[6] = scope;
+        header[7] = libc::RTN_UNICAST;
+        let flags = if self.onlink { RTNH_F_ONLINK } else { 0 };
+        header[8..].copy_from_slice(&flags.to_ne_bytes());
+        header
+    }
+
     /// As ip(8) has it: IPv4 destinations without a next hop are on the link itself.
-    fn natural_scope(&self) -> RouteScope {
+    fn natural_scope(&self) -> u8 {
         match (self.dst.family(), self.gw) {
-            (Family::V4, None) => RouteScope::Link,
-            _ => RouteScope::Universe,
+            (Family::V4, None) => libc::RT_SCOPE_LINK,
+            _ => libc::RT_SCOPE_UNIVERSE,
         }
     }
 
     /// `None` for what is no plain unicast route (multipath ones are, without `gw` and `dev`).
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
-        const HEADER_BYTES: usize = 12;
         let (&header, _) = body.split_first_chunk::<8>()?;
         let [af, dst_len, _, _, table, protocol, scope, kind] = header;
         let family = match i32::from(af) {
@@ -205,8 +219,8 @@ impl Route {
             libc::RTA_METRICS => {
                 for metric in attribute.nested() {
                     match metric.kind {
-                        2 => self.mtu = metric.u32(),
-                        8 => self.advmss = metric.u32(),
+                        RTAX_MTU => self.mtu = metric.u32(),
+                        RTAX_ADVMSS => self.advmss = metric.u32(),
                         _ => {}
                     }
                 }
@@ -279,11 +293,16 @@ pub fn list(socket: &Socket, filter: Filter) -> Result<Vec<Route>, RequestError>
 
 impl Filter {
     pub(crate) fn request(self, of: Family) -> Request {
-        let mut message = RouteMessage::default();
-        message.header.address_family = family(of);
-        message.attributes.extend(self.table.map(RouteAttribute::Table));
-        message.attributes.extend(self.dev.map(RouteAttribute::Oif));
+        let mut header = [0; HEADER_BYTES];
+        header[0] = family(of);
+        let mut message = Encoder::after(&header);
+        if let Some(table) = self.table {
+            message.u32(libc::RTA_TABLE, table);
+        }
+        if let Some(index) = self.dev {
+            message.u32(libc::RTA_OIF, index);
+        }
         let action = Action::List { what: format!("{of} routes") };
-        Request::new(libc::RTM_GETROUTE, 0, &message, action)
+        Request::new(libc::RTM_GETROUTE, 0, message, action)
     }
 }

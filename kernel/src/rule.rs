@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use types::{Cidr, Family, IfName};
 
 use crate::addr::family;
 use crate::netlink::attributes::Attributes;
+use crate::netlink::encoder::Encoder;
 use crate::netlink::{Action, CREATE, Request, RequestError, Socket};
 
 /// A rule that sends some packets to a routing table.
@@ -31,6 +31,10 @@ pub struct Rule {
     /// The routing table.
     pub table: u32,
 }
+
+const HEADER_BYTES: usize = 12;
+/// `linux/fib_rules.h`: look up a table.
+const FR_ACT_TO_TBL: u8 = 1;
 
 impl Rule {
     /// A rule for all packets of a family.
@@ -92,33 +96,48 @@ impl Rule {
 
     fn request(&self, verb: &'static str, kind: u16, flags: u16) -> Request {
         let action = Action::Rule { verb, rule: self.to_string() };
-        Request::new(kind, flags, &self.message(), action)
+        Request::new(kind, flags, self.message(), action)
     }
 
-    fn message(&self) -> RuleMessage {
-        let mut message = RuleMessage::default();
-        let header = &mut message.header;
-        header.family = family(self.family);
-        header.dst_len = self.to.map_or(0, Cidr::prefix);
-        header.src_len = self.from.map_or(0, Cidr::prefix);
-        header.table = u8::try_from(self.table).unwrap_or(libc::RT_TABLE_UNSPEC);
-        header.action = RuleAction::ToTable;
-        let attributes = &mut message.attributes;
-        attributes.push(RuleAttribute::Table(self.table));
-        attributes.extend(self.to.map(|network| RuleAttribute::Destination(network.ip())));
-        attributes.extend(self.from.map(|network| RuleAttribute::Source(network.ip())));
-        attributes.extend(self.iif.clone().map(RuleAttribute::Iifname));
-        attributes.extend(self.oif.clone().map(RuleAttribute::Oifname));
-        attributes.extend(self.priority.map(RuleAttribute::Priority));
+    fn message(&self) -> Encoder {
+        let mut message = Encoder::after(&self.header());
+        message.u32(fra::TABLE, self.table);
+        if let Some(network) = self.to {
+            message.ip(fra::DST, network.ip());
+        }
+        if let Some(network) = self.from {
+            message.ip(fra::SRC, network.ip());
+        }
+        if let Some(link) = &self.iif {
+            message.text(fra::IIFNAME, link);
+        }
+        if let Some(link) = &self.oif {
+            message.text(fra::OIFNAME, link);
+        }
+        if let Some(priority) = self.priority {
+            message.u32(fra::PRIORITY, priority);
+        }
         if let Some((mark, mask)) = self.fwmark {
-            attributes.extend([RuleAttribute::FwMark(mark), RuleAttribute::FwMask(mask)]);
+            message.u32(fra::FWMARK, mark);
+            message.u32(fra::FWMASK, mask);
         }
         message
     }
 
+    /// `struct fib_rule_hdr`.
+    fn header(&self) -> [u8; HEADER_BYTES] {
+        let mut header = [0; HEADER_BYTES];
+        header[0] = family(self.family);
+        header[1] = self.to.map_or(0, Cidr::prefix);
+        header[2] = self.from.map_or(0, Cidr::prefix);
+        // Tables above 255 exist only as an attribute.
+        header[4] = u8::try_from(self.table).unwrap_or(libc::RT_TABLE_UNSPEC);
+        header[7] = FR_ACT_TO_TBL;
+        header
+    }
+
     /// `None` for rules that do something else than send packets to a table.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
-        const HEADER_BYTES: usize = 12;
         let (&header, _) = body.split_first_chunk::<8>()?;
         let [af, dst_len, src_len, _, table, _, _, action] = header;
         let family = match i32::from(af) {
@@ -126,7 +145,7 @@ impl Rule {
             libc::AF_INET6 => Family::V6,
             _ => return None,
         };
-        if RuleAction::from(action) != RuleAction::ToTable {
+        if action != FR_ACT_TO_TBL {
             return None;
         }
         let mut rule = Self::lookup(family, table.into());
@@ -197,8 +216,8 @@ pub fn list(socket: &Socket, of: Family) -> Result<Vec<Rule>, RequestError> {
 }
 
 pub(crate) fn list_request(of: Family) -> Request {
-    let mut message = RuleMessage::default();
-    message.header.family = family(of);
+    let mut header = [0; HEADER_BYTES];
+    header[0] = family(of);
     let action = Action::List { what: format!("{of} rules") };
-    Request::new(libc::RTM_GETRULE, 0, &message, action)
+    Request::new(libc::RTM_GETRULE, 0, Encoder::after(&header), action)
 }

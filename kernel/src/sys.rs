@@ -49,6 +49,14 @@ pub(crate) fn netns_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
     checked(done.into()).map(|_| cookie)
 }
 
+/// Which kind of namespace `file` is, as a `CLONE_NEW*` flag. See ioctl_nsfs(2), Linux 4.11.
+pub(crate) fn namespace_kind(file: BorrowedFd<'_>) -> io::Result<c_int> {
+    // SAFETY: this request takes no argument, and the kernel writes to none of our memory.
+    let kind = unsafe { libc::ioctl(file.as_raw_fd(), libc::NS_GET_NSTYPE) };
+    checked(kind.into())?;
+    Ok(kind)
+}
+
 /// Reads one datagram into the unused room of `buffer`, replacing its content, without waiting.
 ///
 /// Returns the datagram's true length, which is more than `buffer.len()` when it did not fit.
@@ -145,8 +153,12 @@ const MOST_OPEN_FILES: u32 = 1024;
 
 /// All descriptor numbers but those of `socket` and `hold`, as ranges.
 fn gaps_between(socket: BorrowedFd<'_>, hold: &[BorrowedFd<'_>]) -> Vec<(u32, u32)> {
-    let mut kept: Vec<u32> = hold.iter().chain([&socket]).map(|fd| fd.as_raw_fd() as u32).collect();
-    kept.sort_unstable();
+    // Kept in order as it grows: a handful of numbers is not worth the code of a general sort.
+    let mut kept: Vec<u32> = Vec::with_capacity(hold.len() + 1);
+    for fd in hold.iter().chain([&socket]).map(|fd| fd.as_raw_fd() as u32) {
+        let place = kept.partition_point(|&other| other < fd);
+        kept.insert(place, fd);
+    }
     let mut gaps = Vec::with_capacity(kept.len() + 1);
     let mut next = 0;
     for fd in kept {

@@ -1,8 +1,9 @@
-use netlink_packet_route::link::{InfoBridge, InfoData, InfoKind};
 use types::{IfName, VlanId};
 
 use super::message::{Common, common_setters, create, netns_setter};
+use super::numbers::{IFLA_BR_VLAN_DEFAULT_PVID, IFLA_BR_VLAN_FILTERING};
 use crate::netlink::Request;
+use crate::netlink::encoder::Encoder;
 
 /// A bridge to make: `ip link add NAME type bridge`. See `net/bridge/br_netlink.c`.
 ///
@@ -13,14 +14,14 @@ use crate::netlink::Request;
 pub struct Bridge {
     name: IfName,
     common: Common,
-    options: Vec<InfoBridge>,
+    options: Encoder,
 }
 
 impl Bridge {
     /// A bridge with the kernel's defaults: no spanning tree, no VLAN filtering.
     #[must_use]
     pub fn new(name: IfName) -> Self {
-        Self { name, common: Common::default(), options: Vec::new() }
+        Self { name, common: Common::default(), options: Encoder::default() }
     }
 
     common_setters!();
@@ -29,21 +30,20 @@ impl Bridge {
     /// Makes the bridge look at VLAN tags (`vlan_filtering`).
     #[must_use]
     pub fn vlan_filtering(mut self, on: bool) -> Self {
-        self.options.push(InfoBridge::VlanFiltering(on));
+        self.options.switch(IFLA_BR_VLAN_FILTERING, on);
         self
     }
 
     /// The VLAN that new ports join untagged; `None` for no VLAN at all. The kernel's own is 1.
     #[must_use]
     pub fn default_pvid(mut self, vlan: Option<VlanId>) -> Self {
-        self.options.push(InfoBridge::VlanDefaultPvid(vlan.map_or(0, VlanId::get)));
+        self.options.u16(IFLA_BR_VLAN_DEFAULT_PVID, vlan.map_or(0, VlanId::get));
         self
     }
 
     /// The request that makes it; fails with `EEXIST` when the name is taken.
     #[must_use]
     pub fn create(&self) -> Request {
-        let data = (!self.options.is_empty()).then(|| InfoData::Bridge(self.options.clone()));
-        create(self.common.message(&self.name), &self.name, (InfoKind::Bridge, "bridge"), data)
+        create(self.common.message(&self.name), &self.name, "bridge", &self.options)
     }
 }

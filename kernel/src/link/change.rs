@@ -1,8 +1,8 @@
-use netlink_packet_core::DefaultNla;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use std::borrow::Cow;
+
 use types::{IfName, MacAddr, Mtu};
 
-use super::message::{about, set_up};
+use super::message::Message;
 use super::{Dev, Which};
 use crate::netlink::{Action, Request};
 use crate::netns::Netns;
@@ -17,28 +17,27 @@ use crate::netns::Netns;
 #[derive(Clone, Debug)]
 pub struct Change {
     link: String,
-    message: LinkMessage,
-    to: Vec<String>,
+    message: Message,
+    to: Vec<Cow<'static, str>>,
 }
 
 /// Starts a change of `which`.
 pub fn set<'a>(which: impl Into<Which<'a>>) -> Change {
     let which = which.into();
-    Change { link: which.to_string(), message: about(which), to: Vec::new() }
+    Change { link: which.to_string(), message: Message::about(which), to: Vec::new() }
 }
 
 /// The request that gives `dev` another name. Before Linux 6.8 it has to be down for that.
 #[must_use]
 pub fn rename(dev: &Dev, name: &IfName) -> Request {
-    let attribute = LinkAttribute::IfName(name.to_string());
-    set(dev).with(attribute, format!("name {name}")).request()
+    set(dev).name(name).request()
 }
 
 /// Starts a move of `dev` to `netns`, where it is called `name`. The namespace must stay open
 /// until the request is sent. It arrives down; set it up there.
 #[must_use]
 pub fn move_to(dev: &Dev, netns: &Netns, name: &IfName) -> Change {
-    set(dev).netns(netns).with(LinkAttribute::IfName(name.to_string()), format!("name {name}"))
+    set(dev).netns(netns).name(name)
 }
 
 /// The request that deletes `which`, and waits until the kernel has freed it: 15–20 ms at
@@ -46,86 +45,85 @@ pub fn move_to(dev: &Dev, netns: &Netns, name: &IfName) -> Change {
 pub fn delete<'a>(which: impl Into<Which<'a>>) -> Request {
     let which = which.into();
     let action = Action::Delete { link: which.to_string() };
-    Request::new(libc::RTM_DELLINK, 0, &about(which), action)
+    Request::new(libc::RTM_DELLINK, 0, Message::about(which).encode(), action)
 }
 
 impl Change {
     /// Sets it up.
     #[must_use]
     pub fn up(mut self) -> Self {
-        set_up(&mut self.message, true);
+        self.message.flag(libc::IFF_UP, true);
         self.noted("up")
     }
 
     /// Sets it down.
     #[must_use]
     pub fn down(mut self) -> Self {
-        set_up(&mut self.message, false);
+        self.message.flag(libc::IFF_UP, false);
         self.noted("down")
     }
 
     /// Whether it takes frames for any address.
     #[must_use]
     pub fn promisc(mut self, on: bool) -> Self {
-        self.message.header.change_mask |= LinkFlags::Promisc;
-        self.message.header.flags.set(LinkFlags::Promisc, on);
+        self.message.flag(libc::IFF_PROMISC, on);
         self.noted(if on { "promisc on" } else { "promisc off" })
     }
 
     /// Largest packet in bytes.
     #[must_use]
     pub fn mtu(self, mtu: Mtu) -> Self {
-        self.with(LinkAttribute::Mtu(mtu.get()), format!("mtu {}", mtu.get()))
+        self.number(libc::IFLA_MTU, mtu.get(), format!("mtu {}", mtu.get()))
     }
 
     /// Ethernet address. Setting the present one pins it: a bridge then stops following its ports.
     #[must_use]
-    pub fn mac(self, mac: MacAddr) -> Self {
-        self.with(LinkAttribute::Address(mac.bytes().to_vec()), format!("address {mac}"))
+    pub fn mac(mut self, mac: MacAddr) -> Self {
+        self.message.attributes.mac(libc::IFLA_ADDRESS, mac);
+        self.noted(format!("address {mac}"))
     }
 
     /// Makes it a port of `master`.
     #[must_use]
     pub fn master(self, master: &Dev) -> Self {
-        self.with(LinkAttribute::Controller(master.index), format!("master {master}"))
+        self.number(libc::IFLA_MASTER, master.index, format!("master {master}"))
     }
 
     /// Takes it off its master.
     #[must_use]
     pub fn nomaster(self) -> Self {
-        self.with(LinkAttribute::Controller(0), "nomaster".into())
+        self.number(libc::IFLA_MASTER, 0, "nomaster".into())
     }
 
     /// Moves it to another namespace, which must stay open until the request is sent.
     #[must_use]
     pub fn netns(self, netns: &Netns) -> Self {
         use std::os::fd::{AsFd, AsRawFd};
-        let attribute = LinkAttribute::NetNsFd(netns.as_fd().as_raw_fd());
-        self.with(attribute, format!("netns {}", netns.path().display()))
+        let fd = netns.as_fd().as_raw_fd().cast_unsigned();
+        self.number(libc::IFLA_NET_NS_FD, fd, format!("netns {}", netns.path().display()))
     }
 
     /// The text that the kernel keeps with it, at most 255 bytes; empty removes it.
     #[must_use]
-    pub fn alias(self, alias: &str) -> Self {
-        // An alias of no bytes removes it; the typed attribute always carries a NUL.
-        let attribute = match alias {
-            "" => LinkAttribute::Other(DefaultNla::new(libc::IFLA_IFALIAS, Vec::new())),
-            alias => LinkAttribute::IfAlias(alias.to_owned()),
-        };
-        self.with(attribute, format!("alias {alias}"))
+    pub fn alias(mut self, alias: &str) -> Self {
+        match alias {
+            // No bytes, not even a NUL, remove it.
+            "" => self.message.attributes.bytes(libc::IFLA_IFALIAS, &[]),
+            alias => self.message.attributes.text(libc::IFLA_IFALIAS, alias),
+        }
+        self.noted(format!("alias {alias}"))
     }
 
     /// Packets that may wait in its transmit queue.
     #[must_use]
     pub fn txqueuelen(self, packets: u32) -> Self {
-        self.with(LinkAttribute::TxQueueLen(packets), format!("txqueuelen {packets}"))
+        self.number(libc::IFLA_TXQLEN, packets, format!("txqueuelen {packets}"))
     }
 
     /// Whether it takes every multicast frame.
     #[must_use]
     pub fn allmulticast(mut self, on: bool) -> Self {
-        self.message.header.change_mask |= LinkFlags::Allmulti;
-        self.message.header.flags.set(LinkFlags::Allmulti, on);
+        self.message.flag(libc::IFF_ALLMULTI, on);
         self.noted(if on { "allmulticast on" } else { "allmulticast off" })
     }
 
@@ -135,17 +133,21 @@ impl Change {
         let action = Action::Change { link: self.link, to: self.to.join(", ") };
         // Without NLM_F_CREATE this only changes what exists, and unlike RTM_SETLINK it takes
         // every attribute, also on old kernels.
-        Request::new(libc::RTM_NEWLINK, 0, &self.message, action)
+        Request::new(libc::RTM_NEWLINK, 0, self.message.encode(), action)
     }
 
-    fn with(mut self, attribute: LinkAttribute, what: String) -> Self {
-        self.message.attributes.push(attribute);
-        self.to.push(what);
-        self
+    fn name(mut self, name: &IfName) -> Self {
+        self.message.attributes.text(libc::IFLA_IFNAME, name.as_str());
+        self.noted(format!("name {name}"))
     }
 
-    fn noted(mut self, what: &str) -> Self {
-        self.to.push(what.to_owned());
+    fn number(mut self, kind: u16, value: u32, what: String) -> Self {
+        self.message.attributes.u32(kind, value);
+        self.noted(what)
+    }
+
+    fn noted(mut self, what: impl Into<Cow<'static, str>>) -> Self {
+        self.to.push(what.into());
         self
     }
 }

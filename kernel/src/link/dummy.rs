@@ -1,8 +1,8 @@
-use netlink_packet_route::link::InfoKind;
 use types::IfName;
 
 use super::message::{Common, common_setters, create, netns_setter};
 use crate::netlink::Request;
+use crate::netlink::encoder::Encoder;
 
 /// A dummy link to make: takes packets and drops them. See `drivers/net/dummy.c`.
 #[derive(Clone, Debug)]
@@ -24,6 +24,6 @@ impl Dummy {
     /// The request that makes it; fails with `EEXIST` when the name is taken.
     #[must_use]
     pub fn create(&self) -> Request {
-        create(self.common.message(&self.name), &self.name, (InfoKind::Dummy, "dummy"), None)
+        create(self.common.message(&self.name), &self.name, "dummy", &Encoder::default())
     }
 }

@@ -1,9 +1,10 @@
-use netlink_packet_route::link::{InfoData, InfoIpVlan, InfoKind, IpVlanMode};
 use types::IfName;
 
 use super::Dev;
 use super::message::{Common, common_setters, create, netns_setter};
+use super::numbers::IFLA_IPVLAN_MODE;
 use crate::netlink::Request;
+use crate::netlink::encoder::Encoder;
 
 /// Which layer an ipvlan child shares its master at. See ip-link(8), "IPVLAN".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +18,17 @@ pub enum IpvlanMode {
 }
 
 impl IpvlanMode {
-    fn kernel(self) -> IpVlanMode {
+    /// The kernel's number for it: `enum ipvlan_mode` of `linux/if_link.h`.
+    fn kernel(self) -> u16 {
         match self {
-            Self::L2 => IpVlanMode::L2,
-            Self::L3 => IpVlanMode::L3,
-            Self::L3s => IpVlanMode::L3S,
+            Self::L2 => 0,
+            Self::L3 => 1,
+            Self::L3s => 2,
         }
     }
 
     pub(super) fn from_kernel(mode: u16) -> Option<Self> {
-        [Self::L2, Self::L3, Self::L3s].into_iter().find(|known| u16::from(known.kernel()) == mode)
+        [Self::L2, Self::L3, Self::L3s].into_iter().find(|known| known.kernel() == mode)
     }
 }
 
@@ -54,8 +56,8 @@ impl Ipvlan {
     /// The request that makes it; fails with `EEXIST` when the name is taken.
     #[must_use]
     pub fn create(&self) -> Request {
-        let data = InfoData::IpVlan(vec![InfoIpVlan::Mode(self.mode.kernel())]);
-        let message = self.common.message(&self.name);
-        create(message, &self.name, (InfoKind::IpVlan, "ipvlan"), Some(data))
+        let mut data = Encoder::default();
+        data.u16(IFLA_IPVLAN_MODE, self.mode.kernel());
+        create(self.common.message(&self.name), &self.name, "ipvlan", &data)
     }
 }

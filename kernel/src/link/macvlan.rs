@@ -1,9 +1,10 @@
-use netlink_packet_route::link::{InfoData, InfoKind, InfoMacVlan, MacVlanMode};
 use types::IfName;
 
 use super::Dev;
 use super::message::{Common, common_setters, create, netns_setter};
+use super::numbers::{IFLA_MACVLAN_BC_QUEUE_LEN, IFLA_MACVLAN_MODE};
 use crate::netlink::Request;
+use crate::netlink::encoder::Encoder;
 
 /// How the children of one master see each other. See ip-link(8), "MACVLAN and MACVTAP".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,20 +20,19 @@ pub enum MacvlanMode {
 }
 
 impl MacvlanMode {
-    /// The kernel's number for it.
-    fn kernel(self) -> MacVlanMode {
+    /// The kernel's number for it: `enum macvlan_mode` of `linux/if_link.h`.
+    fn kernel(self) -> u32 {
         match self {
-            Self::Private => MacVlanMode::Private,
-            Self::Vepa => MacVlanMode::Vepa,
-            Self::Bridge => MacVlanMode::Bridge,
-            Self::Passthru => MacVlanMode::Passthrough,
+            Self::Private => 1,
+            Self::Vepa => 2,
+            Self::Bridge => 4,
+            Self::Passthru => 8,
         }
     }
 
     pub(super) fn from_kernel(mode: u32) -> Option<Self> {
-        [Self::Private, Self::Vepa, Self::Bridge, Self::Passthru]
-            .into_iter()
-            .find(|known| u32::from(known.kernel()) == mode)
+        let known = [Self::Private, Self::Vepa, Self::Bridge, Self::Passthru];
+        known.into_iter().find(|known| known.kernel() == mode)
     }
 }
 
@@ -42,7 +42,7 @@ impl MacvlanMode {
 pub struct Macvlan {
     name: IfName,
     common: Common,
-    options: Vec<InfoMacVlan>,
+    options: Encoder,
 }
 
 impl Macvlan {
@@ -51,7 +51,9 @@ impl Macvlan {
     #[must_use]
     pub fn new(name: IfName, master: &Dev, mode: MacvlanMode) -> Self {
         let common = Common { parent: Some(master.index), ..Common::default() };
-        Self { name, common, options: vec![InfoMacVlan::Mode(mode.kernel())] }
+        let mut options = Encoder::default();
+        options.u32(IFLA_MACVLAN_MODE, mode.kernel());
+        Self { name, common, options }
     }
 
     common_setters!();
@@ -60,15 +62,13 @@ impl Macvlan {
     /// Broadcast and multicast frames that may wait for this child; the kernel's own is 1000.
     #[must_use]
     pub fn broadcast_queue(mut self, frames: u32) -> Self {
-        self.options.push(InfoMacVlan::BcQueueLen(frames));
+        self.options.u32(IFLA_MACVLAN_BC_QUEUE_LEN, frames);
         self
     }
 
     /// The request that makes it; fails with `EEXIST` when the name is taken.
     #[must_use]
     pub fn create(&self) -> Request {
-        let data = InfoData::MacVlan(self.options.clone());
-        let message = self.common.message(&self.name);
-        create(message, &self.name, (InfoKind::MacVlan, "macvlan"), Some(data))
+        create(self.common.message(&self.name), &self.name, "macvlan", &self.options)
     }
 }

@@ -1,13 +1,55 @@
 //! Pieces that every link message is made of.
 
-use netlink_packet_route::link::{
-    InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
-};
+use std::ffi::c_int;
+
 use types::{IfName, MacAddr, Mtu};
 
 use super::Which;
+use crate::netlink::encoder::Encoder;
 use crate::netlink::{Action, CREATE, Request};
 use crate::netns::Netns;
+
+/// A link message before it is encoded: `struct ifinfomsg`, whose flags are collected while the
+/// attributes are, and the attributes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Message {
+    pub(super) family: u8,
+    pub(super) index: u32,
+    flags: u32,
+    change: u32,
+    pub(super) attributes: Encoder,
+}
+
+impl Message {
+    /// A message about one existing link.
+    pub(super) fn about(which: Which<'_>) -> Self {
+        let mut message = Self::default();
+        match which {
+            Which::Name(name) => message.attributes.text(libc::IFLA_IFNAME, name.as_str()),
+            Which::Dev(dev) => message.index = dev.index,
+            Which::Index(index) => message.index = index,
+        }
+        message
+    }
+
+    /// Sets or clears an `IFF_` flag, and leaves alone those that are not named.
+    pub(super) fn flag(&mut self, flag: c_int, on: bool) {
+        let flag = flag.cast_unsigned();
+        self.change |= flag;
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
+    }
+
+    pub(super) fn encode(&self) -> Encoder {
+        let mut header = [0; 16];
+        header[0] = self.family;
+        header[4..8].copy_from_slice(&self.index.to_ne_bytes());
+        header[8..12].copy_from_slice(&self.flags.to_ne_bytes());
+        header[12..].copy_from_slice(&self.change.to_ne_bytes());
+        let mut message = Encoder::after(&header);
+        message.append(&self.attributes);
+        message
+    }
+}
 
 /// What links of every kind can be given when they are made.
 ///
@@ -25,18 +67,28 @@ pub(super) struct Common {
 
 impl Common {
     /// The attributes, without `IFLA_LINKINFO`.
-    pub(super) fn message(&self, name: &IfName) -> LinkMessage {
-        let mut message = LinkMessage::default();
+    pub(super) fn message(&self, name: &IfName) -> Message {
+        let mut message = Message::default();
         if self.up {
-            set_up(&mut message, true);
+            message.flag(libc::IFF_UP, true);
         }
         let attributes = &mut message.attributes;
-        attributes.push(LinkAttribute::IfName(name.to_string()));
-        attributes.extend(self.mac.map(|mac| LinkAttribute::Address(mac.bytes().to_vec())));
-        attributes.extend(self.mtu.map(|mtu| LinkAttribute::Mtu(mtu.get())));
-        attributes.extend(self.parent.map(LinkAttribute::Link));
-        attributes.extend(self.master.map(LinkAttribute::Controller));
-        attributes.extend(self.netns.map(LinkAttribute::NetNsFd));
+        attributes.text(libc::IFLA_IFNAME, name.as_str());
+        if let Some(mac) = self.mac {
+            attributes.mac(libc::IFLA_ADDRESS, mac);
+        }
+        if let Some(mtu) = self.mtu {
+            attributes.u32(libc::IFLA_MTU, mtu.get());
+        }
+        if let Some(index) = self.parent {
+            attributes.u32(libc::IFLA_LINK, index);
+        }
+        if let Some(index) = self.master {
+            attributes.u32(libc::IFLA_MASTER, index);
+        }
+        if let Some(fd) = self.netns {
+            attributes.u32(libc::IFLA_NET_NS_FD, fd.cast_unsigned());
+        }
         message
     }
 
@@ -46,35 +98,21 @@ impl Common {
     }
 }
 
-/// The request that makes a link of `kind`, exclusively.
+/// The request that makes a link of `kind`, exclusively; `data` is what only this kind knows.
 pub(super) fn create(
-    mut message: LinkMessage,
+    mut message: Message,
     name: &IfName,
-    (kind, label): (InfoKind, &'static str),
-    data: Option<InfoData>,
+    kind: &'static str,
+    data: &Encoder,
 ) -> Request {
-    let mut info = vec![LinkInfo::Kind(kind)];
-    info.extend(data.map(LinkInfo::Data));
-    message.attributes.push(LinkAttribute::LinkInfo(info));
-    let action = Action::Create { kind: label, name: name.to_string() };
-    Request::new(libc::RTM_NEWLINK, CREATE, &message, action)
-}
-
-/// Sets or clears `IFF_UP`, and says that no other flag is meant.
-pub(super) fn set_up(message: &mut LinkMessage, up: bool) {
-    message.header.change_mask |= LinkFlags::Up;
-    message.header.flags.set(LinkFlags::Up, up);
-}
-
-/// A message about one existing link.
-pub(super) fn about(which: Which<'_>) -> LinkMessage {
-    let mut message = LinkMessage::default();
-    match which {
-        Which::Name(name) => message.attributes.push(LinkAttribute::IfName(name.to_string())),
-        Which::Dev(dev) => message.header.index = dev.index,
-        Which::Index(index) => message.header.index = index,
-    }
-    message
+    message.attributes.nested(libc::IFLA_LINKINFO, |info| {
+        info.text(libc::IFLA_INFO_KIND, kind);
+        if !data.is_empty() {
+            info.nested(libc::IFLA_INFO_DATA, |nested| nested.append(data));
+        }
+    });
+    let action = Action::Create { kind, name: name.to_string() };
+    Request::new(libc::RTM_NEWLINK, CREATE, message.encode(), action)
 }
 
 /// The setters that every builder shares, each documented where the reader meets it.

@@ -8,6 +8,7 @@ mod ipvlan;
 mod macvlan;
 mod message;
 mod monitor;
+mod numbers;
 mod port;
 pub(crate) mod read;
 mod state;

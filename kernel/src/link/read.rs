@@ -1,16 +1,11 @@
-use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
-
-use super::message::about;
+use super::message::Message;
 use super::{Link, Which};
 use crate::netlink::{Action, Error, Request, RequestError, Socket};
 
 /// The query for one link, for use in a batch; read its reply with [`Link::from_reply`].
 pub fn query<'a>(which: impl Into<Which<'a>>) -> Request {
     let which = which.into();
-    let mut message = about(which);
-    skip_statistics(&mut message);
-    let action = Action::Find { link: which.to_string() };
-    Request::new(libc::RTM_GETLINK, 0, &message, action)
+    read(Message::about(which), Action::Find { link: which.to_string() })
 }
 
 /// Reads one link.
@@ -50,13 +45,12 @@ pub fn list(socket: &Socket) -> Result<Vec<Link>, RequestError> {
 }
 
 pub(crate) fn list_request() -> Request {
-    let mut message = LinkMessage::default();
-    skip_statistics(&mut message);
-    let action = Action::List { what: "links".into() };
-    Request::new(libc::RTM_GETLINK, 0, &message, action)
+    read(Message::default(), Action::List { what: "links".into() })
 }
 
-/// Counters make up most of a reply, and nobody here reads them.
-fn skip_statistics(message: &mut LinkMessage) {
-    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+fn read(mut message: Message, action: Action) -> Request {
+    // Counters make up most of a reply, and nobody here reads them.
+    const RTEXT_FILTER_SKIP_STATS: u32 = libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned();
+    message.attributes.u32(libc::IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    Request::new(libc::RTM_GETLINK, 0, message.encode(), action)
 }

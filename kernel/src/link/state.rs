@@ -2,6 +2,12 @@
 
 use types::{IfName, MacAddr, VlanId};
 
+use super::numbers::{
+    IFLA_BR_VLAN_DEFAULT_PVID, IFLA_BR_VLAN_FILTERING, IFLA_BRPORT_ISOLATED, IFLA_BRPORT_LEARNING,
+    IFLA_BRPORT_MODE, IFLA_BRPORT_STATE, IFLA_BRPORT_UNICAST_FLOOD, IFLA_IPVLAN_MODE,
+    IFLA_MACVLAN_MODE, IFLA_VLAN_ID, IFLA_VLAN_PROTOCOL, IFLA_VRF_TABLE, IFLA_VXLAN_ID,
+    IFLA_VXLAN_PORT,
+};
 use super::{Dev, IpvlanMode, MacvlanMode, VlanProtocol};
 use crate::netlink::Reply;
 use crate::netlink::attributes::{Attribute, Attributes, u32_at};
@@ -133,8 +139,6 @@ pub struct BridgePort {
 }
 
 const HEADER_BYTES: usize = 16;
-const IFLA_INFO_SLAVE_KIND: u16 = 4;
-const IFLA_INFO_SLAVE_DATA: u16 = 5;
 
 impl Link {
     /// Whether it is set up by its administrator.
@@ -235,8 +239,8 @@ impl Link {
                     let kind = self.kind.as_deref().unwrap_or_default();
                     self.data = Data::parse(kind, &attribute.nested());
                 }
-                IFLA_INFO_SLAVE_KIND => port_kind = attribute.text(),
-                IFLA_INFO_SLAVE_DATA if port_kind == "bridge" => {
+                libc::IFLA_INFO_SLAVE_KIND => port_kind = attribute.text(),
+                libc::IFLA_INFO_SLAVE_DATA if port_kind == "bridge" => {
                     self.port = Some(BridgePort::parse(attribute.nested()));
                 }
                 _ => {}
@@ -247,27 +251,29 @@ impl Link {
 
 impl Data {
     fn parse(kind: &str, data: &Attributes<'_>) -> Self {
-        // Numbers as in linux/if_link.h; 0 where the kernel left an attribute out.
+        // 0 where the kernel left an attribute out.
         let find = |number: u16| data.clone().find(|attribute| attribute.kind == number);
         let u16_of = |number| find(number).and_then(Attribute::u16).unwrap_or_default();
         let u32_of = |number| find(number).and_then(Attribute::u32).unwrap_or_default();
         let vlan_of = |number| VlanId::try_from(u32::from(u16_of(number))).ok();
         match kind {
             "bridge" => Self::Bridge {
-                vlan_filtering: find(7).is_some_and(Attribute::switch),
-                default_pvid: vlan_of(39),
+                vlan_filtering: find(IFLA_BR_VLAN_FILTERING).is_some_and(Attribute::switch),
+                default_pvid: vlan_of(IFLA_BR_VLAN_DEFAULT_PVID),
             },
-            "macvlan" => Self::Macvlan { mode: MacvlanMode::from_kernel(u32_of(1)) },
+            "macvlan" => {
+                Self::Macvlan { mode: MacvlanMode::from_kernel(u32_of(IFLA_MACVLAN_MODE)) }
+            }
             "vlan" => Self::Vlan {
-                id: vlan_of(1),
-                protocol: match u16::from_be(u16_of(5)) {
-                    0x88a8 => VlanProtocol::Dot1Ad,
-                    _ => VlanProtocol::Dot1Q,
-                },
+                id: vlan_of(IFLA_VLAN_ID),
+                protocol: VlanProtocol::from_ethertype(u16::from_be(u16_of(IFLA_VLAN_PROTOCOL))),
             },
-            "ipvlan" => Self::Ipvlan { mode: IpvlanMode::from_kernel(u16_of(1)) },
-            "vxlan" => Self::Vxlan { vni: u32_of(1), port: u16::from_be(u16_of(15)) },
-            "vrf" => Self::Vrf { table: u32_of(1) },
+            "ipvlan" => Self::Ipvlan { mode: IpvlanMode::from_kernel(u16_of(IFLA_IPVLAN_MODE)) },
+            "vxlan" => Self::Vxlan {
+                vni: u32_of(IFLA_VXLAN_ID),
+                port: u16::from_be(u16_of(IFLA_VXLAN_PORT)),
+            },
+            "vrf" => Self::Vrf { table: u32_of(IFLA_VRF_TABLE) },
             _ => Self::None,
         }
     }
@@ -277,13 +283,12 @@ impl BridgePort {
     fn parse(data: Attributes<'_>) -> Self {
         let mut port = Self::default();
         for attribute in data {
-            // IFLA_BRPORT_ numbers of linux/if_link.h.
             match attribute.kind {
-                1 => port.state = attribute.u8().unwrap_or_default(),
-                4 => port.hairpin = attribute.switch(),
-                8 => port.learning = attribute.switch(),
-                9 => port.flood = attribute.switch(),
-                33 => port.isolated = attribute.switch(),
+                IFLA_BRPORT_STATE => port.state = attribute.u8().unwrap_or_default(),
+                IFLA_BRPORT_MODE => port.hairpin = attribute.switch(),
+                IFLA_BRPORT_LEARNING => port.learning = attribute.switch(),
+                IFLA_BRPORT_UNICAST_FLOOD => port.flood = attribute.switch(),
+                IFLA_BRPORT_ISOLATED => port.isolated = attribute.switch(),
                 _ => {}
             }
         }

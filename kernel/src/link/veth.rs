@@ -1,9 +1,10 @@
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage};
 use types::{IfName, MacAddr, Mtu};
 
 use super::Dev;
-use super::message::{Common, common_setters, create, netns_setter};
+use super::message::{Common, Message, common_setters, create, netns_setter};
+use super::numbers::VETH_INFO_PEER;
 use crate::netlink::Request;
+use crate::netlink::encoder::Encoder;
 use crate::netns::Netns;
 
 /// How many transmit and receive queues each end of a pair has.
@@ -87,14 +88,15 @@ impl Veth {
     pub fn create(&self) -> Request {
         let near = self.with_queues(self.common.message(&self.name));
         let peer = self.with_queues(self.peer.message(&self.peer_name));
-        let data = InfoData::Veth(InfoVeth::Peer(peer));
-        create(near, &self.name, (InfoKind::Veth, "veth"), Some(data))
+        let mut data = Encoder::default();
+        data.nested(VETH_INFO_PEER, |nested| nested.append(&peer.encode()));
+        create(near, &self.name, "veth", &data)
     }
 
-    fn with_queues(&self, mut message: LinkMessage) -> LinkMessage {
+    fn with_queues(&self, mut message: Message) -> Message {
         if self.queues == Queues::One {
-            let one = [LinkAttribute::NumTxQueues(1), LinkAttribute::NumRxQueues(1)];
-            message.attributes.extend(one);
+            message.attributes.u32(libc::IFLA_NUM_TX_QUEUES, 1);
+            message.attributes.u32(libc::IFLA_NUM_RX_QUEUES, 1);
         }
         message
     }

@@ -1,9 +1,10 @@
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVlan, VlanProtocol as KernelProtocol};
 use types::{IfName, VlanId};
 
 use super::Dev;
 use super::message::{Common, common_setters, create, netns_setter};
+use super::numbers::{IFLA_VLAN_ID, IFLA_VLAN_PROTOCOL};
 use crate::netlink::Request;
+use crate::netlink::encoder::Encoder;
 
 /// Which tag a VLAN's frames carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,20 @@ pub enum VlanProtocol {
     Dot1Q,
     /// IEEE 802.1ad (provider bridges), ethertype 0x88a8.
     Dot1Ad,
+}
+
+impl VlanProtocol {
+    fn ethertype(self) -> u16 {
+        match self {
+            Self::Dot1Q => libc::ETH_P_8021Q as u16,
+            Self::Dot1Ad => libc::ETH_P_8021AD as u16,
+        }
+    }
+
+    /// What is not known for another tag is taken for the usual one.
+    pub(super) fn from_ethertype(ethertype: u16) -> Self {
+        if ethertype == Self::Dot1Ad.ethertype() { Self::Dot1Ad } else { Self::Dot1Q }
+    }
 }
 
 /// A VLAN of a link, to make. See `net/8021q/vlan_netlink.c`.
@@ -46,12 +61,9 @@ impl Vlan {
     /// The request that makes it.
     #[must_use]
     pub fn create(&self) -> Request {
-        let protocol = match self.protocol {
-            VlanProtocol::Dot1Q => KernelProtocol::Ieee8021Q,
-            VlanProtocol::Dot1Ad => KernelProtocol::Ieee8021Ad,
-        };
-        let data = vec![InfoVlan::Id(self.id.get()), InfoVlan::Protocol(protocol)];
-        let message = self.common.message(&self.name);
-        create(message, &self.name, (InfoKind::Vlan, "vlan"), Some(InfoData::Vlan(data)))
+        let mut data = Encoder::default();
+        data.u16(IFLA_VLAN_ID, self.id.get());
+        data.u16_be(IFLA_VLAN_PROTOCOL, self.protocol.ethertype());
+        create(self.common.message(&self.name), &self.name, "vlan", &data)
     }
 }

@@ -3,15 +3,17 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use netlink_packet_core::Emitable;
-use netlink_packet_route::AddressFamily;
-use netlink_packet_route::link::{
-    AfSpecBridge, BridgeFlag, BridgeVlanInfo, BridgeVlanInfoFlags, LinkAttribute, LinkMessage,
-};
 use types::VlanId;
 
 use super::Dev;
+use super::message::Message;
+use super::numbers::{
+    BRIDGE_FLAGS_SELF, BRIDGE_VLAN_INFO_PVID, BRIDGE_VLAN_INFO_RANGE_BEGIN,
+    BRIDGE_VLAN_INFO_RANGE_END, BRIDGE_VLAN_INFO_UNTAGGED, IFLA_BRIDGE_FLAGS,
+    IFLA_BRIDGE_VLAN_INFO,
+};
 use crate::netlink::attributes::{Attribute, Attributes, u16_at, u32_at};
+use crate::netlink::encoder::Encoder;
 use crate::netlink::{Action, Request, RequestError, Socket};
 
 /// One VLAN, or several in a row with the same flags, of a bridge port.
@@ -38,20 +40,23 @@ impl PortVlan {
         Self { ids, pvid: false, untagged: false }
     }
 
-    /// What one or two `IFLA_BRIDGE_VLAN_INFO` say: an id, or both ends of a range.
-    fn infos(&self) -> Vec<BridgeVlanInfo> {
-        let mut flags = BridgeVlanInfoFlags::empty();
-        flags.set(BridgeVlanInfoFlags::Pvid, self.pvid);
-        flags.set(BridgeVlanInfoFlags::Untagged, self.untagged);
-        let info = |id: &VlanId, more| BridgeVlanInfo { flags: flags | more, vid: id.get() };
+    /// Appends one or two `IFLA_BRIDGE_VLAN_INFO`: an id, or both ends of a range.
+    fn encode(&self, spec: &mut Encoder) {
+        let pvid = if self.pvid { BRIDGE_VLAN_INFO_PVID } else { 0 };
+        let untagged = if self.untagged { BRIDGE_VLAN_INFO_UNTAGGED } else { 0 };
+        let mut info = |id: &VlanId, flags: u16| {
+            // `struct bridge_vlan_info`: flags, then the id.
+            let [a, b] = (pvid | untagged | flags).to_ne_bytes();
+            let [c, d] = id.get().to_ne_bytes();
+            spec.bytes(IFLA_BRIDGE_VLAN_INFO, &[a, b, c, d]);
+        };
         let (first, last) = (self.ids.start(), self.ids.end());
         if first == last {
-            return vec![info(first, BridgeVlanInfoFlags::empty())];
+            info(first, 0);
+        } else {
+            info(first, BRIDGE_VLAN_INFO_RANGE_BEGIN);
+            info(last, BRIDGE_VLAN_INFO_RANGE_END);
         }
-        vec![
-            info(first, BridgeVlanInfoFlags::RangeBegin),
-            info(last, BridgeVlanInfoFlags::RangeEnd),
-        ]
     }
 }
 
@@ -84,19 +89,20 @@ pub fn del_vlans(dev: &Dev, side: Side, vlans: &[PortVlan]) -> Request {
 }
 
 fn request(verb: &str, kind: u16, dev: &Dev, side: Side, vlans: &[PortVlan]) -> Request {
-    let mut message = LinkMessage::default();
-    message.header.interface_family = AddressFamily::Bridge;
-    message.header.index = dev.index;
-    let mut spec = Vec::new();
-    if side == Side::Bridge {
-        spec.push(AfSpecBridge::Flags(BridgeFlag::LowerDev));
-    }
-    spec.extend(vlans.iter().flat_map(PortVlan::infos).map(AfSpecBridge::VlanInfo));
-    message.attributes.push(LinkAttribute::AfSpecBridge(spec));
+    let mut message = Message::about(dev.into());
+    message.family = libc::AF_BRIDGE as u8;
+    message.attributes.nested(libc::IFLA_AF_SPEC, |spec| {
+        if side == Side::Bridge {
+            spec.u16(IFLA_BRIDGE_FLAGS, BRIDGE_FLAGS_SELF);
+        }
+        for vlan in vlans {
+            vlan.encode(spec);
+        }
+    });
     let ids: Vec<String> = vlans.iter().map(PortVlan::to_string).collect();
     let change = format!("{verb} VLANs {}", ids.join(","));
     let action = Action::ChangeVlans { link: dev.name.clone(), change };
-    Request::new(kind, 0, &message, action)
+    Request::new(kind, 0, message.encode(), action)
 }
 
 /// Reads the VLANs of one port or bridge; the kernel filters (`RTM_GETVLAN`, Linux 5.6).
@@ -113,26 +119,14 @@ pub fn list_vlans(socket: &Socket, dev: &Dev) -> Result<Vec<PortVlan>, RequestEr
 pub(crate) fn list_request(dev: &Dev) -> Request {
     const RTM_GETVLAN: u16 = 114;
     let action = Action::List { what: format!("VLANs of bridge port {dev}") };
-    Request::new(RTM_GETVLAN, 0, &VlanQuery { index: dev.index }, action)
-}
-
-/// `struct br_vlan_msg` of `linux/if_bridge.h`.
-struct VlanQuery {
-    index: u32,
+    // `struct br_vlan_msg`: family, padding, link.
+    let mut header = [0; VLAN_HEADER_BYTES];
+    header[0] = libc::AF_BRIDGE as u8;
+    header[4..].copy_from_slice(&dev.index.to_ne_bytes());
+    Request::new(RTM_GETVLAN, 0, Encoder::after(&header), action)
 }
 
 const VLAN_HEADER_BYTES: usize = 8;
-
-impl Emitable for VlanQuery {
-    fn buffer_len(&self) -> usize {
-        VLAN_HEADER_BYTES
-    }
-
-    fn emit(&self, buffer: &mut [u8]) {
-        buffer[0] = libc::AF_BRIDGE as u8;
-        buffer[4..8].copy_from_slice(&self.index.to_ne_bytes());
-    }
-}
 
 pub(crate) fn parse(body: &[u8], index: u32) -> Vec<PortVlan> {
     const BRIDGE_VLANDB_ENTRY: u16 = 1;
@@ -162,10 +156,9 @@ fn entry(attribute: Attribute<'_>) -> Option<PortVlan> {
     let id = |number: u16| VlanId::try_from(u32::from(number)).ok();
     let first = id(first?)?;
     let last = last.and_then(id).unwrap_or(first);
-    let has = |flag: BridgeVlanInfoFlags| flags & flag.bits() != 0;
     Some(PortVlan {
         ids: first..=last,
-        pvid: has(BridgeVlanInfoFlags::Pvid),
-        untagged: has(BridgeVlanInfoFlags::Untagged),
+        pvid: flags & BRIDGE_VLAN_INFO_PVID != 0,
+        untagged: flags & BRIDGE_VLAN_INFO_UNTAGGED != 0,
     })
 }

@@ -1,8 +1,9 @@
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVrf};
 use types::IfName;
 
 use super::message::{Common, common_setters, create, netns_setter};
+use super::numbers::IFLA_VRF_TABLE;
 use crate::netlink::Request;
+use crate::netlink::encoder::Encoder;
 
 /// A VRF to make: its ports look up routes in its table. See `drivers/net/vrf.c`.
 #[derive(Clone, Debug)]
@@ -25,7 +26,8 @@ impl Vrf {
     /// The request that makes it; fails with `EEXIST` when the name is taken.
     #[must_use]
     pub fn create(&self) -> Request {
-        let data = InfoData::Vrf(vec![InfoVrf::TableId(self.table)]);
-        create(self.common.message(&self.name), &self.name, (InfoKind::Vrf, "vrf"), Some(data))
+        let mut data = Encoder::default();
+        data.u32(IFLA_VRF_TABLE, self.table);
+        create(self.common.message(&self.name), &self.name, "vrf", &data)
     }
 }

@@ -41,7 +41,7 @@ impl fmt::Display for Error {
             Self::Kernel { errno, text: Some(text) } => write!(f, "{text} ({errno})"),
             Self::Kernel { errno, text: None } => write!(f, "{errno}"),
             Self::System { call, errno } => write!(f, "{call} on netlink socket: {errno}"),
-            Self::Timeout(limit) => write!(f, "no answer within {} s", limit.as_secs_f32()),
+            Self::Timeout(limit) => write!(f, "no answer within {}", Limit(*limit)),
             Self::Interrupted { attempts } => {
                 write!(f, "the list changed while it was read, {attempts} times in a row")
             }
@@ -52,6 +52,18 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// In whole seconds, or else in milliseconds: writing fractions would cost each plugin 25 KB.
+struct Limit(Duration);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.subsec_nanos() {
+            0 => write!(f, "{} s", self.0.as_secs()),
+            _ => write!(f, "{} ms", self.0.as_millis()),
+        }
+    }
+}
 
 impl Error {
     /// The kernel's error number, when the kernel refused.
@@ -126,5 +138,19 @@ impl RequestError {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_told_in_whole_seconds_or_milliseconds() {
+        let text = |millis| Error::Timeout(Duration::from_millis(millis)).to_string();
+        assert_eq!(text(10_000), "no answer within 10 s");
+        assert_eq!(text(300), "no answer within 300 ms");
+        assert_eq!(text(1500), "no answer within 1500 ms");
+        assert_eq!(text(0), "no answer within 0 s");
     }
 }

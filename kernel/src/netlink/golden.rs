@@ -12,7 +12,10 @@ use types::{Cidr, Family, IfName, MacAddr, Mtu, VlanId};
 use super::Request;
 use crate::addr::{self, Addr, Dad, PrefixRoute};
 use crate::announce;
-use crate::link::{self, *};
+use crate::link::{
+    self, Bridge, Dev, Dummy, Ipvlan, IpvlanMode, Macvlan, MacvlanMode, PortVlan, Queues, Side,
+    Veth, Vlan, VlanProtocol, Vrf, Vxlan,
+};
 use crate::neigh;
 use crate::netns::Netns;
 use crate::route::{self, Route};

@@ -1,12 +1,13 @@
 //! Speaking rtnetlink(7) without tokio: one blocking socket, requests in batches, short replies
 //! read by hand.
 //!
-//! Requests are typed messages of `netlink-packet-route`. Replies are walked attribute by
-//! attribute instead, because that crate's reply parser makes every attribute of every kind of
-//! link reachable, and doubles a plugin's size.
+//! Requests are written and replies read attribute by attribute, with code of our own: the typed
+//! messages of a general library make every attribute of every kind of link reachable, which is
+//! a good part of a plugin's size. See `docs/adr/0006-netlink-encoder.md`.
 
 mod action;
 pub(crate) mod attributes;
+pub(crate) mod encoder;
 mod error;
 #[cfg(test)]
 mod golden;

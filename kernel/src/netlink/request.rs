@@ -1,6 +1,5 @@
-use netlink_packet_core::Emitable;
-
 use super::Action;
+use super::encoder::Encoder;
 
 /// A message to the kernel, ready to send, and what it attempts.
 ///
@@ -28,10 +27,8 @@ const HEADER_BYTES: usize = 16;
 
 impl Request {
     /// `kind` is an `RTM_` number; `flags` are those beyond `NLM_F_REQUEST` and `NLM_F_ACK`.
-    pub(crate) fn new(kind: u16, flags: u16, message: &impl Emitable, action: Action) -> Self {
-        let mut body = vec![0; message.buffer_len()];
-        message.emit(&mut body);
-        Self { kind, flags, body, action }
+    pub(crate) fn new(kind: u16, flags: u16, message: Encoder, action: Action) -> Self {
+        Self { kind, flags, body: message.into_bytes(), action }
     }
 
     /// The same message under another name in errors.

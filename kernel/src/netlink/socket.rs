@@ -35,6 +35,21 @@ pub struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
+/// What arrives while a listing is read.
+enum Listing<'a> {
+    /// The first message comes next, perhaps once again.
+    Begins,
+    /// The body of a message.
+    Message(&'a [u8]),
+}
+
+/// How a listing was read.
+enum Read {
+    Whole,
+    /// It changed meanwhile.
+    Changed,
+}
+
 /// Kernels build listings in pieces of at most 32 KiB (`netlink_dump`), and no single reply that
 /// we ask for comes near that.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -143,44 +158,59 @@ impl Socket {
         request: &Request,
         mut parse: impl FnMut(&[u8]) -> Option<T>,
     ) -> Result<Vec<T>, RequestError> {
+        let mut list = Vec::new();
+        self.dump_messages(request, &mut |news| match news {
+            Listing::Begins => list.clear(),
+            Listing::Message(body) => list.extend(parse(body)),
+        })?;
+        Ok(list)
+    }
+
+    /// The part of a dump that does not depend on what is listed, compiled once.
+    fn dump_messages(
+        &self,
+        request: &Request,
+        each: &mut dyn FnMut(Listing<'_>),
+    ) -> Result<(), RequestError> {
         let failed = |source| self.failed(&request.action, source);
         for _ in 0..DUMP_ATTEMPTS {
-            match self.dump_once(request, &mut parse) {
-                Ok(Some(list)) => return Ok(list),
-                // Changed meanwhile, or replies lost: the list cannot be trusted, read it again.
-                Ok(None) | Err(Error::Overrun) => {}
+            each(Listing::Begins);
+            match self.dump_once(request, each) {
+                Ok(Read::Whole) => return Ok(()),
+                // The list cannot be trusted, read it again.
+                Ok(Read::Changed) | Err(Error::Overrun) => {}
                 Err(source) => return Err(failed(source)),
             }
         }
         Err(failed(Error::Interrupted { attempts: DUMP_ATTEMPTS }))
     }
 
-    /// `None`: the listing changed while it was read.
-    fn dump_once<T>(
+    fn dump_once(
         &self,
         request: &Request,
-        parse: &mut impl FnMut(&[u8]) -> Option<T>,
-    ) -> Result<Option<Vec<T>>, Error> {
+        each: &mut dyn FnMut(Listing<'_>),
+    ) -> Result<Read, Error> {
         let sequence = self.take_sequences(1);
         let mut bytes = Vec::new();
         request.write(sequence, libc::NLM_F_DUMP as u16, &mut bytes);
         self.send(&bytes)?;
-        let mut list = Vec::new();
-        let mut whole = true;
+        let mut read = Read::Whole;
         self.receive(Instant::now() + self.timeout, |message| {
             if message.sequence != sequence {
                 return ControlFlow::Continue(());
             }
-            whole &= message.flags & NLM_F_DUMP_INTR == 0;
+            if message.flags & NLM_F_DUMP_INTR != 0 {
+                read = Read::Changed;
+            }
             match i32::from(message.kind) {
                 libc::NLMSG_DONE | libc::NLMSG_ERROR => ControlFlow::Break(message.verdict()),
                 _ => {
-                    list.extend(parse(message.body));
+                    each(Listing::Message(message.body));
                     ControlFlow::Continue(())
                 }
             }
         })??;
-        Ok(whole.then_some(list))
+        Ok(read)
     }
 
     /// Sends up to [`BATCH`] requests and collects one answer for each.
@@ -228,6 +258,23 @@ impl Socket {
         deadline: Instant,
         mut each: impl FnMut(Message<'_>) -> ControlFlow<T>,
     ) -> Result<T, Error> {
+        let mut value = None;
+        self.receive_until(deadline, &mut |message| match each(message) {
+            ControlFlow::Break(wanted) => {
+                value = Some(wanted);
+                ControlFlow::Break(())
+            }
+            ControlFlow::Continue(()) => ControlFlow::Continue(()),
+        })?;
+        Ok(value.expect("it is set right before the only way to end well"))
+    }
+
+    /// The part of receiving that does not depend on what is wanted, compiled once.
+    fn receive_until(
+        &self,
+        deadline: Instant,
+        each: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
         let mut buffer = self.buffer.borrow_mut();
         loop {
             match sys::receive_now(self.fd.as_fd(), &mut buffer) {
@@ -247,8 +294,8 @@ impl Socket {
             }
             let mut datagram = buffer.as_slice();
             while let Some(message) = Message::take(&mut datagram) {
-                if let ControlFlow::Break(value) = each(message) {
-                    return Ok(value);
+                if each(message).is_break() {
+                    return Ok(());
                 }
             }
         }

@@ -10,9 +10,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns};
-use nix::sys::statfs::{FsType, NSFS_MAGIC, PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 
 use crate::netlink::{RequestError, Socket};
+use crate::sys;
 
 pub use pin::{create, create_unnamed, delete};
 
@@ -34,7 +35,7 @@ pub enum NetnsError {
         path: PathBuf,
     },
     /// Something else has this path; often the plain file that is left after an unmount.
-    #[error("open network namespace {}: it is not a namespace", .path.display())]
+    #[error("open network namespace {}: it is not a network namespace", .path.display())]
     NotANamespace {
         /// The path.
         path: PathBuf,
@@ -119,8 +120,9 @@ impl Netns {
             Ok(statistics) => statistics.filesystem_type(),
             Err(errno) => return Err(NetnsError::Open { path, source: errno.into() }),
         };
-        // Linux before 3.19 kept namespaces in proc, and the reference accepts that still.
-        if !is_of(kind, &[NSFS_MAGIC, PROC_SUPER_MAGIC]) {
+        // Other things must not be asked: what an ioctl means is up to them.
+        if kind != NSFS_MAGIC || sys::namespace_kind(file.as_fd()).ok() != Some(libc::CLONE_NEWNET)
+        {
             return Err(NetnsError::NotANamespace { path });
         }
         Ok(Self { file, path })
@@ -221,11 +223,6 @@ pub enum SocketError {
 fn open_to_examine(path: &Path) -> io::Result<File> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     OpenOptions::new().read(true).custom_flags(flags).open(path)
-}
-
-/// Names of file systems are numbers of a type that differs between C libraries.
-fn is_of(kind: FsType, any: &[FsType]) -> bool {
-    any.contains(&kind)
 }
 
 /// `CStr` for mounts without a type or data.

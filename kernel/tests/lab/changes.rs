@@ -198,7 +198,7 @@ fn waiting_for_a_link_without_carrier_ends_at_the_deadline() {
         assert_eq!(error.source, Error::Timeout(limit));
         assert_eq!(
             error.to_string(),
-            "wait for link p0 to be operational in the test's namespace: no answer within 0.03 s"
+            "wait for link p0 to be operational in the test's namespace: no answer within 30 ms"
         );
     });
 }

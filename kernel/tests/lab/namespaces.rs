@@ -56,9 +56,13 @@ fn a_missing_path_and_a_plain_file_are_told_apart() {
         assert!(matches!(stale, NetnsError::NotANamespace { .. }) && stale.is_gone());
         assert_eq!(
             stale.to_string(),
-            "open network namespace /run/netns/stale: it is not a namespace"
+            "open network namespace /run/netns/stale: it is not a network namespace"
         );
         netns::delete("/run/netns/stale").unwrap();
+        for other in ["/proc/self/ns/mnt", "/proc/version", "/dev/null", "/run"] {
+            let error = Netns::open(other).unwrap_err();
+            assert!(matches!(error, NetnsError::NotANamespace { .. }), "{error}");
+        }
         let inside_a_file = Netns::open("/etc/passwd/x").unwrap_err();
         assert!(!inside_a_file.is_gone(), "{inside_a_file}");
     });

@@ -9,10 +9,10 @@
 //! No verdict is written down: as long as a zombie stays, its entry in `/proc` is the verdict, and
 //! a reaper that only looks now and then makes deletes detached again.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +54,9 @@ const REAPED_BY_NOW: Duration = Duration::from_millis(200);
 
 /// Lines are padded to this, so that a shorter one covers the rest of a longer.
 const LINE_BYTES: usize = 96;
+
+/// Only root deletes by it.
+const FILE_MODE: u32 = 0o600;
 
 impl<'a> Record<'a> {
     pub(super) fn at(path: &'a Path) -> Self {
@@ -141,7 +144,7 @@ impl<'a> Record<'a> {
     /// Takes the right to fork the first child; one process gets it.
     fn claim(self) -> Verdict {
         if let Some(directory) = self.0.parent() {
-            let _ = fs::create_dir_all(directory);
+            let _ = DirBuilder::new().recursive(true).mode(0o755).create(directory);
         }
         let line = padded(&format!("unproven {} 0", std::process::id()));
         if self.create(&line).is_ok() { Verdict::Detach } else { Verdict::Wait }
@@ -152,8 +155,11 @@ impl<'a> Record<'a> {
     fn create(self, line: &[u8]) -> io::Result<()> {
         let directory = self.0.parent().unwrap_or(Path::new("/"));
         let nameless = libc::O_TMPFILE;
-        let mut file =
-            OpenOptions::new().write(true).custom_flags(nameless).mode(0o644).open(directory)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .custom_flags(nameless)
+            .mode(FILE_MODE)
+            .open(directory)?;
         file.write_all(line)?;
         let source = format!("/proc/self/fd/{}", file.as_raw_fd());
         linkat(AT_FDCWD, source.as_str(), AT_FDCWD, self.0, AtFlags::AT_SYMLINK_FOLLOW)?;
@@ -190,7 +196,12 @@ impl<'a> Record<'a> {
     }
 
     fn write(self, line: &str) -> io::Result<()> {
-        let file = File::options().write(true).create(true).truncate(false).open(self.0)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(self.0)?;
         file.write_all_at(&padded(line), 0)
     }
 }
@@ -242,6 +253,8 @@ fn state(pid: i32) -> Child {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -260,6 +273,8 @@ mod tests {
     fn the_first_call_on_a_host_claims_and_only_one_gets_it() {
         let path = std::env::temp_dir().join(format!("cais-claim-{}/deleter", std::process::id()));
         assert_eq!(Record::at(&path).claim(), Verdict::Detach);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o755, 0o600));
         assert_eq!(Record::at(&path).claim(), Verdict::Wait);
         // Another process holds the claim, has not forked yet, and lives: PID 1.
         Record::at(&path).write("unproven 1 0").unwrap();
