@@ -29,6 +29,8 @@ pub(crate) fn task(arguments: &[String]) -> Result<()> {
     dist::build()?;
     let build = StaticBuild::choose();
     run::run(build.cargo("build").args(["--release", "--bins", "--package", "benches"]))?;
+    let example = ["--release", "--package", "ipam", "--example", "lease"];
+    run::run(build.cargo("build").args(example))?;
     let mut command = Command::new(build.output("release").join("benches"));
     command.arg("--ours").arg(dist::bin());
     command.arg("--scratch").arg(workspace::target());

@@ -6,14 +6,42 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::elf::Elf;
+use crate::workspace::Package;
 use crate::{run, workspace};
 
 /// The target we prefer: half a millisecond less start-up in a guest than static glibc.
 pub(crate) const MUSL: &str = "x86_64-unknown-linux-musl";
 const GNU: &str = "x86_64-unknown-linux-gnu";
 
-/// A plugin may have at most this many bytes.
-const PLUGIN_LIMIT: u64 = 1_200_000;
+/// What kind of thing is shipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Plugin,
+    Command,
+    /// All plugins in one file.
+    Bundle,
+}
+
+impl Kind {
+    /// The kind of a package, `None` for what stays at home.
+    fn of(package: &Package) -> Option<Kind> {
+        match &*package.name {
+            "cli" => Some(Kind::Command),
+            "bundle" => Some(Kind::Bundle),
+            _ if package.is_plugin() => Some(Kind::Plugin),
+            _ => None,
+        }
+    }
+
+    /// So many bytes it may have at most.
+    fn limit(self) -> Option<u64> {
+        match self {
+            Kind::Plugin => Some(1_200_000),
+            Kind::Bundle => Some(3_000_000),
+            Kind::Command => None,
+        }
+    }
+}
 
 /// How to build static binaries on this machine.
 pub(crate) struct StaticBuild {
@@ -59,10 +87,6 @@ impl StaticBuild {
 /// `cargo xtask dist`.
 pub(crate) fn task(_: &[String]) -> Result<()> {
     let files = build()?;
-    if files.is_empty() {
-        println!("there is nothing to ship yet");
-        return Ok(());
-    }
     let mut too_big = Vec::new();
     println!("\n{:<16} {:>10}  kind", "binary", "bytes");
     for file in &files {
@@ -70,67 +94,71 @@ pub(crate) fn task(_: &[String]) -> Result<()> {
         Elf::read(&file.path)?
             .must_be_static_and_stripped()
             .with_context(|| format!("{} cannot be shipped", file.name))?;
-        println!("{:<16} {bytes:>10}  {}", file.name, file.kind);
-        if file.kind == "plugin" && bytes > PLUGIN_LIMIT {
-            too_big.push(format!("{} has {bytes} bytes", file.name));
+        println!("{:<16} {bytes:>10}  {:?}", file.name, file.kind);
+        if let Some(limit) = file.kind.limit().filter(|limit| bytes > *limit) {
+            too_big.push(format!("{} has {bytes} bytes, {limit} are allowed", file.name));
         }
     }
-    println!("all are stripped static PIEs in {}", bin().display());
+    println!("all are stripped static PIEs, below {}", workspace::target().join("dist").display());
     if !too_big.is_empty() {
-        bail!("a plugin may have at most {PLUGIN_LIMIT} bytes: {}", too_big.join(", "));
+        bail!(too_big.join("; "));
     }
     Ok(())
 }
 
-/// The directory that `dist` fills.
+/// The directory with plugins and command, ready to be installed.
 pub(crate) fn bin() -> PathBuf {
     workspace::target().join("dist/bin")
 }
 
-/// A binary in [`bin`].
+/// The directory with the bundle, under its own name and linked under those of the plugins.
+fn bundle() -> PathBuf {
+    workspace::target().join("dist/bundle")
+}
+
+/// A binary that is shipped.
 pub(crate) struct Shipped {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
-    kind: &'static str,
+    pub(crate) kind: Kind,
 }
 
-/// Builds what we ship and copies it to [`bin`], which afterwards holds nothing else.
+/// Builds what we ship and copies it to [`bin`] and [`bundle`], which then hold nothing else.
 pub(crate) fn build() -> Result<Vec<Shipped>> {
     let packages = workspace::packages()?;
-    let shipped: Vec<_> = packages.iter().filter_map(|p| kind(p).map(|kind| (p, kind))).collect();
-    if shipped.is_empty() {
-        return Ok(Vec::new());
-    }
     let build = StaticBuild::choose();
+    let mut files = Vec::new();
+    empty_directory(&bin())?;
+    empty_directory(&bundle())?;
     // Apart: cargo gives all packages of one build the features that any of them asks for, and
     // plugins have no use for what the command needs.
-    let (plugins, others): (Vec<_>, Vec<_>) =
-        shipped.iter().partition(|(_, kind)| *kind == "plugin");
-    for group in [plugins, others].iter().filter(|group| !group.is_empty()) {
-        let names = group.iter().flat_map(|(package, _)| ["--package", &package.name]);
+    for kind in [Kind::Plugin, Kind::Command, Kind::Bundle] {
+        let group: Vec<_> = packages.iter().filter(|p| Kind::of(p) == Some(kind)).collect();
+        if group.is_empty() {
+            continue;
+        }
+        let names = group.iter().flat_map(|package| ["--package", &package.name]);
         run::run(build.cargo("build").args(["--release", "--bins"]).args(names))?;
-    }
-    empty_directory(&bin())?;
-    let mut files = Vec::new();
-    for (package, kind) in shipped {
-        for name in &package.binaries {
-            let path = bin().join(name);
+        let folder = if kind == Kind::Bundle { bundle() } else { bin() };
+        for name in group.iter().flat_map(|package| &package.binaries) {
+            let path = folder.join(name);
             copy(&build.output("release").join(name), &path)?;
             files.push(Shipped { name: name.clone(), path, kind });
         }
     }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
+    link_bundle(&files)?;
     Ok(files)
 }
 
-/// What kind of shipped thing a package is, `None` for what stays at home.
-fn kind(package: &workspace::Package) -> Option<&'static str> {
-    match &*package.name {
-        "cli" => Some("command"),
-        "bundle" => Some("bundle"),
-        _ if package.is_plugin() => Some("plugin"),
-        _ => None,
+/// Gives the bundle the names of the plugins, by which it is called.
+fn link_bundle(files: &[Shipped]) -> Result<()> {
+    let Some(bundled) = files.iter().find(|file| file.kind == Kind::Bundle) else { return Ok(()) };
+    for plugin in files.iter().filter(|file| file.kind == Kind::Plugin) {
+        let name = bundle().join(&plugin.name);
+        std::fs::hard_link(&bundled.path, &name)
+            .with_context(|| format!("link {}", name.display()))?;
     }
+    Ok(())
 }
 
 /// Whether the toolchain in use can build for musl.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -65,7 +66,26 @@ pub(crate) fn many_at_once(
     let peer = rate(&options.peer, "peer", peer)?;
     let what = format!("64 at once, host-local directory, {held} held");
     report.counted(&what, "leases/s", (ours, Some(peer)), Goal::AtLeast(600.0));
+    let table = table_leases_per_second(options, &scratch.path("table"), held)?;
+    let what = format!("64 at once, our table, {held} held");
+    report.counted(&what, "leases/s", (table, None), Goal::AtLeast(1_000.0));
     Ok(())
+}
+
+/// The same on our own table, which no drop-in plugin uses by itself: the example `lease` of crate
+/// `ipam` does it, one process per lease as well.
+fn table_leases_per_second(options: &Options, folder: &Path, held: u32) -> Result<f64> {
+    let leases = if options.smoke { "128" } else { "1000" };
+    let out = Command::new(options.tools.join("examples/lease"))
+        .args(["storm", "table"])
+        .arg(folder)
+        .args([&held.to_string(), leases])
+        .output()
+        .context("start the example `lease`")?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    let rate = text.trim_end().strip_suffix(" leases per second");
+    let rate = rate.and_then(|text| text.rsplit(' ').next()).and_then(|rate| rate.parse().ok());
+    rate.with_context(|| format!("`lease` said `{text}` {}", String::from_utf8_lossy(&out.stderr)))
 }
 
 /// Takes `leases` leases with 64 processes at any time.

@@ -65,8 +65,8 @@ pub(crate) fn size(options: &Options, _: &Scratch, report: &mut Report) -> Resul
         let bytes =
             |folder: &std::path::Path| Some(folder.join(&name).metadata().ok()?.len() as f64);
         let ours = bytes(&options.ours).unwrap_or_default();
-        // The command and the bundle are no plugins.
-        let goal = if ["cais", "cais-plugins"].contains(&&*name) { Goal::None } else { SIZE };
+        // The command is no plugin.
+        let goal = if name == "cais" { Goal::None } else { SIZE };
         report.counted(&format!("size of {name}"), "bytes", (ours, bytes(&options.peer)), goal);
     }
     Ok(())

@@ -17,6 +17,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("bundle", 5),
     ("netns-fixtures", 2),
     ("tests", 6),
+    ("corpora", 6),
     ("benches", 6),
     ("xtask", 6),
 ];

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::debian::{self, Tool};
-use crate::dist::{self, StaticBuild, empty_directory};
+use crate::dist::{self, Kind, StaticBuild, empty_directory};
 use crate::report::Outcome;
 use crate::{run, workspace};
 
@@ -153,7 +153,7 @@ fn run_guests(options: &Options) -> Result<Outcome> {
             files.push((binary, format!("{CASES}/{number}")));
         }
     }
-    for shipped in dist::build()? {
+    for shipped in dist::build()?.into_iter().filter(|shipped| shipped.kind != Kind::Bundle) {
         files.push((shipped.path, format!("{}/{}", root::PLUGINS, shipped.name)));
     }
     let job = job(&options.work);
