@@ -47,9 +47,6 @@ impl<'a> Adding<'a> {
                         undo.push(format!("delete bridge {name}"), move || {
                             remove_if_unused(host, name)
                         });
-                        // Nobody else can have its address, and until detection ends the host
-                        // could not ask for its IPv6 neighbours.
-                        let _ = Key::conf_v6(name, "accept_dad").write("0");
                     }
                     // Another call was faster; what it made is as good.
                     Err(error) if error.is_exists() => {}
@@ -61,6 +58,11 @@ impl<'a> Adding<'a> {
         };
         self.fits(&bridge)?;
         let _ = Key::conf_v6(name, "accept_ra").write("0");
+        if !bridge.is_operational() {
+            // Before the first port. Nobody else can have its address, and while a duplicate is
+            // looked for the host cannot ask for its IPv6 neighbours.
+            let _ = Key::conf_v6(name, "accept_dad").write("0");
+        }
         let mut change = link::set(&bridge.dev);
         if self.links.promisc {
             change = change.promisc(true);
