@@ -223,6 +223,10 @@ impl Run {
             }
             Step::ForeignDel { address } => {
                 let address = self.model.address(*address);
+                if self.model.quarantine > 0 {
+                    // Nobody can keep an address resting that he never saw in use.
+                    self.store.leases(&host(1, self.model.now)).unwrap();
+                }
                 if fs::remove_file(file(address)).is_ok() {
                     // The quarantine of what others delete begins when we notice, at the next step.
                     let owner = self.model.held.remove(&address).unwrap();
