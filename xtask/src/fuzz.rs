@@ -12,6 +12,9 @@ const SECONDS: u64 = 60;
 /// Runs each target of the workspace in `fuzz/` for some seconds; a crash ends the run and leaves
 /// its input under `fuzz/artifacts`.
 ///
+/// What is found on the way is kept under `fuzz/target/corpus`, for the next run. `fuzz/corpus`
+/// holds what somebody chose, and what once broke something: every test run replays it.
+///
 /// cargo-fuzz needs flags that only a nightly compiler takes. A stable one takes them when it is
 /// told to bootstrap itself, which is fine for a build that is never shipped.
 pub(crate) fn task(arguments: &[String]) -> Result<()> {
@@ -26,8 +29,12 @@ pub(crate) fn task(arguments: &[String]) -> Result<()> {
     let listed = run::output(cargo_fuzz().arg("list").current_dir(workspace::root()))
         .context("list the targets")?;
     for target in listed.lines().filter(|target| wanted.is_empty() || names(wanted, target)) {
+        let found = folder.join("target/corpus").join(target);
+        std::fs::create_dir_all(&found)
+            .with_context(|| format!("make the folder {}", found.display()))?;
         let mut command = cargo_fuzz();
-        command.args(["run", target, "--", &format!("-max_total_time={seconds}")]);
+        command.args(["run", target]).arg(found).arg(folder.join("corpus").join(target));
+        command.args(["--", &format!("-max_total_time={seconds}")]);
         run::run(command.current_dir(workspace::root()))?;
     }
     Ok(())

@@ -190,7 +190,7 @@ fn run_guest(contents: &Contents<'_>, folder: &Path, name: &str) -> Result<()> {
         kernel: contents.kernel,
         initramfs: &initramfs,
         disk: None,
-        processors: 1,
+        processors: 2,
         deadline_seconds: DEADLINE_SECONDS,
     };
     let log = folder.join(format!("{name}.log"));
@@ -216,7 +216,7 @@ fn job(work: &Work) -> String {
                 filters.iter().map(|f| format!(" '{}'", f.replace('\'', r"'\''"))).collect();
             job.push_str(&format!(
                 "failed=0\n\
-                 for cases in {CASES}/*; do $cases --test-threads=1{} || failed=$?; done\n\
+                 for cases in {CASES}/*; do $cases --test-threads=2{} || failed=$?; done\n\
                  exit $failed",
                 quoted.concat()
             ));
@@ -278,6 +278,6 @@ mod tests {
     fn names_of_cases_reach_the_guest_unharmed() {
         let filters = vec!["it's".to_owned(), "two words".to_owned()];
         let job = job(&Work::Cases { packages: Vec::new(), filters });
-        assert!(job.contains("--test-threads=1 'it'\\''s' 'two words' || "), "{job}");
+        assert!(job.contains("--test-threads=2 'it'\\''s' 'two words' || "), "{job}");
     }
 }
