@@ -30,6 +30,8 @@ mod args;
 mod config;
 mod error;
 pub mod exec;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod json;
 mod log;
 mod plugin;
