@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use cni::exec::{DELEGATE_DEADLINE, Run, Stderr, delegate_vars, find};
-use cni::{AddResult, Call, Config, Error, NetworkCall, Plugin, ResultShape};
+use cni::{AddResult, Call, Config, Error, NetworkCall, Plugin, ResultShape, code};
 use kernel::suite;
 
 /// The IPAM plugin of one call.
@@ -61,7 +61,9 @@ impl<'a> Ipam<'a> {
                 }
             })?,
         };
-        AddResult::parse(&text, version).inspect_err(|_| self.release(call))
+        AddResult::parse(&text, version)
+            .inspect_err(|_| self.release(call))
+            .map_err(|e| self.told_by(e))
     }
 
     /// Gives the attachment's addresses back. Without the plugin's file the one in this program
@@ -151,7 +153,11 @@ impl<'a> Ipam<'a> {
         };
         match run.run() {
             Ok(output) => Ok(output.stdout),
-            Err(failure) => Err(self.told_by(failure.error)),
+            Err(failure) => Err(self.told_by(match failure.error {
+                // It ended without an error object, so it is the node's operator who can act.
+                error if error.code == 0 => Error { code: code::IO, ..error },
+                error => error,
+            })),
         }
     }
 }
