@@ -152,7 +152,7 @@ fn a_namespace_that_is_not_there_is_found_out_before_any_plugin() {
         ]);
         fs::create_dir_all("/run/netns").unwrap();
         fs::write("/run/netns/c2", "").unwrap();
-        stage.cais("add web c2").failed(1).says(&["it is not a namespace"]);
+        stage.cais("add web c2").failed(1).says(&["it is not a network namespace"]);
         stage.cais("add web 999999999").failed(1).says(&["/proc/999999999/ns/net"]);
         assert!(stage.calls().is_empty());
         stage.cais("del web c1").ok();
