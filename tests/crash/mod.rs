@@ -6,3 +6,4 @@ mod kills;
 mod panics;
 mod points;
 mod scene;
+mod unreaped;
