@@ -1,6 +1,6 @@
 //! Examples in `docs/examples`, which are those of the plugins' pages, work as they stand.
 
-use netns_fixtures::Call;
+use netns_fixtures::{Call, lab_with_plugins};
 use serde_json::Value;
 
 /// Runs ADD, CHECK and DEL of the one plugin in `list`, with the container and program of `call`.
@@ -19,4 +19,24 @@ pub(crate) fn works(call: &Call<'_>, list: &str, page: &str) {
     config["prevResult"] = result;
     run("CHECK", &config).is_silent();
     run("DEL", &config).is_silent();
+}
+
+macro_rules! of_bridge {
+    ($($case:ident: $page:literal;)+) => {$(
+        #[test]
+        fn $case() {
+            lab_with_plugins(|lab| {
+                let c = lab.container("c1");
+                let call = lab.plugin("bridge").container(&c);
+                let list = include_str!(concat!("../../docs/examples/", $page, ".conflist"));
+                works(&call, list, include_str!(concat!("../../docs/plugins/", $page, ".md")));
+            });
+        }
+    )+};
+}
+
+of_bridge! {
+    the_example_of_bridge_works: "bridge";
+    the_example_of_host_local_works: "host-local";
+    the_example_of_static_works: "static";
 }

@@ -12,6 +12,7 @@ use crate::workspace;
 mod arrows;
 mod docs;
 mod files;
+mod keys;
 mod source;
 
 /// A text file of the repository.
@@ -21,9 +22,16 @@ struct File {
     text: String,
 }
 
-/// Runs every rule over the whole repository and fails when any complains.
-pub(crate) fn task(_: &[String]) -> Result<()> {
+/// Runs every rule over the whole repository and fails when any complains. `--write` writes what
+/// follows from code first.
+pub(crate) fn task(arguments: &[String]) -> Result<()> {
+    let drift = match arguments {
+        [] => keys::Drift::Tell,
+        [only] if only == "--write" => keys::Drift::Mend,
+        _ => bail!("tidy takes nothing but --write"),
+    };
     let packages = workspace::packages()?;
+    let drifted = keys::check(&packages, drift)?;
     let files = read_files()?;
     let mut complaints = arrows::check(&packages);
     for file in files.iter().filter(|file| has_extension(&file.path, "rs")) {
@@ -31,6 +39,7 @@ pub(crate) fn task(_: &[String]) -> Result<()> {
         complaints.extend(source::check(file));
     }
     complaints.extend(docs::check(&packages, &files));
+    complaints.extend(drifted);
     for complaint in &complaints {
         println!("tidy: {complaint}");
     }

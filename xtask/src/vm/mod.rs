@@ -149,7 +149,7 @@ fn run_guests(options: &Options) -> Result<Outcome> {
     fs::create_dir_all(&folder)?;
     let mut files = Vec::new();
     if let Work::Cases { packages, .. } = &options.work {
-        for (number, binary) in test_binaries(packages)?.into_iter().enumerate() {
+        for (number, binary) in binaries_of_tests(packages)?.into_iter().enumerate() {
             files.push((binary, format!("{CASES}/{number}")));
         }
     }
@@ -227,7 +227,7 @@ fn job(work: &Work) -> String {
 }
 
 /// Builds the test binaries of `packages`, static, and returns their paths.
-fn test_binaries(packages: &[String]) -> Result<Vec<PathBuf>> {
+fn binaries_of_tests(packages: &[String]) -> Result<Vec<PathBuf>> {
     let mut command = StaticBuild::choose().cargo("test");
     command.args(["--no-run", "--message-format=json-render-diagnostics"]);
     command.args(packages.iter().flat_map(|package| ["--package", package]));
