@@ -16,7 +16,7 @@
 //! # two_ends_of_a_wire_reach_each_other();
 //! ```
 //!
-//! [`lab`] runs the case in a process of its own, inside a private network and mount namespace (and
+//! [`lab()`] runs the case in a process of its own, inside a private network and mount namespace (and
 //! a private user namespace for people without root). So whatever a case does to links, rules,
 //! `/run` and `/var/lib` is gone when it ends, even when it is killed.
 //!
