@@ -8,6 +8,7 @@
 
 #[macro_use]
 mod battery;
+mod bad_input;
 mod conformance;
 mod crash;
 mod equality;

@@ -32,6 +32,7 @@ pub struct Call<'lab> {
     host: &'lab Namespace,
     environment: BTreeMap<OsString, OsString>,
     stdin: Vec<u8>,
+    patience: Duration,
 }
 
 /// How a call ended.
@@ -90,6 +91,7 @@ impl Lab {
             host: self.host(),
             environment: BTreeMap::new(),
             stdin: Vec::new(),
+            patience: PATIENCE,
         };
         let path = std::env::var_os("PATH").unwrap_or_default();
         call.environment.insert("PATH".into(), path);
@@ -185,6 +187,13 @@ impl<'lab> Call<'lab> {
         self
     }
 
+    /// Takes it for hanging after this time, else after two minutes.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Starts it, waits until it has ended and closed both streams, as Go's runtimes do.
     ///
     /// # Panics
@@ -195,7 +204,7 @@ impl<'lab> Call<'lab> {
         let start = Instant::now();
         let spawned = self.host.within(|| self.command().spawn());
         let ended = match spawned {
-            Ok(child) => converse(child, &self.stdin),
+            Ok(child) => converse(child, &self.stdin, self.patience),
             Err(error) => panic!("start {}: {error}", self.program.display()),
         };
         let (status, stdout, stderr) = match ended {
@@ -345,7 +354,7 @@ impl ErrorObject {
 type Ended = (ExitStatus, Vec<u8>, Vec<u8>);
 
 /// Feeds the child, reads both streams to their ends, waits for it.
-fn converse(mut child: Child, input: &[u8]) -> Result<Ended, String> {
+fn converse(mut child: Child, input: &[u8], patience: Duration) -> Result<Ended, String> {
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let (sender, receiver) = mpsc::channel();
     let stdout = child.stdout.take().expect("stdout is piped");
@@ -357,7 +366,7 @@ fn converse(mut child: Child, input: &[u8]) -> Result<Ended, String> {
     thread::spawn(move || drop(stdin.write_all(&input)));
     let mut streams = [Vec::new(), Vec::new()];
     for _ in 0..streams.len() {
-        match receiver.recv_timeout(PATIENCE) {
+        match receiver.recv_timeout(patience) {
             Ok((stream, bytes)) => streams[stream] = bytes,
             Err(_) => {
                 let _ = child.kill();
