@@ -35,7 +35,7 @@ impl<'a> Adding<'a> {
         let bridge = match there {
             Some(bridge) => bridge,
             None => {
-                let mut new = Bridge::new(name.clone()).mac(random_mac()).up();
+                let mut new = Bridge::new(name.clone()).mac(random_mac());
                 if self.links.vlan_filtering {
                     new = new.vlan_filtering(true);
                 }
@@ -58,19 +58,36 @@ impl<'a> Adding<'a> {
         };
         self.fits(&bridge)?;
         let _ = Key::conf_v6(name, "accept_ra").write("0");
-        if !bridge.is_operational() {
-            // Before the first port. Nobody else can have its address, and while a duplicate is
-            // looked for the host cannot ask for its IPv6 neighbours.
-            let _ = Key::conf_v6(name, "accept_dad").write("0");
+        if !bridge.is_up() {
+            self.start(&bridge, undo)?;
         }
-        let mut change = link::set(&bridge.dev);
         if self.links.promisc {
-            change = change.promisc(true);
-        }
-        if !bridge.is_up() || self.links.promisc {
-            host.socket.run(&change.up().request()).map_err(|e| refused(&e))?;
+            let request = link::set(&bridge.dev).promisc(true).request();
+            host.socket.run(&request).map_err(|e| refused(&e))?;
         }
         Ok(bridge)
+    }
+
+    /// Sets a bridge up that was made a moment ago, or by an ADD that was killed.
+    fn start(&self, bridge: &Link, undo: &mut Undo<'a>) -> Result<(), Error> {
+        // Nobody else can have its address, and while a duplicate is looked for the host cannot
+        // ask for its IPv6 neighbours. A kernel without IPv6 does without.
+        let dad = Key::conf_v6(&self.links.bridge, "accept_dad");
+        let before = dad.ensure("0").ok().flatten();
+        let (host, dev) = (self.host, bridge.dev.clone());
+        host.socket.run(&link::set(&dev).up().request()).map_err(|e| refused(&e))?;
+        undo.push(format!("set {dev} down again"), move || {
+            if !host.is_alone() {
+                return Ok(());
+            }
+            host.socket.run(&link::set(&dev).down().request())?;
+            match before {
+                // By then the thread may be in the container, whose switches are others.
+                Some(before) => Ok(host.netns.run(|| dad.write(&before))??),
+                None => Ok(()),
+            }
+        });
+        Ok(())
     }
 
     /// Whether the link under the bridge's name can serve.
