@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::ErrorKind;
 
-use netns_fixtures::{Container, Feature, Lab, lab_with_plugins};
+use netns_fixtures::{Call, Container, Feature, Lab, lab_with_plugins};
 
 use super::points::{Point, points_of};
 use super::scene::{DELETER, HINTS, Scene};
@@ -15,6 +15,7 @@ use crate::under_test::only_ours;
 enum Killed {
     Add(Rescue),
     Del(Rescue),
+    Gc(Rescue),
 }
 
 #[derive(Clone, Copy)]
@@ -58,6 +59,8 @@ killed! {
         del_is_completed_by_del_without_namespace: Killed::Del(Rescue::DelWithoutNamespace),
         del_is_completed_by_gc: Killed::Del(Rescue::Gc),
         del_is_completed_by_gc_in_a_living_namespace: Killed::Del(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
     // Where the container is does not matter to these two.
     a_killed_call_of_host_local: Scene::host_local(), [
@@ -65,12 +68,14 @@ killed! {
         add_is_undone_by_gc: Killed::Add(Rescue::GcWhileNamespaceLives),
         del_is_completed_by_del: Killed::Del(Rescue::Del),
         del_is_completed_by_gc: Killed::Del(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_gc: Killed::Gc(Rescue::GcWhileNamespaceLives),
     ];
     a_killed_call_of_host: Scene::host(), [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         add_is_undone_by_gc: Killed::Add(Rescue::GcWhileNamespaceLives),
         del_is_completed_by_del: Killed::Del(Rescue::Del),
         del_is_completed_by_gc: Killed::Del(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_gc: Killed::Gc(Rescue::GcWhileNamespaceLives),
     ];
     // These leave nothing outside of the namespace.
     a_killed_call_of_loopback: Scene::inside("loopback"), [
@@ -87,7 +92,7 @@ fn battery(lab: &Lab, scene: &Scene, killed: Killed) {
     only_ours(lab, "leaks whatever it was about to undo");
     lab.needs(Feature::Strace);
     let points = warmed_up(lab, scene, killed);
-    let (Killed::Add(rescue) | Killed::Del(rescue)) = killed;
+    let (Killed::Add(rescue) | Killed::Del(rescue) | Killed::Gc(rescue)) = killed;
     // A container that lives is part of what must be as before; the others go with all they have.
     let living = rescue.leaves_namespace().then(|| lab.container("living"));
     if let Some(living) = &living {
@@ -114,7 +119,9 @@ fn battery(lab: &Lab, scene: &Scene, killed: Killed) {
             Rescue::Del | Rescue::DelWithoutNamespace => {
                 scene.call(lab, "DEL", container).run().is_silent();
             }
-            Rescue::Gc | Rescue::GcWhileNamespaceLives => scene.collect_all(lab),
+            Rescue::Gc | Rescue::GcWhileNamespaceLives => {
+                scene.gc_of_all(lab).run().is_silent();
+            }
         }
         if living.is_none() {
             await_the_kernel(lab, &links);
@@ -132,40 +139,41 @@ fn await_the_kernel(lab: &Lab, links: &[String]) {
     }
 }
 
-/// Calls every verb once, so that directories and the bridge, which stay, are there; gives back
-/// where the verb to be killed can be.
+/// Calls the verbs once, so that directories and the bridge, which stay, are there; gives back where
+/// the one to be killed can be.
 fn warmed_up(lab: &Lab, scene: &Scene, killed: Killed) -> Vec<Point> {
     let container = lab.container("warm");
-    let (add, del) = (scene.call(lab, "ADD", &container), scene.call(lab, "DEL", &container));
+    let add = scene.call(lab, "ADD", &container);
+    let del = scene.call(lab, "DEL", &container);
     add.run().succeeded();
     del.run().is_silent();
-    let points = match killed {
-        Killed::Add(_) => {
-            let points = points_of(&add);
-            del.run().is_silent();
-            points
-        }
-        Killed::Del(_) => {
-            add.run().succeeded();
-            forget_the_last_deleter();
-            points_of(&del)
-        }
-    };
+    let points = points_of(&prepared(lab, scene, killed, &container));
+    del.run().is_silent();
     scene.assert_nothing_is_held(lab);
     container.remove();
     points
 }
 
 fn kill(lab: &Lab, scene: &Scene, killed: Killed, point: &Point, container: &Container) {
-    let verb = match killed {
-        Killed::Add(_) => "ADD",
-        Killed::Del(_) => {
-            scene.call(lab, "ADD", container).run().succeeded();
-            forget_the_last_deleter();
-            "DEL"
-        }
-    };
-    let _ = point.kill(&scene.call(lab, verb, container));
+    let _ = point.kill(&prepared(lab, scene, killed, container));
+}
+
+/// The call to be killed, for which all is as it has to be.
+fn prepared<'lab>(
+    lab: &'lab Lab,
+    scene: &Scene,
+    killed: Killed,
+    container: &Container,
+) -> Call<'lab> {
+    if let Killed::Add(_) = killed {
+        return scene.call(lab, "ADD", container);
+    }
+    scene.call(lab, "ADD", container).run().succeeded();
+    forget_the_last_deleter();
+    match killed {
+        Killed::Gc(_) => scene.gc_of_all(lab),
+        _ => scene.call(lab, "DEL", container),
+    }
 }
 
 /// Where nobody knows whether this machine's PID 1 reaps, links are deleted by a child: the way with

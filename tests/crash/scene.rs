@@ -73,11 +73,10 @@ impl Scene {
     }
 
     /// GC to which no attachment is valid.
-    #[track_caller]
-    pub(crate) fn collect_all(&self, lab: &Lab) {
+    pub(crate) fn gc_of_all<'lab>(&self, lab: &'lab Lab) -> Call<'lab> {
         let mut config = self.config.clone();
         config["cni.dev/valid-attachments"] = json!([]);
-        lab.plugin(self.plugin).verb("GC").config(&config).run().is_silent();
+        lab.plugin(self.plugin).verb("GC").config(&config)
     }
 
     /// Claims that another container can have all addresses or ports: nobody holds one.
