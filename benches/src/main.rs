@@ -48,7 +48,8 @@ fn measure(options: &Options) -> Result<bool> {
         }
     }
     println!("{}", report.table());
-    if let Some(folder) = &options.results {
+    // What is kept can be compared only when it is whole.
+    if let Some(folder) = options.results.as_ref().filter(|_| options.all_cases()) {
         println!("raw results: {}", report.save(folder)?.display());
     }
     Ok(options.smoke || report.goals_met())

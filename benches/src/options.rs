@@ -17,7 +17,7 @@ pub(crate) struct Options {
     pub(crate) tools: PathBuf,
     /// Interleaved runs per case.
     pub(crate) runs: usize,
-    /// Folder for raw results, none for not keeping them.
+    /// Folder for raw results of a run of all cases, none for not keeping them.
     pub(crate) results: Option<PathBuf>,
     /// Folder for lease directories; on the disk that is to be measured.
     pub(crate) scratch: PathBuf,
@@ -66,9 +66,14 @@ impl Options {
         Ok(options)
     }
 
+    /// Whether every case is to be measured.
+    pub(crate) fn all_cases(&self) -> bool {
+        self.cases.is_empty()
+    }
+
     /// Whether the case of this name is to be measured; without names all are.
     pub(crate) fn chosen(&self, name: &str) -> bool {
-        self.cases.is_empty() || self.cases.iter().any(|case| case == name)
+        self.all_cases() || self.cases.iter().any(|case| case == name)
     }
 }
 

@@ -19,8 +19,8 @@ const TOOLS: &[Tool] = &[
     Tool { proof: "strace", package: "strace", without: "system calls cannot be counted" },
 ];
 
-/// `cargo xtask bench [--smoke] [--runs N] [case…]`. Raw results go to `benches/results`, except
-/// those of a smoke run, which are no measurement.
+/// `cargo xtask bench [--smoke] [--runs N] [case…]`. Raw results of all cases go to
+/// `benches/results`; a smoke run is no measurement and leaves none.
 pub(crate) fn task(arguments: &[String]) -> Result<()> {
     let missing = debian::ensure(TOOLS);
     if !missing.is_empty() {

@@ -15,6 +15,7 @@ use crate::call::Plugin;
 use crate::isolation::{Container, Scratch};
 use crate::options::Options;
 use crate::report::{Goal, Report};
+use crate::statistics::median;
 
 /// Leases held, and the goals for ADD and DEL beside them.
 const HELD: &[(u32, Goal)] = &[
@@ -47,6 +48,10 @@ pub(crate) fn one_by_one(options: &Options, scratch: &Scratch, report: &mut Repo
     Ok(())
 }
 
+/// Rounds in which directory and table take turns: a rate is an absolute figure, and a machine
+/// that is busy for a moment must not decide on it.
+const ROUNDS: usize = 5;
+
 /// 64 processes at once, each taking a lease, with 60 000 held.
 pub(crate) fn many_at_once(
     options: &Options,
@@ -54,32 +59,42 @@ pub(crate) fn many_at_once(
     report: &mut Report,
 ) -> Result<()> {
     let container = Container::new("parallel")?;
-    let (held, ours, peer) = if options.smoke { (100, 128, 64) } else { (60_000, 1_000, 192) };
-    let rate = |folder, subject: &str, leases: usize| -> Result<f64> {
+    let (held, leases) = if options.smoke { (100, 64) } else { (60_000, 256) };
+    let subject = |folder, subject: &str| -> Result<Plugin> {
         let name = format!("parallel-{held}");
         let directory = filled(&scratch.path(&format!("{name}-{subject}")), &name, held)?;
         let plugin = plugin(folder, &name, &directory, scratch, &container);
         plugin.call("ADD")?;
-        leases_per_second(&plugin, leases)
+        Ok(plugin)
     };
-    let ours = rate(&options.ours, "ours", ours)?;
-    let peer = rate(&options.peer, "peer", peer)?;
+    let ours = subject(&options.ours, "ours")?;
+    let (mut directory, mut table) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        directory.push(leases_per_second(&ours, round, leases)?);
+        table.push(table_leases_per_second(options, &scratch.path("table"), held, leases)?);
+    }
+    // One round of 64 takes the Go plugin half a minute.
+    let peer = leases_per_second(&subject(&options.peer, "peer")?, 0, 64)?;
     let what = format!("64 at once, host-local directory, {held} held");
-    report.counted(&what, "leases/s", (ours, Some(peer)), Goal::AtLeast(600.0));
-    let table = table_leases_per_second(options, &scratch.path("table"), held)?;
+    let figures = (median(&directory), Some(peer));
+    report.counted(&what, "leases/s", figures, Goal::AtLeast(600.0));
     let what = format!("64 at once, our table, {held} held");
-    report.counted(&what, "leases/s", (table, None), Goal::AtLeast(1_000.0));
+    report.counted(&what, "leases/s", (median(&table), None), Goal::AtLeast(1_000.0));
     Ok(())
 }
 
 /// The same on our own table, which no drop-in plugin uses by itself: the example `lease` of crate
 /// `ipam` does it, one process per lease as well.
-fn table_leases_per_second(options: &Options, folder: &Path, held: u32) -> Result<f64> {
-    let leases = if options.smoke { "128" } else { "1000" };
+fn table_leases_per_second(
+    options: &Options,
+    folder: &Path,
+    held: u32,
+    leases: usize,
+) -> Result<f64> {
     let out = Command::new(options.tools.join("examples/lease"))
         .args(["storm", "table"])
         .arg(folder)
-        .args([&held.to_string(), leases])
+        .args([held.to_string(), leases.to_string()])
         .output()
         .context("start the example `lease`")?;
     let text = String::from_utf8_lossy(&out.stdout);
@@ -88,8 +103,8 @@ fn table_leases_per_second(options: &Options, folder: &Path, held: u32) -> Resul
     rate.with_context(|| format!("`lease` said `{text}` {}", String::from_utf8_lossy(&out.stderr)))
 }
 
-/// Takes `leases` leases with 64 processes at any time.
-fn leases_per_second(plugin: &Plugin, leases: usize) -> Result<f64> {
+/// Takes `leases` leases with 64 processes at any time, for containers that no other `round` has.
+fn leases_per_second(plugin: &Plugin, round: usize, leases: usize) -> Result<f64> {
     let next = AtomicUsize::new(0);
     let worker = || -> Result<()> {
         loop {
@@ -97,7 +112,10 @@ fn leases_per_second(plugin: &Plugin, leases: usize) -> Result<f64> {
             if number >= leases {
                 return Ok(());
             }
-            plugin.clone().with("CNI_CONTAINERID", format!("parallel-{number}")).call("ADD")?;
+            plugin
+                .clone()
+                .with("CNI_CONTAINERID", format!("parallel-{round}-{number}"))
+                .call("ADD")?;
         }
     };
     let started = Instant::now();
