@@ -5,6 +5,7 @@
 //! act, in words that name the key or the variable. Nothing of the host changes, no plugin panics
 //! and none hangs.
 
+mod command;
 mod document;
 mod environment;
 mod judge;
