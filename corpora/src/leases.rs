@@ -23,7 +23,10 @@ pub(crate) fn exercise(store: &Store) {
                     given.push(address);
                 }
                 let held = store.leases_of(&owner, &host).expect("a store that gave can be read");
-                assert_eq!(held.len(), grants.len(), "{container} holds {held:?}");
+                // It may have held others before, which no set contains.
+                let holds = |ip| held.iter().any(|lease| lease.address == ip);
+                let all = grants.iter().all(|grant| holds(grant.address.ip()));
+                assert!(all, "{container} got {grants:?} and holds {held:?}");
             }
             Err(AllocateError::Store(error)) => tolerable(&error),
             Err(_) => {}
