@@ -84,26 +84,30 @@ impl<'a> Ledger<'a> {
             .into_iter()
             .map(|(slot, record)| (record.address, (slot, record)))
             .collect();
-        let mut found = Vec::new();
+        let (mut found, mut gone) = (Vec::new(), Vec::new());
         for listed in directory.list()? {
-            let before = known.remove(&listed.address).map(|(_, record)| record);
-            if let Some(record) = &before
+            let before = known.remove(&listed.address);
+            if let Some((_, record)) = &before
                 && listed.is_unchanged(record.file, &record.owner, exact_at)
             {
                 continue;
             }
             let mark = listed.mark();
             match directory.read(listed.address)? {
-                Content::Missing => {}
+                Content::Missing => gone.extend(before),
                 // Its writer died before it wrote, or power was lost: nobody can hold this.
-                Content::Torn => directory.remove(listed.address)?,
+                Content::Torn => {
+                    directory.remove(listed.address)?;
+                    gone.extend(before);
+                }
                 Content::Lease(owner) => {
+                    let before = before.map(|(_, record)| record);
                     found.push(rediscovered(listed.address, owner, mark, before));
                 }
             }
         }
         let now = nanoseconds(self.host.now);
-        let gone: Vec<_> = known.into_values().collect();
+        gone.extend(known.into_values());
         if found.len() + gone.len() > MANY {
             self.table.replace_many(found, gone, now)?;
         } else {

@@ -27,6 +27,7 @@ pub(crate) fn task(_: &[String]) -> Result<()> {
     report.step("demo", || demo::task(&[]));
     report.step("bench", || bench::task(&["--smoke".to_owned()]));
     report.step_or_skip("vm", vm::everyday);
+    report.step_or_skip("power loss", vm::power_loss);
     report.print();
     println!();
     for line in &tests.lines {

@@ -91,6 +91,25 @@ fn torn_files_are_removed_and_their_addresses_used_again() {
     assert!(error.to_string().contains("5 held by 5 containers"), "{error}");
 }
 
+/// What `cargo xtask vm --power-loss` found: the index was on the disk, the files' bytes were not.
+#[test]
+fn a_lease_whose_file_lost_its_bytes_is_no_lease_any_more() {
+    let pool = sets(&[&["10.0.0.0/24"]]);
+    let folder = Folder::new();
+    let store = folder.host_local();
+    let now = host(1, 0);
+    let (c1, c2) = (owner("c1"), owner("c2"));
+    for owner in [&c1, &c2] {
+        store.allocate(&Request::new(&pool, owner), &now).unwrap();
+    }
+    let file = folder.directory().join("10.0.0.2");
+    fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
+    let left: Vec<_> = store.leases(&now).unwrap().into_iter().map(|l| l.owner).collect();
+    assert_eq!(left, [c2]);
+    assert_eq!(store.held(&now).unwrap(), 1);
+    assert!(!file.exists());
+}
+
 #[test]
 fn an_address_that_changed_hands_behind_our_back_is_not_given_away() {
     let pool = sets(&[&["10.0.0.0/24"]]);

@@ -46,6 +46,7 @@ pub(super) fn run(series: &Series, folder: &Path) -> Result<()> {
     }
     let kernel = Kernel::obtain(series, folder)?;
     let disk = empty_disk(folder)?;
+    let evidence = folder.join("storm-lost.ext4");
     let storm = storm()?;
     for (round, (options, lines)) in (1..).zip(ROUNDS) {
         println!("round {round}: mounted with {options}, plug pulled after {lines} lines");
@@ -61,11 +62,13 @@ pub(super) fn run(series: &Series, folder: &Path) -> Result<()> {
         fs::write(&said_file, said.join("\n") + "\n")?;
         files.push((said_file, "/said".to_owned()));
         let initramfs = guest("verify", &files, &verify_job())?;
-        with_disk(&kernel, &initramfs, &disk)
-            .run(&folder.join("storm-verify.log"))
-            .with_context(|| format!("round {round}"))?;
+        fs::copy(&disk, &evidence)?;
+        with_disk(&kernel, &initramfs, &disk).run(&folder.join("storm-verify.log")).with_context(
+            || format!("round {round}, the disk as it was: {}", evidence.display()),
+        )?;
     }
     fs::remove_file(&disk)?;
+    fs::remove_file(&evidence)?;
     println!("power lost {} times under {WRITERS} writers: every store was sound", ROUNDS.len());
     Ok(())
 }
