@@ -33,6 +33,7 @@ pub mod mount;
 pub mod neigh;
 pub mod netlink;
 pub mod netns;
+pub mod nft;
 pub mod route;
 pub mod rule;
 pub mod suite;

@@ -32,6 +32,16 @@ pub(crate) fn set_socket_option(
     checked(done.into()).map(drop)
 }
 
+/// Makes room for a message of `bytes` on `socket`: beyond the host's limit where we may
+/// (`CAP_NET_ADMIN` over the first user namespace), else up to it. A message that does not fit all
+/// the same is refused when it is sent (`EMSGSIZE`). See socket(7).
+pub(crate) fn set_send_buffer(socket: BorrowedFd<'_>, bytes: usize) {
+    let value = c_int::try_from(bytes).unwrap_or(c_int::MAX);
+    if set_socket_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, value).is_err() {
+        let _ = set_socket_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, value);
+    }
+}
+
 /// Cookie of the network namespace that `socket` lives in: `SO_NETNS_COOKIE`, Linux 5.14.
 pub(crate) fn netns_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
     let mut cookie = 0_u64;

@@ -88,6 +88,13 @@ pub enum Action {
         /// Which.
         what: String,
     },
+    /// Change or read the packet filter.
+    Nft {
+        /// `add table`, `delete`, `list`, …
+        verb: &'static str,
+        /// The object, as nft(8) names it.
+        what: String,
+    },
     /// Ask the kernel to announce the addresses of a link to its neighbours.
     Announce {
         /// The link.
@@ -112,6 +119,7 @@ impl fmt::Display for Action {
             Self::Neigh { verb, neigh, link } => write!(f, "{verb} neighbour {neigh} on {link}"),
             Self::Rule { verb, rule } => write!(f, "{verb} rule {rule}"),
             Self::List { what } => write!(f, "list {what}"),
+            Self::Nft { verb, what } => write!(f, "{verb} {what}"),
             Self::Announce { link } => write!(f, "announce the addresses of {link}"),
         }
     }

@@ -55,6 +55,16 @@ impl<'a> Attribute<'a> {
         u32_at(self.value, 0)
     }
 
+    /// A number in network order, as all of netfilter's are.
+    pub(crate) fn u32_be(self) -> Option<u32> {
+        self.value.first_chunk().copied().map(u32::from_be_bytes)
+    }
+
+    /// A number in network order, as all of netfilter's are.
+    pub(crate) fn u64_be(self) -> Option<u64> {
+        self.value.first_chunk().copied().map(u64::from_be_bytes)
+    }
+
     /// A switch as the kernel sends it: one byte, not zero for on.
     pub(crate) fn switch(self) -> bool {
         self.u8().is_some_and(|byte| byte != 0)

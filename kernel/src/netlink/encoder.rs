@@ -48,6 +48,16 @@ impl Encoder {
         self.bytes(kind, &value.to_ne_bytes());
     }
 
+    /// A number in network order, as all of netfilter's are.
+    pub(crate) fn u32_be(&mut self, kind: u16, value: u32) {
+        self.bytes(kind, &value.to_be_bytes());
+    }
+
+    /// A number in network order, as all of netfilter's are.
+    pub(crate) fn u64_be(&mut self, kind: u16, value: u64) {
+        self.bytes(kind, &value.to_be_bytes());
+    }
+
     /// A switch as the kernel wants it: one byte, 1 for on.
     pub(crate) fn switch(&mut self, kind: u16, on: bool) {
         self.u8(kind, on.into());

@@ -26,7 +26,7 @@ pub(crate) const PREPEND: u16 = libc::NLM_F_CREATE as u16;
 const HEADER_BYTES: usize = 16;
 
 impl Request {
-    /// `kind` is an `RTM_` number; `flags` are those beyond `NLM_F_REQUEST` and `NLM_F_ACK`.
+    /// `kind` is an `RTM_` number, or netfilter's subsystem and verb; `flags` are those beyond `NLM_F_REQUEST` and `NLM_F_ACK`.
     pub(crate) fn new(kind: u16, flags: u16, message: Encoder, action: Action) -> Self {
         Self { kind, flags, body: message.into_bytes(), action }
     }
@@ -43,9 +43,10 @@ impl Request {
     }
 
     /// Whether the kernel answers with a message (or an error) even when no acknowledgement is
-    /// asked for: the lowest bits of `RTM_GET` numbers are 2.
+    /// asked for: the lowest bits of `RTM_GET` numbers are 2. Netfilter, whose numbers are above
+    /// them, acknowledges its queries, too.
     pub(super) fn is_query(&self) -> bool {
-        self.kind % 4 == 2
+        self.kind < 0x100 && self.kind % 4 == 2
     }
 
     /// The message alone, in wire form, to be acknowledged.
@@ -56,7 +57,7 @@ impl Request {
     }
 
     /// Appends the message in wire form: header of netlink(7), body, padding to four bytes.
-    pub(super) fn write(&self, sequence: u32, extra_flags: u16, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, sequence: u32, extra_flags: u16, out: &mut Vec<u8>) {
         let length = HEADER_BYTES + self.body.len();
         let flags = libc::NLM_F_REQUEST as u16 | self.flags | extra_flags;
         out.extend_from_slice(&(length as u32).to_ne_bytes());

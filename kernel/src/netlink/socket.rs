@@ -14,8 +14,8 @@ use super::message::Message;
 use super::{Action, Error, Request, RequestError};
 use crate::sys;
 
-/// A connected `NETLINK_ROUTE` socket. It stays in the namespace in which it was opened, wherever
-/// its thread goes later.
+/// A connected netlink socket, of rtnetlink unless said otherwise. It stays in the namespace in
+/// which it was opened, wherever its thread goes later.
 ///
 /// Only the kernel can answer on it (it is connected to port 0). A request is carried out while
 /// it is sent: `send` returns when the kernel is done, so only its wait for the kernel's network
@@ -67,8 +67,31 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when the kernel gives no socket.
     pub fn open(place: impl Into<Box<str>>) -> Result<Self, RequestError> {
-        let place = place.into();
-        let fd = open_fd().map_err(|source| RequestError {
+        Self::of(SockProtocol::NetlinkRoute, place.into())
+    }
+
+    /// As [`Socket::open`], speaking to the packet filter and to connection tracking
+    /// (`NETLINK_NETFILTER`).
+    ///
+    /// Closing one after objects were deleted through it waits for the end of an RCU grace period:
+    /// see [`leave_open`](crate::link::leave_open).
+    ///
+    /// # Errors
+    /// [`Error::System`] when the kernel gives no socket.
+    pub fn open_netfilter(place: impl Into<Box<str>>) -> Result<Self, RequestError> {
+        Self::of(SockProtocol::NetlinkNetFilter, place.into())
+    }
+
+    /// As [`Socket::open`], asking for the sockets of the namespace (sock_diag(7)).
+    ///
+    /// # Errors
+    /// [`Error::System`] when the kernel gives no socket.
+    pub fn open_sock_diag(place: impl Into<Box<str>>) -> Result<Self, RequestError> {
+        Self::of(SockProtocol::NetlinkSockDiag, place.into())
+    }
+
+    fn of(protocol: SockProtocol, place: Box<str>) -> Result<Self, RequestError> {
+        let fd = open_fd(protocol).map_err(|source| RequestError {
             action: Box::new(Action::Open),
             place: place.clone(),
             source,
@@ -301,6 +324,27 @@ impl Socket {
         }
     }
 
+    /// Hands each message that has arrived to `each`, and waits for no other.
+    pub(crate) fn drain(&self, mut each: impl FnMut(Message<'_>)) -> Result<(), Error> {
+        let mut buffer = self.buffer.borrow_mut();
+        loop {
+            match sys::receive_now(self.fd.as_fd(), &mut buffer) {
+                Ok(_) => {
+                    let mut datagram = buffer.as_slice();
+                    while let Some(message) = Message::take(&mut datagram) {
+                        each(message);
+                    }
+                }
+                Err(error) => match errno(&error) {
+                    Errno::EAGAIN => return Ok(()),
+                    Errno::EINTR => {}
+                    Errno::ENOBUFS => return Err(Error::Overrun),
+                    errno => return Err(Error::System { call: "recv", errno }),
+                },
+            }
+        }
+    }
+
     /// Waits until there is something to read.
     fn wait(&self, deadline: Instant) -> Result<(), Error> {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -347,16 +391,11 @@ impl AsFd for Socket {
     }
 }
 
-fn open_fd() -> Result<OwnedFd, Error> {
+fn open_fd(protocol: SockProtocol) -> Result<OwnedFd, Error> {
     use std::os::fd::AsRawFd;
     let failed = |call| move |errno| Error::System { call, errno };
-    let fd = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkRoute,
-    )
-    .map_err(failed("socket"))?;
+    let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)
+        .map_err(failed("socket"))?;
     connect(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(failed("connect"))?;
     // Refuse what we do not filter by (strict), answer errors without echo, and say why.
     for option in [libc::NETLINK_GET_STRICT_CHK, libc::NETLINK_CAP_ACK, libc::NETLINK_EXT_ACK] {

@@ -12,5 +12,6 @@ mod builders;
 mod changes;
 mod deletes;
 mod exchanges;
+mod filter;
 mod namespaces;
 mod switches;
