@@ -1,0 +1,1 @@
+//! What the reference plugins write, in their own layout.
