@@ -9,6 +9,7 @@ use cni::record::{Record, Records, boot_id};
 use cni::{Error, GcAttachment, NetworkCall, code};
 use kernel::link;
 use kernel::netlink::Socket;
+use netfilter::{Claimant, Filter, Sweep};
 use types::Attachment;
 
 use crate::apply::deleter;
@@ -52,6 +53,17 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
         let failed = |e| Error::new(code::IO, format!("remove record of {key}: {e}"));
         errors.extend(records.remove(key).map_err(failed).err());
     }
+    let sweep = Sweep { network, claimant: Claimant::Interface, is_complete: valid.is_some() };
+    let filter = Filter::open(run_dir)?;
+    let swept = filter.sweep(
+        sweep,
+        |key, claim| match &valid {
+            Some(valid) => !valid.iter().any(|entry| covers(entry, key)),
+            None => claim.is_some_and(|claim| filter.is_dead(claim)),
+        },
+        |_, _| {},
+    );
+    errors.extend(swept.map_err(Error::from).err());
     Error::joined(errors).map_or(Ok(()), Err)
 }
 
