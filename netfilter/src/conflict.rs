@@ -43,11 +43,11 @@ pub(crate) fn find(socket: &Socket, publication: &Publication) -> Result<Vec<Con
         if serving.is_empty() {
             continue;
         }
-        let (ranges, single): (Vec<&Mapping>, Vec<&Mapping>) =
-            serving.into_iter().partition(|mapping| mapping.count > 1);
-        conflicts.extend(of_single(socket, family, &single)?);
-        for range in ranges {
-            conflicts.extend(of_range(socket, family, range)?);
+        let (wide, narrow): (Vec<&Mapping>, Vec<&Mapping>) =
+            serving.into_iter().partition(|mapping| mapping.count > LOOKED_UP);
+        conflicts.extend(of_narrow(socket, family, &narrow)?);
+        for range in wide {
+            conflicts.extend(of_wide(socket, family, range)?);
         }
     }
     Ok(conflicts)
@@ -58,8 +58,11 @@ fn at(host: Option<IpAddr>, protocol: Protocol, port: u16) -> Key {
     key.l4proto(protocol.number()).port(port)
 }
 
-/// Looks up each place where a single port may be taken.
-fn of_single(
+/// Up to so many ports are looked up one by one; for more, all that are published are read.
+const LOOKED_UP: u16 = 128;
+
+/// Looks up each place where a port may be taken.
+fn of_narrow(
     socket: &Socket,
     family: Family,
     mappings: &[&Mapping],
@@ -69,11 +72,14 @@ fn of_single(
         true => single_addresses(socket, family)?,
         false => Vec::new(),
     };
-    let mut places: Vec<(&Mapping, &'static Set, Key)> = Vec::new();
-    for mapping in mappings {
+    let mut places: Vec<(&Mapping, u16, &'static Set, Key)> = Vec::new();
+    let ports = mappings.iter().flat_map(|mapping| {
+        (mapping.host_port..=mapping.last_host_port()).map(move |port| (*mapping, port))
+    });
+    for (mapping, port) in ports {
         let mut at_one = |ip| {
             for set in [&sets.dnat_ip, &sets.dnat_ip_range] {
-                places.push((mapping, set, at(Some(ip), mapping.protocol, mapping.host_port)));
+                places.push((mapping, port, set, at(Some(ip), mapping.protocol, port)));
             }
         };
         match mapping.host_ip() {
@@ -81,16 +87,16 @@ fn of_single(
             None => hosts.iter().copied().for_each(at_one),
         }
         for set in [&sets.dnat_any, &sets.dnat_any_range] {
-            places.push((mapping, set, at(None, mapping.protocol, mapping.host_port)));
+            places.push((mapping, port, set, at(None, mapping.protocol, port)));
         }
     }
-    let wanted: Vec<(&Set, &Key)> = places.iter().map(|(_, set, key)| (*set, key)).collect();
+    let wanted: Vec<(&Set, &Key)> = places.iter().map(|(_, _, set, key)| (*set, key)).collect();
     let found = nft::element(socket, &INET, &wanted)?;
     Ok(places
         .iter()
         .zip(found)
-        .filter_map(|((mapping, set, _), found)| {
-            let wanted = (mapping.host_ip(), mapping.host_port, mapping.protocol);
+        .filter_map(|((mapping, port, set, _), found)| {
+            let wanted = (mapping.host_ip(), *port, mapping.protocol);
             Some(Conflict { wanted, set, found: found? })
         })
         .collect())
@@ -108,8 +114,8 @@ fn single_addresses(socket: &Socket, family: Family) -> Result<Vec<IpAddr>, Erro
     Ok(addresses)
 }
 
-/// Reads all ports: ranges are few.
-fn of_range(socket: &Socket, family: Family, range: &Mapping) -> Result<Vec<Conflict>, Error> {
+/// Reads all ports that are published.
+fn of_wide(socket: &Socket, family: Family, range: &Mapping) -> Result<Vec<Conflict>, Error> {
     let sets = Sets::of(family);
     let mut conflicts = Vec::new();
     for (set, with_address) in [

@@ -193,6 +193,20 @@ impl Filter {
         failed.map_or(Ok(removed), Err)
     }
 
+    /// Whether claims can be made true on this host.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] where a newer cais has the tables, and what the kernel lacks.
+    pub fn serviceable(&self) -> Result<(), Error> {
+        match self.layout_of(&INET)? {
+            Some(found) if found > layout::LAYOUT_NUMBER => {
+                let (table, ours) = (INET.to_string(), layout::LAYOUT_NUMBER);
+                Err(Error::Layout { table, found, ours })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the attachment of a claim is proven dead.
     #[must_use]
     pub fn is_dead(&self, claim: &Claim) -> bool {

@@ -258,11 +258,8 @@ impl Sets {
             let loopback = std::net::Ipv6Addr::LOCALHOST.octets();
             let ret = here.cmp(Reg::FIRST, Op::Eq, &loopback).verdict(&Verdict::Return);
             batch.add_rule(&INET, CHAIN, &ret);
-            let from = self.rule().load(self.saddr().first(2), Reg::FIRST);
-            let link_local = from
-                .mask(Reg::FIRST, &[0xff, 0xc0])
-                .cmp(Reg::FIRST, Op::Eq, &[0xfe, 0x80])
-                .verdict(&Verdict::Return);
+            let link_local = prefix(self.rule(), self.saddr(), &LINK_LOCAL);
+            let link_local = link_local.verdict(&Verdict::Return);
             batch.add_rule(&INET, CHAIN, &link_local);
         }
         batch.add_rule(&INET, CHAIN, &any().map(&self.dnat_any).dnat(proto, port));
@@ -289,12 +286,12 @@ impl Sets {
         batch.add_rule(&INET, CHAIN, &leaving.verdict(&Verdict::Goto("leaving".into())));
         let staying = self.within_subnet(self.rule()).verdict(&Verdict::Return);
         batch.add_rule(&INET, "leaving", &staying);
-        let to = self.rule().load(self.daddr().first(1), Reg::FIRST);
-        let (mask, value) = match self.family {
-            Family::V4 => (0xf0, 0xe0),
-            Family::V6 => (0xff, 0xff),
+        let multicast = match self.family {
+            Family::V4 => prefix(self.rule(), self.daddr(), &MULTICAST),
+            Family::V6 => {
+                self.rule().load(self.daddr().first(1), Reg::FIRST).cmp(Reg::FIRST, Op::Eq, &[0xff])
+            }
         };
-        let multicast = to.mask(Reg::FIRST, &[mask]).cmp(Reg::FIRST, Op::Eq, &[value]);
         batch.add_rule(&INET, "leaving", &multicast.verdict(&Verdict::Return));
     }
 
@@ -304,6 +301,19 @@ impl Sets {
             batch.add_rule(&INET, "published", &rule);
         }
     }
+}
+
+/// `224.0.0.0/4` and `fe80::/10`: mask and value.
+const MULTICAST: ([u8; 4], [u8; 4]) = ([0xf0, 0, 0, 0], [0xe0, 0, 0, 0]);
+const LINK_LOCAL: ([u8; 16], [u8; 16]) = {
+    let (mut mask, mut value) = ([0; 16], [0; 16]);
+    (mask[0], mask[1], value[0], value[1]) = (0xff, 0xc0, 0xfe, 0x80);
+    (mask, value)
+};
+
+/// Goes on where the address at `place` is in a network.
+fn prefix<const N: usize>(rule: Rule, place: Payload, (mask, value): &([u8; N], [u8; N])) -> Rule {
+    rule.load(place, Reg::FIRST).mask(Reg::FIRST, mask).cmp(Reg::FIRST, Op::Eq, value)
 }
 
 /// Loads `meta l4proto . th dport`.

@@ -6,7 +6,7 @@ use std::path::Path;
 use attach::error::refused;
 use attach::names::{self, key_of_alias};
 use cni::record::{Record, Records, boot_id};
-use cni::{Error, GcAttachment, NetworkCall, code};
+use cni::{Error, NetworkCall, code};
 use kernel::link;
 use kernel::netlink::Socket;
 use netfilter::{Claimant, Filter, Sweep};
@@ -23,7 +23,7 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let recorded = records.of_network(network).map_err(unreadable)?;
     let boot = boot_id().map_err(|e| Error::new(code::IO, format!("read the boot's id: {e}")))?;
     let is_dead = |key: &Attachment| match &valid {
-        Some(valid) => !valid.iter().any(|entry| covers(entry, key)),
+        Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
         None => recorded.iter().any(|record| record.key == *key && record.is_dead(&boot)),
     };
     let mut errors = Vec::new();
@@ -58,16 +58,11 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let swept = filter.sweep(
         sweep,
         |key, claim| match &valid {
-            Some(valid) => !valid.iter().any(|entry| covers(entry, key)),
+            Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
             None => claim.is_some_and(|claim| filter.is_dead(claim)),
         },
         |_, _| {},
     );
     errors.extend(swept.map_err(Error::from).err());
     Error::joined(errors).map_or(Ok(()), Err)
-}
-
-fn covers(entry: &GcAttachment, key: &Attachment) -> bool {
-    entry.container == key.container
-        && entry.ifname.as_ref().is_none_or(|ifname| *ifname == key.ifname)
 }
