@@ -12,7 +12,7 @@ use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
 use crate::layout::{self, BRIDGE, INET};
 use crate::store::{Locked, Store};
-use crate::{conditional, rebuild, shared};
+use crate::{conditional, localnet, rebuild, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -50,8 +50,6 @@ pub struct Removed {
     pub was_last_of_network: bool,
     /// Whether there is no other on this host.
     pub was_last: bool,
-    /// Links that had been given `route_localnet` for the network.
-    pub links: Vec<String>,
 }
 
 impl Filter {
@@ -394,15 +392,14 @@ impl Filter {
         if claimant == Claimant::Portmap && claim.as_ref().is_none_or(Claim::is_conditional) {
             conditional::remove(&self.socket, &mut batch, key)?;
         }
-        let mut removed = Removed {
+        let removed = Removed {
             was_last_of_network: locked.is_last_of(key, claimant),
             was_last: locked.is_last(key, claimant),
             claim,
-            links: Vec::new(),
         };
+        let mut opened = Vec::new();
         if removed.was_last_of_network {
-            let network = &key.network;
-            removed.links = shared::delete_of_network(self, &mut batch, network)?;
+            opened = shared::delete_of_network(self, &mut batch, &key.network)?;
         }
         if removed.was_last && removed.claim.is_some() && !shared::in_use(&self.socket, &ours)? {
             batch = Batch::new();
@@ -411,6 +408,7 @@ impl Filter {
         }
         extend(&mut batch, &removed);
         batch.commit_skipping_missing(&self.socket)?;
+        opened.iter().for_each(|link| localnet::close(link));
         locked.remove(key, claimant)?;
         Ok(removed)
     }

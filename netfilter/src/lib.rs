@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod filter;
 pub mod layout;
+pub mod localnet;
 mod protocol;
 mod publication;
 mod rebuild;

@@ -9,10 +9,9 @@ use kernel::link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route;
-use kernel::sysctl;
 use kernel::undo::Undo;
 use netfilter::claim::{Ports, ReferencePorts};
-use netfilter::{Claim, Claimant, Filter, Masquerade, Publication, Removed};
+use netfilter::{Claim, Claimant, Filter, Masquerade, Publication, localnet};
 use types::{Family, IfName};
 
 use crate::config::Config;
@@ -42,7 +41,7 @@ fn steps<'a>(claim: &'a Claim, run_dir: &Path, undo: &mut Undo<'a>) -> Result<()
     });
     step("localhost");
     if let Some(link) = claim.ports.as_ref().and_then(|ports| ports.link.as_ref()) {
-        open_to_localhost(link, undo)?;
+        localnet::open(link).map_err(|e| Error::from_chain(code::IO, &e))?;
     }
     step("done");
     Ok(())
@@ -61,7 +60,7 @@ fn claim(call: &Call, config: &Config, publication: Publication) -> Result<Claim
         && ports.publication.mappings.iter().any(|mapping| mapping.serves(Family::V4))
     {
         ports.link = link_to(&ports.publication)?;
-        ports.link_opened = ports.link.as_ref().is_some_and(is_closed_to_localhost);
+        ports.link_opened = ports.link.as_ref().is_some_and(localnet::is_closed);
     }
     if config.reference_chains {
         let (mark_bit, set_mark_chain) = (config.mark_bit, config.set_mark_chain.clone());
@@ -81,39 +80,11 @@ fn link_to(publication: &Publication) -> Result<Option<IfName>, Error> {
     Ok(link.and_then(|link| link.dev.name.parse().ok()))
 }
 
-fn localhost(link: &IfName) -> sysctl::Key {
-    sysctl::Key::conf_v4(link, "route_localnet")
-}
-
-fn is_closed_to_localhost(link: &IfName) -> bool {
-    localhost(link).read().is_ok_and(|value| value == "0")
-}
-
-/// Lets what the host sends from 127.0.0.1 go to the container, whose answers come back to it. The
-/// table keeps everything else that is from or to 127.0.0.0/8 off that link.
-fn open_to_localhost(link: &IfName, undo: &mut Undo<'_>) -> Result<(), Error> {
-    let key = localhost(link);
-    let before = key.ensure("1").map_err(|e| Error::from_chain(code::IO, &e))?;
-    if let Some(before) = before {
-        undo.push(format!("set {key} back"), move || Ok(key.write(&before)?));
-    }
-    Ok(())
-}
-
 /// Takes back what `call` published, remembered or not.
 pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let filter = Filter::open(run_dir)?;
-    let removed = filter.remove(&call.attachment, Claimant::Portmap, |_, _| {})?;
-    close_to_localhost(&removed);
+    filter.remove(&call.attachment, Claimant::Portmap, |_, _| {})?;
     Ok(())
-}
-
-/// Undoes [`open_to_localhost`] with the last that needed it.
-pub(crate) fn close_to_localhost(removed: &Removed) {
-    for link in removed.links.iter().filter_map(|link| link.parse::<IfName>().ok()) {
-        // The link may be gone, and its switch with it.
-        let _ = localhost(&link).write("0");
-    }
 }
 
 /// Where tests make ADD panic (`CAIS_PANIC_AT`, debug builds only), to see it undone.

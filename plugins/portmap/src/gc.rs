@@ -5,15 +5,13 @@ use std::path::Path;
 use cni::{Error, NetworkCall};
 use netfilter::{Claimant, Filter, Sweep};
 
-use crate::apply::close_to_localhost;
-
 /// Removes everything of the network that is not valid; without a list, what is proven dead.
 pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let valid = call.config.valid_attachments()?;
     let network = call.config.name();
     let of = Sweep { network, claimant: Claimant::Portmap, is_complete: valid.is_some() };
     let filter = Filter::open(run_dir)?;
-    let removed = filter.sweep(
+    filter.sweep(
         of,
         |key, claim| match &valid {
             Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
@@ -21,6 +19,5 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
         },
         |_, _| {},
     )?;
-    removed.iter().for_each(close_to_localhost);
     Ok(())
 }
