@@ -174,7 +174,7 @@ pub struct Forward {
     /// Traffic between bridges.
     pub ingress: Ingress,
     /// The bridge that `ingress` is about.
-    pub bridge: Option<String>,
+    pub bridge: Option<IfName>,
 }
 
 /// Who lets packets of a container through.

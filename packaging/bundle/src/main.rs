@@ -4,6 +4,7 @@
 fn main() -> std::process::ExitCode {
     cni::run_by_name(&[
         &bridge::Bridge,
+        &firewall::Firewall,
         &host::Host,
         &ipam_cni::HostLocal,
         &ipam_cni::Static,
