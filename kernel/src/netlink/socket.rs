@@ -74,7 +74,7 @@ impl Socket {
     /// (`NETLINK_NETFILTER`).
     ///
     /// Closing one after objects were deleted through it waits for the end of an RCU grace period:
-    /// see [`leave_open`](crate::link::leave_open).
+    /// see [`Deleter::close_later`](crate::link::Deleter::close_later).
     ///
     /// # Errors
     /// [`Error::System`] when the kernel gives no socket.

@@ -10,6 +10,7 @@ mod addresses;
 mod announcements;
 mod builders;
 mod changes;
+mod closes;
 mod deletes;
 mod exchanges;
 mod filter;
