@@ -25,6 +25,7 @@
 pub mod addr;
 pub mod announce;
 pub mod boot;
+pub mod conntrack;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod lab;

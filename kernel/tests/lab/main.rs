@@ -11,6 +11,7 @@ mod announcements;
 mod builders;
 mod changes;
 mod closes;
+mod connections;
 mod deletes;
 mod exchanges;
 mod filter;

@@ -53,6 +53,7 @@ const EVERYDAY: &[&str] = &[
     "vlan",
     "deletes::",
     "closes::",
+    "connections::",
     "the_example_of_its_page_works",
     "a_bridge_is_made_and_the_container_plugged_in",
 ];

@@ -61,7 +61,18 @@ const MODULES: &[&str] = &[
 
 /// Programs of this machine that cases call, each packed with its libraries.
 const PROGRAMS: &[&str] = &[
-    "dash", "ip", "bridge", "tc", "ss", "nft", "unshare", "nsenter", "strace", "setpriv", "sysctl",
+    "dash",
+    "ip",
+    "bridge",
+    "tc",
+    "ss",
+    "nft",
+    "unshare",
+    "nsenter",
+    "strace",
+    "setpriv",
+    "sysctl",
+    "conntrack",
 ];
 
 /// The Go plugins, which cases compare us with.
