@@ -30,6 +30,7 @@ pub mod conntrack;
 pub mod fuzzing;
 pub mod lab;
 pub mod link;
+pub mod listeners;
 pub mod mount;
 pub mod neigh;
 pub mod netlink;

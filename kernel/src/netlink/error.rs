@@ -136,6 +136,9 @@ impl RequestError {
             (Error::Kernel { errno: Errno::EINVAL, .. }, Action::Conntrack { verb: "count" }) => {
                 Some("load the kernel module `nf_conntrack_netlink`".into())
             }
+            (Error::Kernel { errno: Errno::ENOENT, .. }, Action::Listeners { protocol, .. }) => {
+                Some(format!("load the kernel module `{protocol}_diag`"))
+            }
             (Error::Timeout(_), _) => {
                 Some("the kernel's network lock is held by something else; try again".into())
             }
@@ -168,5 +171,10 @@ mod tests {
         let text = "count tracked connections in the host: EINVAL: Invalid argument";
         assert_eq!(error.to_string(), text);
         assert!(error.hint().unwrap().contains("`nf_conntrack_netlink`"));
+        let action = Action::Listeners { protocol: "udp", family: types::Family::V6 };
+        let error = refused(Errno::ENOENT, action);
+        let text = "list listeners of udp over IPv6 in the host: ENOENT: No such file or directory";
+        assert_eq!(error.to_string(), text);
+        assert!(error.hint().unwrap().contains("`udp_diag`"));
     }
 }

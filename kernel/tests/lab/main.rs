@@ -15,5 +15,6 @@ mod connections;
 mod deletes;
 mod exchanges;
 mod filter;
+mod listening;
 mod namespaces;
 mod switches;

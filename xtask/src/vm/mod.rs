@@ -54,6 +54,7 @@ const EVERYDAY: &[&str] = &[
     "deletes::",
     "closes::",
     "connections::",
+    "listening::",
     "the_example_of_its_page_works",
     "a_bridge_is_made_and_the_container_plugged_in",
 ];

@@ -38,6 +38,8 @@ const MODULES: &[&str] = &[
     "nft_reject_inet",
     "nft_compat",
     "nf_conntrack_netlink",
+    "tcp_diag",
+    "udp_diag",
     "nft_meta_bridge",
     "xt_comment",
     "xt_addrtype",
