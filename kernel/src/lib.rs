@@ -25,10 +25,12 @@
 pub mod addr;
 pub mod announce;
 pub mod boot;
+pub mod conntrack;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod lab;
 pub mod link;
+pub mod listeners;
 pub mod mount;
 pub mod neigh;
 pub mod netlink;

@@ -125,17 +125,27 @@ fn checked(value: i64) -> io::Result<usize> {
 /// What a deleter is called in `/proc` and ps(1).
 pub(crate) const DELETER_NAME: &str = "cais-deleter";
 
-/// Forks a child that sends `bytes` on `socket` and exits. The child holds `socket` and `hold`
+/// What a deleter does before it exits and thereby closes what it holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Errand<'a> {
+    /// Sends the message on the socket, and does not read the answer.
+    Send(BorrowedFd<'a>, &'a [u8]),
+    /// Waits until the other end of this pipe is closed, for ten seconds at most.
+    AwaitClose(BorrowedFd<'a>),
+}
+
+/// A deleter's patience in milliseconds, for a parent that is stopped.
+const PATIENCE: c_int = 10_000;
+
+/// Forks a child that runs `errand` and exits. The child holds the errand's descriptor and `hold`
 /// open meanwhile, and no other descriptor: not stdout, whose readers wait for its end.
 ///
 /// Returns the child's process id; the caller answers for its being reaped.
-pub(crate) fn fork_to_send(
-    socket: BorrowedFd<'_>,
-    bytes: &[u8],
-    hold: &[BorrowedFd<'_>],
-) -> io::Result<libc::pid_t> {
+pub(crate) fn fork_deleter(errand: Errand<'_>, hold: &[BorrowedFd<'_>]) -> io::Result<libc::pid_t> {
     const NAME: &CStr = c"cais-deleter";
-    let gaps = gaps_between(socket, hold);
+    let (Errand::Send(own, _) | Errand::AwaitClose(own)) = errand;
+    let gaps = gaps_between(own, hold);
+    let mut awaited = libc::pollfd { fd: own.as_raw_fd(), events: 0, revents: 0 };
     // SAFETY: other threads may hold any lock at this moment, so that the child must not allocate,
     // lock or unwind. It only makes system calls, with memory that was prepared above, and ends
     // by _exit(2), which runs no destructor or exit handler.
@@ -153,7 +163,16 @@ pub(crate) fn fork_to_send(
                 }
             }
         }
-        libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL);
+        match errand {
+            Errand::Send(socket, bytes) => {
+                let (start, length) = (bytes.as_ptr().cast(), bytes.len());
+                libc::send(socket.as_raw_fd(), start, length, libc::MSG_NOSIGNAL);
+            }
+            // Without asking for events the end of the other side is told all the same.
+            Errand::AwaitClose(_) => {
+                libc::poll(&raw mut awaited, 1, PATIENCE);
+            }
+        }
         libc::_exit(0);
     }
 }
@@ -161,11 +180,11 @@ pub(crate) fn fork_to_send(
 /// Where close_range(2) is missing, descriptors up to this number are closed one by one.
 const MOST_OPEN_FILES: u32 = 1024;
 
-/// All descriptor numbers but those of `socket` and `hold`, as ranges.
-fn gaps_between(socket: BorrowedFd<'_>, hold: &[BorrowedFd<'_>]) -> Vec<(u32, u32)> {
+/// All descriptor numbers but those of `own` and `hold`, as ranges.
+fn gaps_between(own: BorrowedFd<'_>, hold: &[BorrowedFd<'_>]) -> Vec<(u32, u32)> {
     // Kept in order as it grows: a handful of numbers is not worth the code of a general sort.
     let mut kept: Vec<u32> = Vec::with_capacity(hold.len() + 1);
-    for fd in hold.iter().chain([&socket]).map(|fd| fd.as_raw_fd() as u32) {
+    for fd in hold.iter().chain([&own]).map(|fd| fd.as_raw_fd() as u32) {
         let place = kept.partition_point(|&other| other < fd);
         kept.insert(place, fd);
     }
