@@ -25,6 +25,7 @@
 pub mod addr;
 pub mod announce;
 pub mod boot;
+pub mod descriptors;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod lab;
@@ -33,6 +34,7 @@ pub mod mount;
 pub mod neigh;
 pub mod netlink;
 pub mod netns;
+pub mod privileges;
 pub mod route;
 pub mod rule;
 pub mod suite;
