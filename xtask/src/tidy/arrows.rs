@@ -11,6 +11,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("kernel", 1),
     ("ipam", 1),
     ("netfilter", 2),
+    ("proxy", 2),
     ("ipam-cni", 2),
     ("attach", 3),
     ("cli", 4),
