@@ -7,4 +7,5 @@ mod control;
 mod datagrams;
 mod lifecycle;
 mod limits;
+mod redirects;
 mod streams;
