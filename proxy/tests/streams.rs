@@ -5,10 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use netns_fixtures::lab;
+use nix::sys::signal::{Signal, kill};
 use proxy::Protocol;
 
 use crate::stage::{
-    CONTAINER, DEADLINE, HOST, Stage, asked, assert_echoes, connect, patient, wait_until,
+    CONTAINER, DEADLINE, HOST, Stage, asked, assert_echoes, connect, patient, process, wait_until,
 };
 
 /// More than all buffers on the way hold.
@@ -94,6 +95,38 @@ fn much_passes_both_ways_at_once_and_each_way_ends_by_itself() {
         let up = seen.recv_timeout(DEADLINE).unwrap();
         assert!(up == pattern(MUCH, 3), "other bytes came up than were sent");
         wait_until(&stage, "the end of the connection", || stage.served()[0].active == 0);
+    });
+}
+
+#[test]
+fn an_end_that_arrives_with_any_number_of_full_chunks_is_passed_on() {
+    lab(|lab| {
+        let stage = Stage::new(lab);
+        // Room for everything in the daemon's queues: all arrives while it does not read, and all
+        // can be written when it does.
+        lab.host().set_sysctl("ipv4/tcp_rmem", "4096 4194304 4194304");
+        lab.host().set_sysctl("ipv4/tcp_wmem", "4096 4194304 4194304");
+        let (sender, seen) = mpsc::channel();
+        let port = stage.server(move |mut stream| {
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).unwrap();
+            sender.send(all.len()).unwrap();
+        });
+        let address = stage.publish("c1", Protocol::Tcp, port);
+        let daemon = process(stage.pid());
+        for chunks in 12..=20 {
+            let mut stream = connect(address);
+            // One that is known to the daemon, and then all the rest at once with the end.
+            stream.write_all(b"x").unwrap();
+            wait_until(&stage, "the connection", || stage.served()[0].active == 1);
+            kill(daemon, Signal::SIGSTOP).unwrap();
+            stream.write_all(&pattern(chunks << 15, 3)).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            kill(daemon, Signal::SIGCONT).unwrap();
+            assert_eq!(seen.recv_timeout(DEADLINE).unwrap(), (chunks << 15) + 1, "{chunks}");
+            drop(stream);
+            wait_until(&stage, "the connection's end", || stage.served()[0].active == 0);
+        }
     });
 }
 

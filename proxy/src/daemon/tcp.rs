@@ -83,10 +83,8 @@ struct Flow {
     waiting: Vec<u8>,
     /// How much of `waiting` is written.
     written: usize,
-    /// The sender has ended its side.
+    /// The sender has ended its side, and so have we towards the receiver.
     ended: bool,
-    /// So have we towards the receiver.
-    passed_on: bool,
 }
 
 impl Connections {
@@ -221,7 +219,7 @@ impl Connection {
         if event.failed {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        if self.up.passed_on && self.down.passed_on {
+        if self.up.ended && self.down.ended {
             return Ok(true);
         }
         self.watch(poller)?;
@@ -293,6 +291,9 @@ impl Flow {
         mut to: &TcpStream,
         chunk: &mut [u8],
     ) -> io::Result<()> {
+        if self.ended {
+            return Ok(());
+        }
         for _ in 0..TURN {
             if !self.waiting.is_empty() {
                 self.written += written(&mut to, &self.waiting[self.written..])?;
@@ -300,17 +301,14 @@ impl Flow {
                     return Ok(());
                 }
                 // The memory goes back: most connections are idle most of the time.
-                *self = Self { ended: self.ended, passed_on: self.passed_on, ..Self::default() };
-            }
-            if self.ended {
-                if !self.passed_on {
-                    to.shutdown(Shutdown::Write)?;
-                    self.passed_on = true;
-                }
-                return Ok(());
+                *self = Self::default();
             }
             match from.read(chunk) {
-                Ok(0) => self.ended = true,
+                // At once: nothing else would wake us for it.
+                Ok(0) => {
+                    self.ended = true;
+                    return to.shutdown(Shutdown::Write);
+                }
                 Ok(length) => {
                     let sent = written(&mut to, &chunk[..length])?;
                     self.waiting.extend_from_slice(&chunk[sent..length]);
