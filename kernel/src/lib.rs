@@ -26,6 +26,7 @@ pub mod addr;
 pub mod announce;
 pub mod boot;
 pub mod conntrack;
+pub mod descriptors;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod lab;
@@ -36,6 +37,7 @@ pub mod neigh;
 pub mod netlink;
 pub mod netns;
 pub mod nft;
+pub mod privileges;
 pub mod route;
 pub mod rule;
 pub mod suite;
