@@ -34,6 +34,7 @@ pub mod exec;
 pub mod fuzzing;
 pub mod json;
 mod log;
+pub use log::warn;
 mod plugin;
 pub mod record;
 mod request;

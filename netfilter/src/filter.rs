@@ -43,8 +43,10 @@ struct Change<'a> {
 }
 
 /// What taking a claim back found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Removed {
+    /// Whose claim.
+    pub key: Attachment,
     /// The claim, where one was remembered.
     pub claim: Option<Claim>,
     /// Addresses for which it had rules in the reference's chains, and nobody else has.
@@ -75,6 +77,12 @@ impl Filter {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The socket, for questions and for connection tracking.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     /// The socket, to be kept open by a child while the kernel frees what was deleted.
@@ -396,6 +404,7 @@ impl Filter {
             conditional::remove(&self.socket, &mut batch, key)?;
         }
         let removed = Removed {
+            key: key.clone(),
             addresses: self.forwarded(claim.as_ref(), &ours)?,
             was_last_of_network: locked.is_last_of(key, claimant),
             was_last: locked.is_last(key, claimant),
