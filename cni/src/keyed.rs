@@ -145,9 +145,14 @@ fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-fn remove_file(path: &Path) -> io::Result<()> {
+/// Removes a file. One that is not there is removed already, and at a path that leads nowhere (a file
+/// for a directory, a loop, too long a name) nothing can be.
+///
+/// # Errors
+/// Of the file system, about a file that is there.
+pub fn remove_file(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        Err(e) if fs::symlink_metadata(path).is_ok() => Err(e),
         _ => Ok(()),
     }
 }
@@ -166,6 +171,14 @@ mod tests {
             container: container.parse().unwrap(),
             ifname: "eth0".parse().unwrap(),
         }
+    }
+
+    #[test]
+    fn what_is_at_no_path_is_removed_already_and_what_is_no_file_is_not() {
+        for path in ["/proc/version/below", "/nowhere/at/all", &"x".repeat(300), "a\0b", ""] {
+            remove_file(Path::new(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        }
+        remove_file(&std::env::temp_dir()).unwrap_err();
     }
 
     #[test]
