@@ -33,6 +33,7 @@ pub mod exec;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod json;
+pub mod keyed;
 mod log;
 pub use log::warn;
 mod plugin;
