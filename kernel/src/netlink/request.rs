@@ -42,6 +42,11 @@ impl Request {
         &self.action
     }
 
+    /// `RTM_` number, or netfilter's subsystem and verb.
+    pub(crate) fn kind(&self) -> u16 {
+        self.kind
+    }
+
     /// Whether the kernel answers with a message (or an error) even when no acknowledgement is
     /// asked for: the lowest bits of `RTM_GET` numbers are 2. Netfilter, whose numbers are above
     /// them, acknowledges its queries, too.
