@@ -1,4 +1,4 @@
-use types::{ContainerId, IfName, NetworkName};
+use types::{Attachment, ContainerId, IfName, NetworkName};
 
 use crate::error::{Error, code};
 use crate::json::Object;
@@ -21,6 +21,15 @@ pub struct GcAttachment {
     pub container: ContainerId,
     /// Its interface; `None` when the caller gave none, which stands for all of the container's.
     pub ifname: Option<IfName>,
+}
+
+impl GcAttachment {
+    /// Whether it says that `key`, of the same network, is alive.
+    #[must_use]
+    pub fn covers(&self, key: &Attachment) -> bool {
+        self.container == key.container
+            && self.ifname.as_ref().is_none_or(|ifname| *ifname == key.ifname)
+    }
 }
 
 impl Config {

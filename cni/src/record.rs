@@ -53,8 +53,17 @@ impl Record {
     /// longer leads to its namespace.
     #[must_use]
     pub fn is_dead(&self, boot: &str) -> bool {
-        let inode = fs::metadata(&self.netns).ok().map(|m| m.ino());
-        self.netns_id.boot != boot || inode != Some(self.netns_id.inode)
+        self.netns_id.is_gone(&self.netns, boot)
+    }
+}
+
+impl NetnsId {
+    /// Whether the namespace is proven gone: it was of an earlier boot than `boot`, or `path`, by
+    /// which it was known, no longer leads to it.
+    #[must_use]
+    pub fn is_gone(&self, path: &str, boot: &str) -> bool {
+        let inode = fs::metadata(path).ok().map(|m| m.ino());
+        self.boot != boot || inode != Some(self.inode)
     }
 }
 

@@ -33,6 +33,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("config", config::target),
     ("conflist", conflist::target),
+    ("dbus_reply", firewalld::fuzzing::stream),
     ("delegate", delegate::target),
     ("lease_directory", directory::target),
     ("lease_table", table::target),

@@ -291,6 +291,26 @@ pub fn list(socket: &Socket, filter: Filter) -> Result<Vec<Route>, RequestError>
     Ok(routes)
 }
 
+/// The route that a packet to `ip` takes, as `ip route get`; `None` where there is none, or none
+/// to another host.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn get(socket: &Socket, ip: IpAddr) -> Result<Option<Route>, RequestError> {
+    let dst = Cidr::host(ip);
+    let mut header = [0; HEADER_BYTES];
+    header[0] = family(dst.family());
+    header[1] = dst.prefix();
+    let mut message = Encoder::after(&header);
+    message.ip(libc::RTA_DST, ip);
+    let action = Action::Route { verb: "get", route: ip.to_string() };
+    match socket.ask(&Request::new(libc::RTM_GETROUTE, 0, message, action)) {
+        Ok(reply) => Ok(reply.and_then(|reply| Route::parse(&reply.body))),
+        Err(error) if error.is_unreachable() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 impl Filter {
     pub(crate) fn request(self, of: Family) -> Request {
         let mut header = [0; HEADER_BYTES];

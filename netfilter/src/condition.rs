@@ -1,3 +1,5 @@
+use std::fmt;
+
 use types::Cidr;
 
 /// What a packet must have beside the published port for a mapping to apply.
@@ -22,4 +24,41 @@ pub enum Match {
     Oif(String),
     /// Its transport protocol (`IPPROTO_*`): `-p`.
     Protocol(u8),
+}
+
+impl Condition {
+    /// Reads what [`fmt::Display`] wrote.
+    pub(crate) fn from_words<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
+        let mut word = words.next()?;
+        let negated = word == "!";
+        if negated {
+            word = words.next()?;
+        }
+        let value = words.next()?;
+        let on = match word {
+            "-s" => Match::Source(value.parse().ok()?),
+            "-d" => Match::Destination(value.parse().ok()?),
+            "-i" => Match::Iif(value.to_owned()),
+            "-o" => Match::Oif(value.to_owned()),
+            "-p" => Match::Protocol(value.parse().ok()?),
+            _ => return None,
+        };
+        Some(Self { on, negated })
+    }
+}
+
+impl fmt::Display for Condition {
+    /// As iptables(8) writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.negated {
+            f.write_str("! ")?;
+        }
+        match &self.on {
+            Match::Source(network) => write!(f, "-s {network}"),
+            Match::Destination(network) => write!(f, "-d {network}"),
+            Match::Iif(link) => write!(f, "-i {link}"),
+            Match::Oif(link) => write!(f, "-o {link}"),
+            Match::Protocol(number) => write!(f, "-p {number}"),
+        }
+    }
 }

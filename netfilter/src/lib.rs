@@ -4,11 +4,28 @@
 //! This crate refuses to know configurations and results, and to run programs where the packet
 //! filter can be spoken to.
 
+pub mod claim;
 mod condition;
+mod conditional;
+mod conflict;
+mod elements;
+mod error;
+mod file;
+mod filter;
+pub mod layout;
+pub mod localnet;
 mod protocol;
 mod publication;
+mod rebuild;
 pub mod reference;
+mod shared;
+mod store;
 
+pub use claim::{Claim, Claimant, Class, Isolation};
 pub use condition::{Condition, Match};
+pub use error::Error;
+pub use file::parse as parse_claim;
+pub use filter::{Filter, Removed, Sweep};
 pub use protocol::Protocol;
 pub use publication::{HostAddress, Mapping, Masquerade, Publication};
+pub use store::Store;

@@ -61,6 +61,20 @@ pub enum Masquerade {
 }
 
 impl Publication {
+    /// One that leads nowhere yet.
+    #[must_use]
+    pub fn of(key: Attachment, masquerade: Masquerade) -> Self {
+        Self {
+            key,
+            v4: None,
+            v6: None,
+            mappings: Vec::new(),
+            masquerade,
+            conditions_v4: Vec::new(),
+            conditions_v6: Vec::new(),
+        }
+    }
+
     /// The container's address of `family`.
     #[must_use]
     pub fn target(&self, family: Family) -> Option<Cidr> {

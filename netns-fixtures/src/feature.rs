@@ -32,6 +32,8 @@ pub enum Feature {
     Podman,
     /// A `busybox` that needs no libraries: all that a container of a test consists of.
     Busybox,
+    /// firewalld, and what a system bus needs: `dbus-daemon` with its tools.
+    Firewalld,
 }
 
 /// Features that the machine of our CI lacks. The VM lane runs the cases which need them; a skip
@@ -93,6 +95,7 @@ impl Feature {
             Self::Containerd => "containerd (packages containerd and runc)",
             Self::Podman => "Podman (packages podman and runc)",
             Self::Busybox => "a static busybox (package busybox-static)",
+            Self::Firewalld => "firewalld (package firewalld)",
         }
     }
 
@@ -123,6 +126,13 @@ impl Feature {
             Self::Strace => are_installed(&["strace"]),
             Self::Containerd => are_installed(&["containerd", "ctr", "runc"]),
             Self::Podman => are_installed(&["podman", "runc"]),
+            Self::Firewalld => are_installed(&[
+                "firewalld",
+                "firewall-cmd",
+                "dbus-daemon",
+                "dbus-monitor",
+                "dbus-send",
+            ]),
             Self::Busybox => {
                 // ldd says by its exit code that there is nothing to link at run time.
                 are_installed(&["busybox"])

@@ -27,6 +27,7 @@
 mod diff;
 mod enter;
 mod feature;
+mod firewalld;
 mod lab;
 mod namespace;
 mod plugin;
@@ -43,6 +44,7 @@ mod tests;
 pub use diff::{assert_same_lines, unified};
 pub use enter::{lab, lab_with_plugins};
 pub use feature::{Feature, skip};
+pub use firewalld::{Firewalld, SystemBus};
 pub use lab::{Container, Lab};
 pub use namespace::{Namespace, Process};
 pub use plugin::{Call, ErrorObject, Outcome};

@@ -141,3 +141,21 @@ fn a_case_that_cannot_run_names_what_is_missing() {
     lab(|_| crate::skip("there is nothing to try"));
     // Reached by the outer process alone if the skip was no failure.
 }
+
+#[test]
+fn a_firewalld_governs_its_lab_and_ends_with_its_handle() {
+    lab(|lab| {
+        let tables = || lab.host().run("nft list tables");
+        assert_eq!(tables(), "");
+        let firewalld = crate::Firewalld::start(lab);
+        assert!(tables().contains("table inet firewalld"), "{}", tables());
+        assert_eq!(firewalld.cmd("--get-default-zone"), "public");
+        firewalld.cmd("--zone=trusted --add-source=10.1.0.2/32");
+        assert_eq!(firewalld.sources("trusted"), ["10.1.0.2/32"]);
+        firewalld.reload();
+        assert_eq!(firewalld.sources("trusted"), [""; 0]);
+        let bus = firewalld.kill();
+        assert!(!lab.host().try_run("firewall-cmd --state").status.success());
+        drop(bus);
+    });
+}

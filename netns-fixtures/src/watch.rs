@@ -11,7 +11,7 @@ use crate::Namespace;
 use crate::namespace::list;
 
 /// Longer than anything that we wait for takes, even in an emulated guest.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 impl Namespace {
     /// Waits until no IPv6 address, but for link-local ones, is tentative: until then nobody can use
@@ -61,10 +61,15 @@ impl Namespace {
 
     /// Looks again after each event that `ip monitor <objects>` reports; whether it came true.
     fn wait_for(&self, objects: &str, done: impl Fn() -> bool) -> bool {
+        self.wait_for_event(&format!("ip monitor {objects}"), done)
+    }
+
+    /// Looks again after each line that the command `monitor` prints; whether it came true.
+    pub(crate) fn wait_for_event(&self, monitor: &str, done: impl Fn() -> bool) -> bool {
         if done() {
             return true;
         }
-        let mut monitor = self.spawn(&format!("ip monitor {objects}"));
+        let mut monitor = self.spawn(monitor);
         let events = BufReader::new(monitor.stdout());
         let (sender, receiver) = mpsc::channel();
         // Ends with the monitor, whose pipe closes when it is dropped.

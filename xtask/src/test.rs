@@ -19,7 +19,7 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
-/// Real runtimes, for CI alone: where there is systemd, installing them starts services.
+/// Real runtimes and daemons, for CI alone: where there is systemd, installing them starts services.
 const RUNTIMES: &[Tool] = &[
     Tool { proof: "containerd", package: "containerd", without: "its cases are skipped" },
     Tool { proof: "podman", package: "podman", without: "its cases are skipped" },
@@ -29,6 +29,8 @@ const RUNTIMES: &[Tool] = &[
         package: "busybox-static",
         without: "cases with runtimes are skipped",
     },
+    // Beside it come dbus-daemon and its tools.
+    Tool { proof: "firewalld", package: "firewalld", without: "cases with firewalld are skipped" },
 ];
 
 /// `cargo xtask test [arguments of the test runner]`.

@@ -117,6 +117,15 @@ impl RequestError {
         )
     }
 
+    /// Whether there is no route to where we asked for.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self.source.errno(),
+            Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL)
+        ) || self.is_missing()
+    }
+
     /// Whether this kernel lacks a driver or option for it (`EOPNOTSUPP`).
     #[must_use]
     pub fn is_unsupported(&self) -> bool {

@@ -209,8 +209,7 @@ impl Batch {
         self.push(change, body, || match list {
             [one] => {
                 let whose = one.comment.as_deref().unwrap_or_default();
-                let key = set.shown(one);
-                format!("element {key} of {} {table} {} ({whose})", set.noun(), set.name)
+                format!("{} of table {table} ({whose})", set.shown(one))
             }
             many => format!("{} elements of {} {table} {}", many.len(), set.noun(), set.name),
         });

@@ -80,8 +80,16 @@ impl Key {
         self
     }
 
+    /// The key of an element that was read.
+    #[must_use]
+    pub fn from_wire(wire: &[u8]) -> Self {
+        // Padded already: as of several parts, unless its length says that it is one.
+        Self { bytes: wire.to_vec(), parts: 1, unpadded: wire.len() }
+    }
+
     /// As the kernel wants it: each part padded, unless there is only one.
-    pub(super) fn wire(&self) -> &[u8] {
+    #[must_use]
+    pub fn wire(&self) -> &[u8] {
         if self.parts == 1 { &self.bytes[..self.unpadded] } else { &self.bytes }
     }
 
@@ -196,6 +204,18 @@ impl Element {
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The end of its range, where it is one.
+    #[must_use]
+    pub fn last(&self) -> Option<&Key> {
+        self.last.as_ref()
+    }
+
+    /// Its comment.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.comment.as_deref()
     }
 
     /// Appends it as one `NFTA_LIST_ELEM`; the value and the comment only where it is added.

@@ -36,7 +36,7 @@ pub use element::{Data, Element, Key, Verdict};
 pub use object::{BaseChain, Field, Hook, Kind, Set, Table, Values};
 pub use read::{
     FoundChain, FoundElement, FoundRule, chains, element, elements, find_elements, has_table,
-    rules, tables,
+    rules, sets, tables,
 };
 pub use rule::{Ct, Meta, Op, Payload, Reg, Rule};
 pub use single::{find_chains, find_rules, table_uses};
@@ -70,6 +70,7 @@ mod verb {
     pub(super) const GETRULE: u16 = 7;
     pub(super) const DELRULE: u16 = 8;
     pub(super) const NEWSET: u16 = 9;
+    pub(super) const GETSET: u16 = 10;
     pub(super) const NEWSETELEM: u16 = 12;
     pub(super) const GETSETELEM: u16 = 13;
     pub(super) const DELSETELEM: u16 = 14;

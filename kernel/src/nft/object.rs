@@ -215,13 +215,14 @@ impl Set {
         Self { ranges: true, ..self }
     }
 
-    /// An element's key as nft(8) writes it, roughly: for errors.
-    pub(super) fn shown(&self, element: &super::Element) -> String {
-        let key = self.shown_key(element.key.wire());
-        match &element.last {
-            None => key,
-            Some(last) => format!("{key} - {}", self.shown_key(last.wire())),
+    /// `element {tcp . 8080} of map dnat4_any`: for errors.
+    #[must_use]
+    pub fn shown(&self, element: &super::Element) -> String {
+        let mut key = self.shown_key(element.key.wire());
+        if let Some(last) = &element.last {
+            key = format!("{key} - {}", self.shown_key(last.wire()));
         }
+        format!("element {key} of {} {}", self.noun(), self.name)
     }
 
     fn shown_key(&self, mut wire: &[u8]) -> String {

@@ -81,6 +81,21 @@ pub fn tables(socket: &Socket, family: u8) -> Result<Vec<String>, RequestError> 
     })
 }
 
+/// The names of all sets and maps of `table`; none where there is no such table.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn sets(socket: &Socket, table: &Table) -> Result<Vec<String>, RequestError> {
+    let mut body = header(table.family);
+    body.text(attr::set::TABLE, table.name);
+    let action = Action::Nft { verb: "list", what: format!("sets of table {table}") };
+    let request = Request::new(message(verb::GETSET), 0, body, action);
+    or_none(socket.dump(&request, |body| {
+        let name = |attribute: &Attribute<'_>| attribute.kind == attr::set::NAME;
+        Attributes::after(HEADER_BYTES, body).find(name).map(Attribute::text)
+    }))
+}
+
 /// All chains of `table`; none where there is no such table.
 ///
 /// # Errors

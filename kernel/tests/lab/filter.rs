@@ -186,7 +186,10 @@ fn one_refused_element_leaves_nothing_of_its_batch_and_is_named() {
         let error = batch.commit(&socket).unwrap_err();
         assert!(error.is_exists(), "{error}");
         let text = error.to_string();
-        assert_says(&text, &["add element tcp . 8080 of map inet demo ports (web/c1/eth0)"]);
+        assert_says(
+            &text,
+            &["add element tcp . 8080 of map ports of table inet demo (web/c1/eth0)"],
+        );
         assert_eq!(listed("ruleset"), before);
     });
 }

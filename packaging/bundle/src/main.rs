@@ -9,5 +9,6 @@ fn main() -> std::process::ExitCode {
         &ipam_cni::Static,
         &loopback::Loopback,
         &none::NoNetwork,
+        &portmap::Portmap,
     ])
 }

@@ -6,6 +6,7 @@ mod port;
 pub(crate) use port::deleter;
 
 use std::hash::{BuildHasher, RandomState};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,9 +23,11 @@ use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::sysctl::Key;
 use kernel::undo::Undo;
+use netfilter::Filter;
 use types::{IfName, MacAddr};
 
 use crate::config::Config;
+use crate::filter::{self, Wanted};
 use crate::plan::{Layer3, Links};
 
 /// How long a new port may take until the bridge forwards through it.
@@ -82,6 +85,8 @@ impl<'a> Adding<'a> {
             step("gateway");
             vlan_gateway = self.gateways(layer3, &made.bridge, undo)?;
         }
+        step("filter");
+        self.claim(&made, layer3.as_ref(), undo)?;
         step("container");
         self.netns.enter_for_good().map_err(|e| no_netns(&e))?;
         let inside =
@@ -116,7 +121,7 @@ impl<'a> Adding<'a> {
             key: self.call.attachment.clone(),
             netns: self.call.sandbox(),
             succeeds_dead: earlier.as_ref().is_some_and(|earlier| earlier.is_dead(&boot)),
-            netns_id: NetnsId { inode: self.netns.inode().map_err(failed)?, boot },
+            netns_id: self.netns_id().map_err(failed)?,
             host_ifname: attach::names::host_ifname(&self.call.attachment, 0).to_string(),
         };
         records.write(&record).map_err(failed)?;
@@ -130,6 +135,36 @@ impl<'a> Adding<'a> {
             Ok(())
         });
         Ok(known)
+    }
+
+    /// Tells the packet filter what the attachment wants of it.
+    fn claim(
+        &self,
+        made: &port::Made,
+        layer3: Option<&Layer3>,
+        undo: &mut Undo<'a>,
+    ) -> Result<(), Error> {
+        let failed = |e| Error::new(code::IO, format!("identify {}: {e}", self.call.sandbox()));
+        let wanted = Wanted {
+            call: self.call,
+            config: self.config,
+            addresses: layer3.iter().flat_map(|l| &l.result.ips).map(|ip| ip.address).collect(),
+            port: made.host.dev.name.parse().ok().map(|name| (name, made.container_mac)),
+            netns_id: self.netns_id().map_err(failed)?,
+        };
+        let Some(claim) = wanted.claim() else { return Ok(()) };
+        let filter = Filter::open(&self.host.run_dir)?;
+        filter.add(&claim, |_| {})?;
+        // Its socket stays on the host, wherever the thread goes.
+        undo.push(format!("take back what {} wants of the packet filter", claim.key), move || {
+            Ok(filter.remove(&claim.key, claim.claimant, |_, _| {}).map(drop)?)
+        });
+        Ok(())
+    }
+
+    fn netns_id(&self) -> std::io::Result<NetnsId> {
+        let inode = self.netns.inode()?;
+        Ok(NetnsId { inode, boot: boot_id()? })
     }
 
     fn lease(&self, ipam: &'a Ipam<'a>, undo: &mut Undo<'a>) -> Result<Layer3, Error> {
@@ -246,13 +281,21 @@ fn step(_name: &str) {
 /// tried whatever the others did.
 pub(crate) fn remove(call: &Call, ipam: Option<&Ipam<'_>>, run_dir: &Path) -> Result<(), Error> {
     let mut errors = Vec::new();
+    let mut filter = None;
+    if filter::concerns(&call.config, &call.attachment, run_dir) {
+        match filter::remove(&call.attachment, run_dir) {
+            Ok(socket) => filter = Some(socket),
+            Err(error) => errors.push(error),
+        }
+    }
     let mut note = |outcome: Result<(), Error>| errors.extend(outcome.err());
     let in_process = ipam.is_none_or(Ipam::is_in_process);
     if !in_process && let Some(ipam) = ipam {
         // While the link is there, so that `dhcp` can tell its server.
         note(ipam.del(call));
     }
-    note(port::remove(call, run_dir));
+    let hold: Vec<_> = filter.iter().map(AsFd::as_fd).collect();
+    note(port::remove(call, run_dir, &hold));
     if in_process && let Some(ipam) = ipam {
         note(ipam.del(call));
     }

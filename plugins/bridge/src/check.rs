@@ -13,6 +13,7 @@ use kernel::sysctl::Key;
 use types::{Cidr, IfName};
 
 use crate::config::{Config, Gateway};
+use crate::filter;
 
 /// Compares everything of one attachment.
 pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
@@ -23,6 +24,7 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
     let host = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
     let bridge = bridge(&host, config)?;
     gateways(&host, config, &result, &bridge)?;
+    filter::compare(call, config, &result)?;
     let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
     netns.enter_for_good().map_err(|e| no_netns(&e))?;
     let inside = Socket::open(call.sandbox()).map_err(|e| refused(&e))?;

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use cni::json::{Object, Value};
 use cni::schema::{Key, Kind};
 use cni::{Args, Config as Network, Dns, Error, code};
+use netfilter::Class;
 use types::{IfName, MacAddr, Mtu, VlanId};
 
 /// Everything that `bridge` reads of a network configuration.
@@ -26,6 +27,12 @@ pub struct Config {
     pub isolated: bool,
     /// VLANs of the container's port; `None`: the bridge does not look at tags.
     pub vlans: Option<Vlans>,
+    /// Whether what leaves the container's subnet is masqueraded.
+    pub masquerade: bool,
+    /// Whether frames of the container must bear its own address.
+    pub spoof_check: bool,
+    /// How the network is kept apart from others; `None`: it is not.
+    pub isolation: Option<Apart>,
     /// Whether the container probes its IPv6 addresses for duplicates.
     pub enhanced_dad: bool,
     /// Whether the container's end stays down (layer 2 only).
@@ -36,6 +43,15 @@ pub struct Config {
     pub dns: Option<Dns>,
     /// The IPAM plugin; `None`: layer 2 only.
     pub ipam: Option<String>,
+}
+
+/// How a network is kept apart from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// What may come in.
+    pub class: Class,
+    /// Whether its containers reach each other.
+    pub icc: bool,
 }
 
 /// What the bridge is to the containers.
@@ -99,13 +115,13 @@ pub const KEYS: &[Key] = &[
         path: "ipMasq",
         kind: Kind::Flag,
         default: "false",
-        doc: "Masquerades what leaves the network. Not in this build: true is refused.",
+        doc: "Masquerades what leaves the container's subnet, but multicast.",
     },
     Key {
         path: "ipMasqBackend",
         kind: Kind::OneOf(&["iptables", "nftables"]),
-        default: "chosen by the host",
-        doc: "How ipMasq is done.",
+        default: "nftables",
+        doc: "Taken and ignored: both are done by the table inet cais.",
     },
     Key {
         path: "mtu",
@@ -165,7 +181,7 @@ pub const KEYS: &[Key] = &[
         path: "macspoofchk",
         kind: Kind::Flag,
         default: "false",
-        doc: "Drops frames with another source address than the container's. Not in this build: true is refused.",
+        doc: "Drops frames from the container that bear another source address than its own.",
     },
     Key {
         path: "enabledad",
@@ -184,6 +200,30 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Flag,
         default: "false",
         doc: "Lets the port talk only to ports that are not isolated.",
+    },
+    Key {
+        path: "isolate",
+        kind: Kind::OneOf(&["strict", "true", "false"]),
+        default: "absent (not kept apart)",
+        doc: "Keeps the network apart from others, both ways: strict from all, true from all but open ones, false (open) only from strict ones. Only published ports are reached from outside.",
+    },
+    Key {
+        path: "internal",
+        kind: Kind::Flag,
+        default: "false",
+        doc: "Lets nothing into or out of the network; the host is still reached. Excludes ipMasq and isDefaultGateway.",
+    },
+    Key {
+        path: "icc",
+        kind: Kind::Flag,
+        default: "true",
+        doc: "Whether containers of the network reach each other other than by published ports.",
+    },
+    Key {
+        path: "gatewayMode",
+        kind: Kind::OneOf(&["nat", "nat-unprotected", "routed", "isolated"]),
+        default: "absent (open to all)",
+        doc: "How others reach containers: nat by published ports on the host, nat-unprotected directly as well, routed by published ports at the container's own address (excludes ipMasq), isolated not at all, the bridge having no address (internal, without the host).",
     },
     Key {
         path: "dns",
@@ -225,18 +265,8 @@ impl Config {
     /// Reads what ADD and CHECK need. `args` is `CNI_ARGS`.
     ///
     /// # Errors
-    /// Codes 2, 6 and 7, the key named by its path and its value quoted.
+    /// Codes 6 and 7, the key named by its path and its value quoted.
     pub fn parse(network: &Network, args: &Args) -> Result<Self, Error> {
-        let config = Self::parse_to_check(network, args)?;
-        refuse_what_is_not_built(&network.object()?)?;
-        Ok(config)
-    }
-
-    /// As [`Config::parse`], but for keys that only ADD cannot serve.
-    ///
-    /// # Errors
-    /// Codes 6 and 7.
-    pub fn parse_to_check(network: &Network, args: &Args) -> Result<Self, Error> {
         let keys = network.object()?;
         let config = Self {
             bridge: match keys.parsed("bridge")? {
@@ -254,6 +284,9 @@ impl Config {
             promisc: keys.flag("promiscMode")?,
             isolated: keys.flag("portIsolation")?,
             vlans: vlans(&keys)?,
+            masquerade: masquerade(&keys)?,
+            spoof_check: keys.flag("macspoofchk")?,
+            isolation: isolation(&keys)?,
             enhanced_dad: keys.flag("enabledad")?,
             container_down: keys.flag("disableContainerInterface")?,
             mac: mac(network, args)?,
@@ -273,28 +306,63 @@ fn refuse_contradictions(config: &Config) -> Result<(), Error> {
     if config.container_down && config.ipam.is_some() {
         return invalid("cannot use IPAM when DisableContainerInterface flag is set");
     }
+    let Some(Apart { class, .. }) = config.isolation else { return Ok(()) };
+    let mode = match class {
+        Class::Internal => "internal",
+        Class::Routed => "gatewayMode routed",
+        _ => return Ok(()),
+    };
+    if config.masquerade {
+        return invalid(&format!("cannot use ipMasq with {mode}: nothing is to be masqueraded"));
+    }
+    if class == Class::Internal && config.gateway == Gateway::Default {
+        return invalid("cannot use isDefaultGateway with internal: no route leads out");
+    }
     Ok(())
 }
 
-/// Keys that need the firewall.
-fn refuse_what_is_not_built(keys: &Object<'_>) -> Result<(), Error> {
-    let masquerade = keys.flag("ipMasq")?;
-    let guard = keys.flag("macspoofchk")?;
+fn masquerade(keys: &Object<'_>) -> Result<bool, Error> {
     if let Some(backend) = keys.string("ipMasqBackend")?
         && !matches!(backend.as_str(), "" | "iptables" | "nftables")
     {
         let text = format!("key \"ipMasqBackend\": unknown backend \"{backend}\"");
         return Err(Error::new(code::INVALID_CONFIG, text).with_hint("use iptables or nftables"));
     }
-    for (key, on) in [("ipMasq", masquerade), ("macspoofchk", guard)] {
-        if on {
-            let text = format!("key \"{key}\": true is not in this build, which has no firewall");
-            return Err(Error::new(code::UNSUPPORTED_FIELD, text).with_hint(format!(
-                "set \"{key}\" to false until a build with a firewall is installed"
-            )));
-        }
+    keys.flag("ipMasq")
+}
+
+/// `isolate`, `internal`, `icc` and `gatewayMode`: without any of them the network is left alone.
+fn isolation(keys: &Object<'_>) -> Result<Option<Apart>, Error> {
+    let gateway = one_of(keys, "gatewayMode", &["nat", "nat-unprotected", "routed", "isolated"])?;
+    let isolate = one_of(keys, "isolate", &["strict", "true", "false"])?;
+    let internal = keys.flag("internal")? || gateway.as_deref() == Some("isolated");
+    let icc = !keys.has("icc") || keys.get("icc").is_none() || keys.flag("icc")?;
+    let class = match (gateway.as_deref(), isolate.as_deref()) {
+        _ if internal => Class::Internal,
+        (Some("routed"), _) => Class::Routed,
+        (Some("nat-unprotected"), _) => Class::Unprotected,
+        (_, Some("true")) => Class::Isolated,
+        (_, Some("false")) => Class::Open,
+        (None, None) if icc => return Ok(None),
+        // Without a word on others the network is open to them, apart from its own containers.
+        (None, None) => Class::Unprotected,
+        _ => Class::Strict,
+    };
+    Ok(Some(Apart { class, icc }))
+}
+
+/// One of `texts`, which booleans are taken for as well.
+fn one_of(keys: &Object<'_>, key: &str, texts: &[&str]) -> Result<Option<String>, Error> {
+    let Some(value) = keys.get(key) else { return Ok(None) };
+    let text = match value.raw().get() {
+        boolean @ ("true" | "false") => boolean.to_owned(),
+        _ => value.string()?,
+    };
+    match text.as_str() {
+        "" => Ok(None),
+        known if texts.contains(&known) => Ok(Some(text)),
+        other => Err(value.invalid(format!("\"{other}\" is none of {}", texts.join(", ")))),
     }
-    Ok(())
 }
 
 fn mtu(keys: &Object<'_>) -> Result<Option<Mtu>, Error> {

@@ -6,9 +6,10 @@ use std::path::Path;
 use attach::error::refused;
 use attach::names::{self, key_of_alias};
 use cni::record::{Record, Records, boot_id};
-use cni::{Error, GcAttachment, NetworkCall, code};
+use cni::{Error, NetworkCall, code};
 use kernel::link;
 use kernel::netlink::Socket;
+use netfilter::{Claimant, Filter, Sweep};
 use types::Attachment;
 
 use crate::apply::deleter;
@@ -22,7 +23,7 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let recorded = records.of_network(network).map_err(unreadable)?;
     let boot = boot_id().map_err(|e| Error::new(code::IO, format!("read the boot's id: {e}")))?;
     let is_dead = |key: &Attachment| match &valid {
-        Some(valid) => !valid.iter().any(|entry| covers(entry, key)),
+        Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
         None => recorded.iter().any(|record| record.key == *key && record.is_dead(&boot)),
     };
     let mut errors = Vec::new();
@@ -52,10 +53,16 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
         let failed = |e| Error::new(code::IO, format!("remove record of {key}: {e}"));
         errors.extend(records.remove(key).map_err(failed).err());
     }
+    let sweep = Sweep { network, claimant: Claimant::Interface, is_complete: valid.is_some() };
+    let filter = Filter::open(run_dir)?;
+    let swept = filter.sweep(
+        sweep,
+        |key, claim| match &valid {
+            Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
+            None => claim.is_some_and(|claim| filter.is_dead(claim)),
+        },
+        |_, _| {},
+    );
+    errors.extend(swept.map_err(Error::from).err());
     Error::joined(errors).map_or(Ok(()), Err)
-}
-
-fn covers(entry: &GcAttachment, key: &Attachment) -> bool {
-    entry.container == key.container
-        && entry.ifname.as_ref().is_none_or(|ifname| *ifname == key.ifname)
 }

@@ -8,12 +8,13 @@
 //! }
 //! ```
 //!
-//! It never changes the MTU of a bridge that exists, never deletes a link that is not the
-//! attachment's, and refuses `ipMasq` and `macspoofchk` until this build has a firewall.
+//! It never changes the MTU of a bridge that exists and never deletes a link that is not the
+//! attachment's. What it needs of the packet filter is in the tables `inet cais` and `bridge cais`.
 
 mod apply;
 mod check;
 pub mod config;
+mod filter;
 mod gc;
 pub mod plan;
 #[cfg(test)]
@@ -77,8 +78,7 @@ impl Plugin for Bridge {
     }
 
     fn check(&self, call: &Call) -> Result<(), Error> {
-        // A key that this build cannot serve does not make a running container ill.
-        let config = Config::parse_to_check(&call.config, &call.args(&["MAC"])?)?;
+        let config = Config::parse(&call.config, &call.args(&["MAC"])?)?;
         if let Some(kind) = &config.ipam {
             Ipam::new(kind, &call.path, IN_PROCESS).check(call)?;
         }

@@ -101,12 +101,6 @@ fn what_cannot_be_is_refused_with_its_path() {
             7,
             "cannot use IPAM when DisableContainerInterface flag is set",
         ),
-        (r#""ipMasq":true"#, 2, "key \"ipMasq\": true is not in this build, which has no firewall"),
-        (
-            r#""macspoofchk":true"#,
-            2,
-            "key \"macspoofchk\": true is not in this build, which has no firewall",
-        ),
         (r#""ipMasqBackend":"pf""#, 7, "key \"ipMasqBackend\": unknown backend \"pf\""),
         (
             r#""runtimeConfig":{"mac":"01:00:5e:00:00:01"}"#,

@@ -9,6 +9,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("deadline", 0),
     ("cni", 1),
     ("kernel", 1),
+    ("firewalld", 1),
     ("ipam", 1),
     ("netfilter", 2),
     ("ipam-cni", 2),

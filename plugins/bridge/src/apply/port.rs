@@ -1,5 +1,6 @@
 //! The bridge, the veth pair between it and the container, and taking the pair away.
 
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use attach::error::refused;
@@ -130,8 +131,9 @@ impl<'a> Adding<'a> {
         });
         let port = &self.links.port;
         let mut requests = vec![link::set(&name).alias(&port.alias).request()];
-        if port.hairpin || port.isolated {
-            let change = link::set_port(&name).hairpin(port.hairpin).isolated(port.isolated);
+        let isolated = port.isolated || self.isolates_by_port();
+        if port.hairpin || isolated {
+            let change = link::set_port(&name).hairpin(port.hairpin).isolated(isolated);
             requests.push(change.request());
         }
         let queries = requests.len();
@@ -157,6 +159,17 @@ impl<'a> Adding<'a> {
         // Router advertisements are not for the host's end; without IPv6 there is no such switch.
         let _ = Key::conf_v6(&name, "accept_ra").write("0");
         Ok(Made { container_index, ..made })
+    }
+
+    /// Whether containers are kept from each other at their ports. Where br_netfilter shows frames
+    /// to the packet filter, that does so, since it knows published ports from others.
+    fn isolates_by_port(&self) -> bool {
+        let frames_are_filtered = || {
+            Key::net("bridge/bridge-nf-call-iptables")
+                .and_then(|key| key.read().ok())
+                .is_some_and(|value| value != "0")
+        };
+        self.config.isolation.is_some_and(|apart| !apart.icc) && !frames_are_filtered()
     }
 
     /// Makes the pair under the first name that is free on the host.
@@ -261,7 +274,8 @@ fn remove_if_unused(host: &Host, name: &IfName) -> Result<(), kernel::undo::Step
 
 /// Removes the pair of `call`: by the host's end, which is ours by its alias, else by the
 /// container's (a pair of the reference, or one whose ADD was killed before it had an alias).
-pub(super) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
+/// The child that waits in our place keeps `hold` open.
+pub(super) fn remove(call: &Call, run_dir: &Path, hold: &[BorrowedFd<'_>]) -> Result<(), Error> {
     let deleter = deleter(run_dir);
     let host = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
     let alias = names::alias(&call.attachment);
@@ -270,7 +284,7 @@ pub(super) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
         match link::find(&host, &name).map_err(|e| refused(&e))? {
             None => break,
             Some(link) if link.alias.as_deref() == Some(&alias) => {
-                return deleter.delete(&host, &link, &[]).map(drop).map_err(|e| refused(&e));
+                return deleter.delete(&host, &link, hold).map(drop).map_err(|e| refused(&e));
             }
             Some(_) => {}
         }
@@ -283,7 +297,7 @@ pub(super) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     netns.enter_for_good().map_err(|e| attach::error::no_netns(&e))?;
     let inside = Socket::open(path.display().to_string()).map_err(|e| refused(&e))?;
     let ifname = &call.attachment.ifname;
-    deleter.delete(&inside, ifname, &[]).map(drop).map_err(|e| refused(&e))
+    deleter.delete(&inside, ifname, hold).map(drop).map_err(|e| refused(&e))
 }
 
 /// Deletes without waiting for RCU where this host allows it; for the namespace that the calling

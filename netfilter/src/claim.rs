@@ -1,0 +1,200 @@
+//! What one plugin wants of the packet filter for one attachment.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use cni::record::NetnsId;
+use types::{Attachment, Cidr, IfName, MacAddr};
+
+use crate::{Protocol, Publication};
+
+/// Whose claim it is: a chain of plugins makes several for one attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Claimant {
+    /// An interface plugin: masquerade, isolation, frames.
+    Interface,
+    /// `portmap`: published ports.
+    Portmap,
+    /// `firewall`: forwarding.
+    Firewall,
+}
+
+/// Everything that one plugin wants for one attachment. Empty parts are wanted by nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose it is.
+    pub key: Attachment,
+    /// Which plugin's.
+    pub claimant: Claimant,
+    /// Path of the container's namespace as the runtime gave it.
+    pub netns: String,
+    /// Identity of that namespace.
+    pub netns_id: NetnsId,
+    /// Addresses of the container that are masqueraded when they leave their subnet.
+    pub masquerade: Vec<Cidr>,
+    /// Host's end of the pair and the address that its frames must bear.
+    pub spoof: Option<(IfName, MacAddr)>,
+    /// How the network is kept apart from others.
+    pub isolation: Option<Isolation>,
+    /// Published ports.
+    pub ports: Option<Ports>,
+    /// Forwarding in the reference's chains.
+    pub forward: Option<Forward>,
+    /// Rules in the reference's chains, so that nobody has to look for them.
+    pub handles: Vec<Handle>,
+}
+
+/// Where a rule is: what deletes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handle {
+    /// Family of its table (`NFPROTO_*`).
+    pub family: u8,
+    /// Its table.
+    pub table: String,
+    /// Its chain.
+    pub chain: String,
+    /// Its number in the table.
+    pub number: u64,
+}
+
+impl Claim {
+    /// A claim that wants nothing yet.
+    #[must_use]
+    pub fn new(key: Attachment, claimant: Claimant, netns: String, netns_id: NetnsId) -> Self {
+        Self {
+            key,
+            claimant,
+            netns,
+            netns_id,
+            masquerade: Vec::new(),
+            spoof: None,
+            isolation: None,
+            ports: None,
+            forward: None,
+            handles: Vec::new(),
+        }
+    }
+
+    /// Whether its ports are published on conditions.
+    #[must_use]
+    pub fn is_conditional(&self) -> bool {
+        self.ports.as_ref().is_some_and(|ports| {
+            let publication = &ports.publication;
+            !publication.conditions_v4.is_empty() || !publication.conditions_v6.is_empty()
+        })
+    }
+
+    /// Whether the attachment is proven dead: made in an earlier boot than `boot`, or its path no
+    /// longer leads to its namespace.
+    #[must_use]
+    pub fn is_dead(&self, boot: &str) -> bool {
+        self.netns_id.is_gone(&self.netns, boot)
+    }
+}
+
+/// How a network is kept apart from others: keys of our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Isolation {
+    /// Its bridge.
+    pub bridge: IfName,
+    /// What may come in.
+    pub class: Class,
+    /// Whether its containers reach each other.
+    pub icc: bool,
+}
+
+/// What may come into a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Nothing but answers and published ports.
+    Strict,
+    /// As strict, and from open networks: `isolate: true`.
+    Isolated,
+    /// As strict, and from open and isolated networks: `isolate: false`.
+    Open,
+    /// All but what comes from other networks of ours: `gatewayMode: nat-unprotected`.
+    Unprotected,
+    /// Published ports and ICMP, at the container's own address: `gatewayMode: routed`.
+    Routed,
+    /// Nothing, and nothing goes out: `internal`.
+    Internal,
+}
+
+/// Published ports with what goes with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// What leads where.
+    pub publication: Publication,
+    /// The host's link that leads to the container, where `127.0.0.1` of the host does, too.
+    pub link: Option<IfName>,
+    /// Whether the host had to be told so (`route_localnet` was off).
+    pub link_opened: bool,
+    /// Where the proxy listens for what the kernel cannot lead to the container.
+    pub proxied: Vec<Proxied>,
+    /// How the reference's chains are written; `None` where they are not.
+    pub reference: Option<ReferencePorts>,
+}
+
+impl Ports {
+    /// Ports that only our own tables publish.
+    #[must_use]
+    pub fn of(publication: Publication) -> Self {
+        Self { publication, link: None, link_opened: false, proxied: Vec::new(), reference: None }
+    }
+}
+
+/// A published port that the proxy serves to IPv6 clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proxied {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// At one address of the host, or at all.
+    pub host: Option<Ipv6Addr>,
+    /// Port of the host.
+    pub host_port: u16,
+    /// Port at which the proxy listens for it.
+    pub proxy_port: u16,
+}
+
+/// Keys of `portmap` that matter in the reference's chains alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferencePorts {
+    /// Bit of the packet mark that asks for masquerade.
+    pub mark_bit: u8,
+    /// Chain that sets the mark in place of the reference's own.
+    pub set_mark_chain: Option<String>,
+}
+
+/// What `firewall` wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Addresses of the container.
+    pub addresses: Vec<IpAddr>,
+    /// Who forwards.
+    pub by: Forwarder,
+    /// Traffic between bridges.
+    pub ingress: Ingress,
+    /// The bridge that `ingress` is about.
+    pub bridge: Option<String>,
+}
+
+/// Who lets packets of a container through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forwarder {
+    /// The reference's chains, with the administrator's chain of this name.
+    Chains(String),
+    /// firewalld, which has the addresses in this zone.
+    Firewalld(String),
+    /// Nobody but our own table.
+    Nobody,
+}
+
+/// `ingressPolicy` of `firewall`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingress {
+    /// From everywhere.
+    Open,
+    /// Not from other bridges.
+    SameBridge,
+    /// Not from other containers either.
+    Isolated,
+}

@@ -1,0 +1,138 @@
+use std::io;
+use std::path::PathBuf;
+
+use cni::code;
+use kernel::RequestError;
+use kernel::netlink::Error as Cause;
+use types::Attachment;
+
+use crate::Protocol;
+
+/// Why the packet filter could not be changed or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The kernel refused a request.
+    #[error(transparent)]
+    Refused(#[from] RequestError),
+    /// The right to change things was not to be had.
+    #[error("lock {}: {source}", path.display())]
+    Lock {
+        /// The directory that is the lock.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of claims cannot be used.
+    #[error("{verb} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A port of the host leads to another container.
+    #[error("publish {port} of the host for {key}: port is already allocated to {holder}")]
+    Taken {
+        /// Whose call it was.
+        key: Box<Attachment>,
+        /// Address, port and protocol.
+        port: Box<str>,
+        /// Who has it.
+        holder: Box<str>,
+    },
+    /// The tables are of another version of cais.
+    #[error("use table {table}: it has layout {found}, and this cais writes layout {ours}")]
+    Layout {
+        /// The table.
+        table: String,
+        /// Its layout.
+        found: u32,
+        /// That of this code.
+        ours: u32,
+    },
+    /// Something that must not differ does.
+    #[error("{0}")]
+    Differs(String),
+}
+
+impl Error {
+    /// A port that is taken; `host` is empty for all addresses.
+    pub(crate) fn taken(
+        key: &Attachment,
+        (host, port, protocol): (Option<std::net::IpAddr>, u16, Protocol),
+        holder: &str,
+    ) -> Self {
+        let host = match host {
+            None => String::new(),
+            Some(std::net::IpAddr::V6(ip)) => format!("[{ip}]:"),
+            Some(ip) => format!("{ip}:"),
+        };
+        let holder = if holder.is_empty() { "somebody unknown" } else { holder };
+        Self::Taken {
+            key: Box::new(key.clone()),
+            port: format!("{host}{port}/{protocol}").into(),
+            holder: holder.into(),
+        }
+    }
+
+    /// Whether it is a port that another container has.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Taken { .. })
+    }
+
+    fn code(&self) -> u32 {
+        match self {
+            Self::Refused(error) => match error.source {
+                Cause::Timeout(_) | Cause::Interrupted { .. } | Cause::Overrun => code::TRY_AGAIN,
+                _ => code::IO,
+            },
+            Self::Lock { source, .. } if source.kind() == io::ErrorKind::TimedOut => {
+                code::TRY_AGAIN
+            }
+            Self::Lock { .. } | Self::File { .. } => code::IO,
+            Self::Taken { .. } => code::EXHAUSTED,
+            Self::Layout { .. } => code::NOT_AVAILABLE,
+            Self::Differs(_) => code::DIFFERS,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Refused(error) if error.is_unsupported() => {
+                "this kernel lacks a part of nf_tables; `cais doctor` and docs/kernels.md name it"
+                    .to_owned()
+            }
+            Self::Refused(error) => return error.hint(),
+            Self::Lock { path, .. } => {
+                format!("`fuser {}` names the process that holds it; try again", path.display())
+            }
+            Self::File { .. } => return None,
+            Self::Taken { .. } => {
+                "publish another port, another address of the host, or remove that container; \
+                 `cais gc` frees what the dead hold"
+                    .to_owned()
+            }
+            Self::Layout { .. } => {
+                "another version of cais is at work on this host: use the newer one for all calls"
+                    .to_owned()
+            }
+            Self::Differs(_) => {
+                "something changed it after ADD; `cais reload` writes it again".to_owned()
+            }
+        })
+    }
+}
+
+impl From<Error> for cni::Error {
+    fn from(error: Error) -> Self {
+        let told = Self::new(error.code(), error.to_string());
+        match error.hint() {
+            Some(hint) => told.with_hint(hint),
+            None => told,
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! Making claims true in the tables, and taking them back.
+
+use std::path::Path;
+
+use kernel::netlink::Socket;
+use kernel::nft::{self, Batch, Element, FoundElement, Key, Set, Table};
+use types::{Attachment, NetworkName};
+
+use crate::claim::{Claim, Claimant};
+use crate::conflict::{self, Conflict};
+use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
+use crate::error::Error;
+use crate::layout::{self, BRIDGE, INET};
+use crate::store::{Locked, Store};
+use crate::{conditional, localnet, rebuild, shared};
+
+/// The tables of this host with what is remembered of them.
+#[derive(Debug)]
+pub struct Filter {
+    pub(crate) socket: Socket,
+    store: Store,
+    boot: String,
+}
+
+/// Whose claims are swept.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep<'a> {
+    /// Of this network.
+    pub network: &'a NetworkName,
+    /// Of this plugin.
+    pub claimant: Claimant,
+    /// Whether all that live are known: then what nobody remembers goes as well.
+    pub is_complete: bool,
+}
+
+/// What takes the place of what, under the lock.
+struct Change<'a> {
+    locked: &'a Locked,
+    claim: &'a Claim,
+    earlier: Option<&'a Claim>,
+    evicted: &'a [Conflict],
+}
+
+/// What taking a claim back found.
+#[derive(Clone, Debug, Default)]
+pub struct Removed {
+    /// The claim, where one was remembered.
+    pub claim: Option<Claim>,
+    /// Whether its network has no other.
+    pub was_last_of_network: bool,
+    /// Whether there is no other on this host.
+    pub was_last: bool,
+}
+
+impl Filter {
+    /// Opens the packet filter of the calling thread's namespace, with what is remembered below
+    /// `run_dir`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::File`].
+    pub fn open(run_dir: &Path) -> Result<Self, Error> {
+        let boot = cni::record::boot_id().map_err(|source| Error::File {
+            verb: "read",
+            path: "/proc/sys/kernel/random/boot_id".into(),
+            source,
+        })?;
+        let socket = Socket::open_netfilter("the host's namespace")?;
+        Ok(Self { socket, store: Store::under(run_dir), boot })
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The socket, to be kept open by a child while the kernel frees what was deleted.
+    #[must_use]
+    pub fn into_socket(self) -> Socket {
+        self.socket
+    }
+
+    /// Makes `claim` true and remembers it, or changes nothing. `extend` may put more into the
+    /// batch that does so.
+    ///
+    /// A claim of the same plugin for the same attachment is replaced. A port that a dead
+    /// attachment holds goes to the new one in the same transaction.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] with the holder of a port, and what went wrong.
+    pub fn add(&self, claim: &Claim, extend: impl Fn(&mut Batch)) -> Result<(), Error> {
+        let locked = self.store.lock()?;
+        let earlier = self.store.read(&claim.key, claim.claimant);
+        let evicted = self.evictable(claim)?;
+        locked.write(claim)?;
+        let change =
+            Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted };
+        let done = self.write(&change, &extend);
+        if done.is_err() {
+            // What was true before stays remembered.
+            match &earlier {
+                Some(earlier) => locked.write(earlier)?,
+                None => locked.remove(&claim.key, claim.claimant)?,
+            }
+        }
+        done
+    }
+
+    /// Remembers `claim` as it is: only rules outside of our tables have changed.
+    ///
+    /// # Errors
+    /// [`Error::Lock`], [`Error::File`].
+    pub fn remember(&self, claim: &Claim) -> Result<(), Error> {
+        self.store.lock()?.write(claim)
+    }
+
+    /// Takes back what one plugin wanted for `key`, remembered or not; nothing there is success.
+    /// `extend` may put more deletions into the batch.
+    ///
+    /// # Errors
+    /// What went wrong; all else was still tried.
+    pub fn remove(
+        &self,
+        key: &Attachment,
+        claimant: Claimant,
+        extend: impl FnOnce(&mut Batch, &Removed),
+    ) -> Result<Removed, Error> {
+        let locked = self.store.lock()?;
+        self.remove_locked(&locked, key, claimant, extend)
+    }
+
+    /// Writes all that living attachments want again, in one transaction: someone flushed the
+    /// ruleset. `extend` may put more into the batch. Returns the claims that hold now.
+    ///
+    /// # Errors
+    /// [`Error::Layout`], and what went wrong.
+    pub fn reload(&self, extend: impl Fn(&mut Batch, &[Claim])) -> Result<Vec<Claim>, Error> {
+        let locked = self.store.lock()?;
+        rebuild::with_all(self, &locked, extend)
+    }
+
+    /// Compares what `claim` wants with what is there.
+    ///
+    /// # Errors
+    /// [`Error::Differs`] with the first difference.
+    pub fn check(&self, claim: &Claim) -> Result<(), Error> {
+        let wanted = elements::of(claim);
+        let all: Vec<&Wanted> = wanted.own.iter().chain(&wanted.shared).collect();
+        for (wanted, found) in all.iter().zip(self.find(&all)?) {
+            let holds = |found: FoundElement| wanted.is(&found) || !wanted.has_key(&found);
+            if !found.is_some_and(holds) {
+                return Err(Error::Differs(format!("{} is missing or differs", wanted.shown())));
+            }
+        }
+        conditional::check(&self.socket, claim)
+    }
+
+    /// Takes back what a plugin wanted for attachments of a network that `is_dead` says are so.
+    ///
+    /// # Errors
+    /// What went wrong with the first; all were tried.
+    pub fn sweep(
+        &self,
+        of: Sweep<'_>,
+        is_dead: impl Fn(&Attachment, Option<&Claim>) -> bool,
+        mut each: impl FnMut(&mut Batch, &Removed),
+    ) -> Result<Vec<Removed>, Error> {
+        let locked = self.store.lock()?;
+        let mut dead: Vec<Attachment> = Vec::new();
+        for claim in self.store.of_network(of.network)? {
+            if claim.claimant == of.claimant && is_dead(&claim.key, Some(&claim)) {
+                dead.push(claim.key);
+            }
+        }
+        if of.is_complete {
+            locked.remove_unfinished(of.network);
+            for key in shared::owners(&self.socket, of.claimant, of.network)? {
+                if !dead.contains(&key) && is_dead(&key, None) {
+                    dead.push(key);
+                }
+            }
+        }
+        let mut removed = Vec::new();
+        let mut failed = None;
+        for key in &dead {
+            match self.remove_locked(&locked, key, of.claimant, &mut each) {
+                Ok(one) => removed.push(one),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(removed), Err)
+    }
+
+    /// Whether claims can be made true on this host.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] where a newer cais has the tables, and what the kernel lacks.
+    pub fn serviceable(&self) -> Result<(), Error> {
+        match self.layout_of(&INET)? {
+            Some(found) if found > layout::LAYOUT_NUMBER => {
+                let (table, ours) = (INET.to_string(), layout::LAYOUT_NUMBER);
+                Err(Error::Layout { table, found, ours })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the attachment of a claim is proven dead.
+    #[must_use]
+    pub fn is_dead(&self, claim: &Claim) -> bool {
+        claim.is_dead(&self.boot)
+    }
+
+    fn write(&self, change: &Change<'_>, extend: &impl Fn(&mut Batch)) -> Result<(), Error> {
+        let Change { locked, claim, earlier, evicted } = *change;
+        let wanted = elements::of(claim);
+        let mut batch = Batch::new();
+        if wanted.own.iter().chain(&wanted.shared).any(|wanted| wanted.table == &INET) {
+            batch.add_element(&INET, &layout::LAYOUT, &layout::layout_mark());
+        }
+        if wanted.own.iter().any(|wanted| wanted.table == &BRIDGE) {
+            batch.add_element(&BRIDGE, &layout::BRIDGE_LAYOUT, &layout::layout_mark());
+        }
+        for conflict in evicted {
+            batch.del_element(&INET, conflict.set, &as_element(&conflict.found));
+        }
+        if let Some(earlier) = earlier {
+            self.take_back(&mut batch, earlier, &wanted)?;
+        }
+        self.place_own(&mut batch, &wanted.own, evicted)?;
+        self.place_shared(&mut batch, &wanted.shared)?;
+        self.leave_other_classes(&mut batch, claim, &wanted)?;
+        conditional::add(&mut batch, claim);
+        let is_ours = !batch.is_empty();
+        extend(&mut batch);
+        match batch.commit(&self.socket) {
+            Err(error) if is_ours && error.is_missing() => {
+                rebuild::with_all(self, locked, |batch, _| extend(batch))?;
+            }
+            other => other?,
+        }
+        for holder in evicted.iter().filter_map(|c| elements::key_of_owner(c.holder())) {
+            if holder != claim.key {
+                self.remove_locked(locked, &holder, Claimant::Portmap, |_, _| {})?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands in the way of a claim's ports and may go: it is of the same attachment, or of
+    /// one that is proven dead.
+    fn evictable(&self, claim: &Claim) -> Result<Vec<Conflict>, Error> {
+        let Some(ports) = &claim.ports else { return Ok(Vec::new()) };
+        let mut evictable: Vec<Conflict> = Vec::new();
+        for conflict in conflict::find(&self.socket, &ports.publication)? {
+            let holder = conflict.holder();
+            if holder == owner(&claim.key) {
+                continue; // an earlier ADD of the same attachment, whose claim is replaced
+            }
+            let dead = elements::key_of_owner(holder)
+                .and_then(|key| self.store.read(&key, Claimant::Portmap))
+                .is_some_and(|claim| self.is_dead(&claim));
+            if !dead {
+                return Err(Error::taken(&claim.key, conflict.wanted, holder));
+            }
+            let known =
+                |other: &Conflict| other.set == conflict.set && other.found == conflict.found;
+            if !evictable.iter().any(known) {
+                evictable.push(conflict);
+            }
+        }
+        Ok(evictable)
+    }
+
+    /// What of an earlier claim is not wanted any more goes in the same batch.
+    fn take_back(
+        &self,
+        batch: &mut Batch,
+        earlier: &Claim,
+        wanted: &Elements,
+    ) -> Result<(), Error> {
+        let old = elements::of(earlier).own;
+        let gone: Vec<&Wanted> =
+            old.iter().filter(|old| !wanted.own.iter().any(|new| new.is_at(old))).collect();
+        self.delete_found(batch, &gone, &owner(&earlier.key))?;
+        conditional::remove(&self.socket, batch, &earlier.key)
+    }
+
+    /// Puts the deletion of those of `list` into the batch that are there and `ours`.
+    fn delete_found(&self, batch: &mut Batch, list: &[&Wanted], ours: &str) -> Result<(), Error> {
+        for (wanted, found) in list.iter().zip(self.find(list)?) {
+            let is_ours = |found: &FoundElement| found.comment.as_deref() == Some(ours);
+            if found.is_some_and(|found| is_ours(&found) && wanted.has_key(&found)) {
+                batch.del_element(wanted.table, wanted.set, &wanted.element);
+            }
+        }
+        Ok(())
+    }
+
+    fn place_own(
+        &self,
+        batch: &mut Batch,
+        list: &[Wanted],
+        evicted: &[Conflict],
+    ) -> Result<(), Error> {
+        let all: Vec<&Wanted> = list.iter().collect();
+        for (wanted, found) in list.iter().zip(self.find(&all)?) {
+            match found {
+                // A wider range of the same container does, too.
+                Some(found) if !wanted.has_key(&found) => {
+                    let goes = evicted.iter().any(|c| c.set == wanted.set && c.found == found);
+                    if !goes && !wanted.is_exclusive() {
+                        continue;
+                    }
+                }
+                Some(found) if wanted.is(&found) && wanted.has_owner_of(&found) => continue,
+                Some(found) => {
+                    let goes = evicted.iter().any(|c| c.set == wanted.set && c.found == found);
+                    if !goes {
+                        // It is left from an earlier owner of the address.
+                        batch.del_element(wanted.table, wanted.set, &wanted.element);
+                    }
+                }
+                None => {}
+            }
+            batch.add_element(wanted.table, wanted.set, &wanted.element);
+        }
+        Ok(())
+    }
+
+    fn place_shared(&self, batch: &mut Batch, list: &[Wanted]) -> Result<(), Error> {
+        let all: Vec<&Wanted> = list.iter().collect();
+        for (wanted, found) in list.iter().zip(self.find(&all)?) {
+            match found {
+                // Another network's does as well, and so does that of a wider subnet.
+                Some(found) if wanted.is(&found) || !wanted.has_key(&found) => continue,
+                Some(_) => batch.del_element(wanted.table, wanted.set, &wanted.element),
+                None if wanted.set.ranges && self.overlaps(wanted)? => continue,
+                None => {}
+            }
+            batch.add_element(wanted.table, wanted.set, &wanted.element);
+        }
+        Ok(())
+    }
+
+    /// Whether a range of the set lies within the one that is wanted: the kernel refuses that.
+    fn overlaps(&self, wanted: &Wanted) -> Result<bool, Error> {
+        let there = nft::elements(&self.socket, wanted.table, wanted.set)?;
+        Ok(there.iter().any(|found| wanted.covers(found)))
+    }
+
+    /// A bridge is in the sets of its network's class and in no other: a configuration may change.
+    fn leave_other_classes(
+        &self,
+        batch: &mut Batch,
+        claim: &Claim,
+        wanted: &Elements,
+    ) -> Result<(), Error> {
+        let Some(isolation) = &claim.isolation else { return Ok(()) };
+        let bridge = Key::new().ifname(&isolation.bridge);
+        let others: Vec<(&Set, &Key)> = CLASS_SETS
+            .into_iter()
+            .filter(|set| !wanted.shared.iter().any(|wanted| wanted.set == *set))
+            .map(|set| (set, &bridge))
+            .collect();
+        let found = nft::element(&self.socket, &INET, &others)?;
+        for ((set, key), found) in others.into_iter().zip(found) {
+            if found.is_some() {
+                batch.del_element(&INET, set, &Element::new(key.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_locked(
+        &self,
+        locked: &Locked,
+        key: &Attachment,
+        claimant: Claimant,
+        extend: impl FnOnce(&mut Batch, &Removed),
+    ) -> Result<Removed, Error> {
+        let claim = self.store.read(key, claimant);
+        let mut batch = Batch::new();
+        let ours = owner(key);
+        match &claim {
+            Some(claim) => {
+                let own = elements::of(claim).own;
+                self.delete_found(&mut batch, &own.iter().collect::<Vec<_>>(), &ours)?;
+            }
+            None => shared::delete_by_comment(&self.socket, &mut batch, claimant, &ours)?,
+        }
+        if claimant == Claimant::Portmap && claim.as_ref().is_none_or(Claim::is_conditional) {
+            conditional::remove(&self.socket, &mut batch, key)?;
+        }
+        let removed = Removed {
+            was_last_of_network: locked.is_last_of(key, claimant),
+            was_last: locked.is_last(key, claimant),
+            claim,
+        };
+        let mut opened = Vec::new();
+        if removed.was_last_of_network {
+            opened = shared::delete_of_network(self, &mut batch, &key.network)?;
+        }
+        if removed.was_last && removed.claim.is_some() && !shared::in_use(&self.socket, &ours)? {
+            batch = Batch::new();
+            batch.del_table(&INET);
+            batch.del_table(&BRIDGE);
+        }
+        extend(&mut batch, &removed);
+        batch.commit_skipping_missing(&self.socket)?;
+        opened.iter().for_each(|link| localnet::close(link));
+        locked.remove(key, claimant)?;
+        Ok(removed)
+    }
+
+    /// What is there at the place of each of `list`.
+    pub(crate) fn find(&self, list: &[&Wanted]) -> Result<Vec<Option<FoundElement>>, Error> {
+        let mut found = vec![None; list.len()];
+        for table in [&INET, &BRIDGE] {
+            let places: Vec<usize> =
+                (0..list.len()).filter(|&place| list[place].table == table).collect();
+            let keys: Vec<(&Set, &Key)> =
+                places.iter().map(|&place| (list[place].set, list[place].element.key())).collect();
+            if keys.is_empty() {
+                continue;
+            }
+            for (place, one) in places.into_iter().zip(nft::element(&self.socket, table, &keys)?) {
+                found[place] = one;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Of which layout `table` is; `None` where there is no such table.
+    pub(crate) fn layout_of(&self, table: &Table) -> Result<Option<u32>, Error> {
+        if !nft::has_table(&self.socket, table)? {
+            return Ok(None);
+        }
+        let number = |name: String| name.strip_prefix(layout::LAYOUT_PREFIX)?.parse().ok();
+        let sets = nft::sets(&self.socket, table)?;
+        // A table of ours without any is what somebody made of it.
+        Ok(Some(sets.into_iter().find_map(number).unwrap_or(0)))
+    }
+}
+
+/// `found` as what deletes it.
+pub(crate) fn as_element(found: &FoundElement) -> Element {
+    let element = Element::new(Key::from_wire(&found.key));
+    match found.last.is_empty() {
+        true => element,
+        false => element.to(Key::from_wire(&found.last)),
+    }
+}

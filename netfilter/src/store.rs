@@ -1,0 +1,258 @@
+//! The directory of claims: `netfilter/<network>/<claimant>@<container>@<ifname>` below the run
+//! directory. It is also the lock under which the tables are changed.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use types::{Attachment, NetworkName, stable_hash};
+
+use crate::claim::{Claim, Claimant};
+use crate::error::Error;
+use crate::file;
+
+/// How long another call may hold the lock; it needs it for a few milliseconds at most.
+const LOCK_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Longest part of a file name that is written out.
+const NAME_MAX_BYTES: usize = 180;
+
+/// All claims of this host.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// The right to change claims and tables, until it is dropped.
+#[derive(Debug)]
+pub struct Locked {
+    store: Store,
+    _dir: File,
+}
+
+impl Store {
+    /// Claims below `run_dir`, which is `/run/cais` but in tests and labs.
+    #[must_use]
+    pub fn under(run_dir: &Path) -> Self {
+        Self { dir: run_dir.join("netfilter") }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Waits for the right to change things.
+    ///
+    /// # Errors
+    /// [`Error::Lock`].
+    pub fn lock(&self) -> Result<Locked, Error> {
+        let failed = |source| Error::Lock { path: self.dir.clone(), source };
+        let dir = match File::open(&self.dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
+                made.and_then(|()| File::open(&self.dir)).map_err(failed)?
+            }
+            other => other.map_err(failed)?,
+        };
+        deadline::lock(&dir, LOCK_DEADLINE).map_err(failed)?;
+        Ok(Locked { store: self.clone(), _dir: dir })
+    }
+
+    /// The claim of one plugin for `key`; a torn one counts as none.
+    #[must_use]
+    pub fn read(&self, key: &Attachment, claimant: Claimant) -> Option<Claim> {
+        let text = fs::read_to_string(self.file(key, claimant)).ok()?;
+        file::parse(&text).filter(|claim| claim.key == *key && claim.claimant == claimant)
+    }
+
+    /// All claims of `network`, in no order.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn of_network(&self, network: &NetworkName) -> Result<Vec<Claim>, Error> {
+        let mut claims = self.in_directory(&self.network_dir(network))?;
+        claims.retain(|claim| claim.key.network == *network);
+        Ok(claims)
+    }
+
+    /// All claims, in no order.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn all(&self) -> Result<Vec<Claim>, Error> {
+        let mut claims = Vec::new();
+        for network in self.networks()? {
+            claims.extend(self.in_directory(&network)?);
+        }
+        Ok(claims)
+    }
+
+    /// One claim of each network but `network`.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn one_of_each_other(&self, network: &NetworkName) -> Result<Vec<Claim>, Error> {
+        let own = self.network_dir(network);
+        let mut claims = Vec::new();
+        for dir in self.networks()?.into_iter().filter(|dir| *dir != own) {
+            claims.extend(self.claims_in(&dir)?.next());
+        }
+        Ok(claims)
+    }
+
+    fn in_directory(&self, dir: &Path) -> Result<Vec<Claim>, Error> {
+        Ok(self.claims_in(dir)?.collect())
+    }
+
+    fn claims_in(&self, dir: &Path) -> Result<impl Iterator<Item = Claim>, Error> {
+        let names = listed(dir).map_err(|e| self.failed("list", dir, e))?;
+        Ok(names
+            .into_iter()
+            .filter(|path| !is_unfinished(path))
+            .filter_map(|path| file::parse(&fs::read_to_string(path).ok()?)))
+    }
+
+    fn networks(&self) -> Result<Vec<PathBuf>, Error> {
+        listed(&self.dir).map_err(|e| self.failed("list", &self.dir, e))
+    }
+
+    fn network_dir(&self, network: &NetworkName) -> PathBuf {
+        self.dir.join(short(network.as_str()))
+    }
+
+    fn file(&self, key: &Attachment, claimant: Claimant) -> PathBuf {
+        let (container, ifname) = (short(key.container.as_str()), &key.ifname);
+        // `@` is in no container id and in no claimant's name, so two keys never share a name.
+        self.network_dir(&key.network).join(format!("{}@{container}@{ifname}", claimant.name()))
+    }
+
+    fn failed(&self, verb: &'static str, path: &Path, source: io::Error) -> Error {
+        Error::File { verb, path: path.to_owned(), source }
+    }
+}
+
+impl Locked {
+    /// The claims.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Writes `claim`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write(&self, claim: &Claim) -> Result<(), Error> {
+        let path = self.store.file(&claim.key, claim.claimant);
+        let new = unfinished(&path);
+        let written = create(&new).and_then(|mut file| {
+            file.write_all(file::text(claim).as_bytes())?;
+            fs::rename(&new, &path)
+        });
+        written.map_err(|e| {
+            // The error at hand says more than one of tidying up after it.
+            let _ = fs::remove_file(&new);
+            self.store.failed("write", &path, e)
+        })
+    }
+
+    /// Removes the claim of one plugin for `key`, and what a killed call left of one. None there is
+    /// success.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn remove(&self, key: &Attachment, claimant: Claimant) -> Result<(), Error> {
+        let path = self.store.file(key, claimant);
+        for path in [&unfinished(&path), &path] {
+            match fs::remove_file(path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.store.failed("remove", path, e));
+                }
+                _ => {}
+            }
+        }
+        // The directory goes with the last.
+        let _ = fs::remove_dir(self.store.network_dir(&key.network));
+        Ok(())
+    }
+
+    /// Whether the claim of one plugin for `key`, if it is there, is the only one of its network.
+    #[must_use]
+    pub fn is_last_of(&self, key: &Attachment, claimant: Claimant) -> bool {
+        let own = self.store.file(key, claimant);
+        let others = |path: PathBuf| path != own && !is_unfinished(&path);
+        !first(&self.store.network_dir(&key.network), others)
+    }
+
+    /// As [`Locked::is_last_of`] for the whole host.
+    #[must_use]
+    pub fn is_last(&self, key: &Attachment, claimant: Claimant) -> bool {
+        let network = self.store.network_dir(&key.network);
+        self.is_last_of(key, claimant)
+            && !first(&self.store.dir, |dir| {
+                dir != network && first(&dir, |path| !is_unfinished(&path))
+            })
+    }
+
+    /// Removes what killed calls of `network` began to write.
+    pub fn remove_unfinished(&self, network: &NetworkName) {
+        for path in listed(&self.store.network_dir(network)).unwrap_or_default() {
+            if is_unfinished(&path) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}
+
+/// End of the name of a claim that is being written; no interface is called so.
+const UNFINISHED: &str = "@.new";
+
+/// Only the holder of the lock writes.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(UNFINISHED);
+    PathBuf::from(name)
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.ends_with(UNFINISHED))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    match open() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let dir = path.parent().unwrap_or(path);
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+            open()
+        }
+        other => other,
+    }
+}
+
+/// Whether something in `dir` is such.
+fn first(dir: &Path, is_such: impl Fn(PathBuf) -> bool) -> bool {
+    fs::read_dir(dir).is_ok_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|entry| is_such(entry.path())))
+    })
+}
+
+fn listed(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+/// `text`, or what stands for it where it is too long for a file name.
+fn short(text: &str) -> String {
+    if text.len() <= NAME_MAX_BYTES {
+        return text.to_owned();
+    }
+    format!("{}#{:016x}", &text[..NAME_MAX_BYTES - 17], stable_hash(text))
+}

@@ -1,0 +1,87 @@
+//! What an attachment wants of the packet filter: masquerade, a check of its frames' source, and
+//! its network kept apart.
+
+use std::path::Path;
+
+use cni::record::NetnsId;
+use cni::{AddResult, Call, Config as Network, Error};
+use kernel::netlink::Socket;
+use netfilter::{Claim, Claimant, Filter, Isolation, Store};
+use types::{Attachment, Cidr, IfName, MacAddr};
+
+use crate::config::Config;
+
+/// The claim of an attachment: nothing where the configuration asks for nothing.
+pub(crate) struct Wanted<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) config: &'a Config,
+    /// The container's addresses.
+    pub(crate) addresses: Vec<Cidr>,
+    /// The host's end of the pair, and the container's address on it.
+    pub(crate) port: Option<(IfName, MacAddr)>,
+    pub(crate) netns_id: NetnsId,
+}
+
+impl Wanted<'_> {
+    pub(crate) fn claim(self) -> Option<Claim> {
+        if !asks(self.config) {
+            return None;
+        }
+        let (key, sandbox) = (self.call.attachment.clone(), self.call.sandbox());
+        let mut claim = Claim::new(key, Claimant::Interface, sandbox, self.netns_id);
+        if self.config.masquerade {
+            claim.masquerade = self.addresses;
+        }
+        if self.config.spoof_check {
+            claim.spoof = self.port;
+        }
+        claim.isolation = self.config.isolation.map(|apart| Isolation {
+            bridge: self.config.bridge.clone(),
+            class: apart.class,
+            icc: apart.icc,
+        });
+        Some(claim)
+    }
+}
+
+/// Whether a configuration asks for anything of the packet filter.
+pub(crate) fn asks(config: &Config) -> bool {
+    config.masquerade || config.spoof_check || config.isolation.is_some()
+}
+
+/// Whether DEL has to look at the packet filter: something is remembered, or the configuration,
+/// whatever else is wrong with it, asks for it.
+pub(crate) fn concerns(network: &Network, key: &Attachment, run_dir: &Path) -> bool {
+    let asked = || {
+        let keys = network.object().ok()?;
+        let on = |key| keys.flag(key).unwrap_or(true);
+        let ours = ["isolate", "internal", "icc", "gatewayMode"];
+        Some(on("ipMasq") || on("macspoofchk") || ours.into_iter().any(|key| keys.has(key)))
+    };
+    Store::under(run_dir).read(key, Claimant::Interface).is_some() || asked().unwrap_or(true)
+}
+
+/// Takes back what the attachment wanted. The socket is to be kept open while the kernel frees
+/// what was deleted.
+pub(crate) fn remove(key: &Attachment, run_dir: &Path) -> Result<Socket, Error> {
+    let filter = Filter::open(run_dir)?;
+    filter.remove(key, Claimant::Interface, |_, _| {})?;
+    Ok(filter.into_socket())
+}
+
+/// Compares what an attachment wants with what is there. One without a claim of ours was made by
+/// the reference.
+pub(crate) fn compare(call: &Call, config: &Config, result: &AddResult) -> Result<(), Error> {
+    let run_dir = cni::state::run_dir();
+    if !asks(config) {
+        return Ok(());
+    }
+    let Some(claim) = Store::under(&run_dir).read(&call.attachment, Claimant::Interface) else {
+        return of_reference(call, config, result);
+    };
+    Ok(Filter::open(&run_dir)?.check(&claim)?)
+}
+
+fn of_reference(_: &Call, _: &Config, _: &AddResult) -> Result<(), Error> {
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! `portmap`: ports of the host that lead to the container.
+//!
+//! ```json
+//! {"cniVersion": "1.1.0", "name": "web", "plugins": [
+//!   {"type": "bridge", "isDefaultGateway": true, "ipam": {"type": "host-local", "subnet": "10.22.0.0/16"}},
+//!   {"type": "portmap", "capabilities": {"portMappings": true}}]}
+//! ```
+//!
+//! Each port is one element of a map of the table `inet cais`, so that a connection through it costs
+//! the same however many there are. It refuses a port that another living container of cais has, and
+//! never holds a port itself: see `onListener`.
+
+mod apply;
+pub mod config;
+mod gc;
+pub mod plan;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use cni::schema::Key;
+use cni::{AddResult, Call, Error, NetworkCall, Plugin, code, state};
+use netfilter::{Claimant, Filter, Store};
+
+use crate::config::Config;
+
+/// The plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct Portmap;
+
+impl Plugin for Portmap {
+    fn name(&self) -> &'static str {
+        "portmap"
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        config::KEYS
+    }
+
+    fn validate(&self, network: &cni::Config) -> Result<(), Error> {
+        Config::parse(network).map(drop)
+    }
+
+    fn add(&self, call: &Call) -> Result<AddResult, Error> {
+        let config = Config::parse(&call.config)?;
+        if let Some(publication) = plan::publication(call, &config)? {
+            apply::add(call, &config, publication, &state::run_dir())?;
+        }
+        Ok(config.result.unwrap_or_default())
+    }
+
+    fn del(&self, call: &Call) -> Result<(), Error> {
+        // Nothing of the configuration matters: many runtimes leave the ports out here.
+        apply::remove(call, &state::run_dir())
+    }
+
+    fn check(&self, call: &Call) -> Result<(), Error> {
+        let config = Config::parse(&call.config)?;
+        if config.result.is_none() {
+            return Err(Error::new(code::INVALID_CONFIG, "required prevResult missing")
+                .with_hint("CHECK needs the result of ADD in \"prevResult\""));
+        }
+        let Some(publication) = plan::publication(call, &config)? else { return Ok(()) };
+        let run_dir = state::run_dir();
+        let filter = Filter::open(&run_dir)?;
+        let store = Store::under(&run_dir);
+        let Some(mut claim) = store.read(&call.attachment, Claimant::Portmap) else {
+            return Err(attach::verify::differs(format!(
+                "no ports of {} are published",
+                call.attachment
+            )));
+        };
+        if let Some(ports) = &mut claim.ports {
+            ports.publication = publication;
+        }
+        Ok(filter.check(&claim)?)
+    }
+
+    fn gc(&self, call: &NetworkCall) -> Result<(), Error> {
+        gc::sweep(call, &state::run_dir())
+    }
+
+    fn status(&self, call: &NetworkCall) -> Result<(), Error> {
+        let unavailable = |e: Error| Error { code: code::NOT_AVAILABLE, ..e };
+        Config::parse(&call.config)?;
+        let filter = Filter::open(&state::run_dir()).map_err(|e| unavailable(e.into()))?;
+        filter.serviceable().map_err(|e| unavailable(e.into()))
+    }
+}

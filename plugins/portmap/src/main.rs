@@ -1,0 +1,5 @@
+//! The plugin `portmap`.
+
+fn main() -> std::process::ExitCode {
+    cni::run(&portmap::Portmap)
+}
