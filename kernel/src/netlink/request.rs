@@ -47,6 +47,11 @@ impl Request {
         self.kind
     }
 
+    /// Whether it asks for the same as `other`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.flags == other.flags && self.body == other.body
+    }
+
     /// Whether the kernel answers with a message (or an error) even when no acknowledgement is
     /// asked for: the lowest bits of `RTM_GET` numbers are 2. Netfilter, whose numbers are above
     /// them, acknowledges its queries, too.

@@ -68,7 +68,7 @@ impl Batch {
         self.push(Change(verb::NEWCHAIN, CREATE, "add chain"), body, || format!("{table} {name}"));
     }
 
-    /// Makes a chain that rules jump to. `EEXIST` when it is there.
+    /// Makes a chain that rules jump to. `EEXIST` when it is there, unless this batch made it.
     pub fn create_chain(&mut self, table: &Table, name: &str) {
         let body = chain_body(table, name);
         self.push(Change(verb::NEWCHAIN, CREATE | EXCL, "create chain"), body, || {
@@ -81,7 +81,8 @@ impl Batch {
         self.base_chain(Change(verb::NEWCHAIN, CREATE, "add chain"), table, name, base);
     }
 
-    /// Makes a base chain that accepts. `EEXIST` when it is there, whatever its policy.
+    /// Makes a base chain that accepts. `EEXIST` when it is there, whatever its policy, unless this
+    /// batch made it.
     pub fn create_base_chain(&mut self, table: &Table, name: &str, base: BaseChain) {
         self.base_chain(Change(verb::NEWCHAIN, CREATE | EXCL, "create chain"), table, name, base);
     }
@@ -260,7 +261,10 @@ impl Batch {
         what: impl FnOnce() -> String,
     ) {
         let action = Action::Nft { verb, what: what() };
-        self.requests.push(Request::new(message(kind), flags, body, action));
+        let request = Request::new(message(kind), flags, body, action);
+        if flags & EXCL == 0 || !self.requests.iter().any(|one| one.is_same(&request)) {
+            self.requests.push(request);
+        }
     }
 }
 

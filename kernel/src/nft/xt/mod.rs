@@ -21,6 +21,7 @@
 mod decode;
 mod encode;
 mod info;
+mod show;
 
 use std::net::IpAddr;
 
