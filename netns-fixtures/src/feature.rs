@@ -24,6 +24,8 @@ pub enum Feature {
     Ipv6,
     /// The Go reference plugins, Debian's package `containernetworking-plugins`.
     ReferencePlugins,
+    /// iptables over nf_tables, as `iptables` and `ip6tables`: Debian's package `iptables`.
+    Iptables,
     /// The program `strace`, Debian's package of that name.
     Strace,
     /// containerd with its client `ctr` and `runc`.
@@ -91,6 +93,7 @@ impl Feature {
             Self::Wireguard => "wireguard links (CONFIG_WIREGUARD)",
             Self::Ipv6 => "IPv6",
             Self::ReferencePlugins => "the Go plugins (package containernetworking-plugins)",
+            Self::Iptables => "iptables over nf_tables (package iptables)",
             Self::Strace => "strace (package strace)",
             Self::Containerd => "containerd (packages containerd and runc)",
             Self::Podman => "Podman (packages podman and runc)",
@@ -123,6 +126,13 @@ impl Feature {
             Self::Wireguard => link("type wireguard"),
             Self::Ipv6 => std::path::Path::new("/proc/sys/net/ipv6").exists(),
             Self::ReferencePlugins => crate::bins::reference().join("bridge").exists(),
+            Self::Iptables => {
+                are_installed(&["iptables", "ip6tables", "iptables-save", "ip6tables-save"])
+                    && lab.scratch(|scratch| {
+                        let tried = scratch.try_run("iptables --version");
+                        crate::namespace::text(&tried.stdout).contains("nf_tables")
+                    })
+            }
             Self::Strace => are_installed(&["strace"]),
             Self::Containerd => are_installed(&["containerd", "ctr", "runc"]),
             Self::Podman => are_installed(&["podman", "runc"]),

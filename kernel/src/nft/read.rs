@@ -1,6 +1,6 @@
 use super::batch::{attr, set_body};
 use super::element::{self, Key, NFTA_DATA_VALUE, NFTA_DATA_VERDICT};
-use super::object::{Set, Table};
+use super::object::{Hook, Set, Table};
 use super::{COMMENT, HEADER_BYTES, header, message, parse_comment, verb};
 use crate::netlink::attributes::{Attribute, Attributes};
 
@@ -32,6 +32,10 @@ pub struct FoundChain {
     pub uses: u32,
     /// Whether packets enter it from a hook.
     pub is_base: bool,
+    /// From which, for a base chain.
+    pub hook: Option<Hook>,
+    /// What a base chain may do, as nft(8) names it; empty for others.
+    pub kind: String,
     /// Whether a base chain drops what its rules do not accept.
     pub drops: bool,
 }
@@ -227,13 +231,18 @@ fn verdict_chain(data: Attribute<'_>) -> Option<String> {
     verdict.nested().find(|a| a.kind == 2).map(Attribute::text)
 }
 
-fn parse_chain(body: &[u8]) -> FoundChain {
+pub(super) fn parse_chain(body: &[u8]) -> FoundChain {
     let mut found = FoundChain::default();
     for attribute in Attributes::after(HEADER_BYTES, body) {
         match attribute.kind {
             attr::chain::TABLE => found.table = attribute.text(),
             attr::chain::NAME => found.name = attribute.text(),
-            attr::chain::HOOK => found.is_base = true,
+            attr::chain::HOOK => {
+                found.is_base = true;
+                let number = attribute.nested().find(|a| a.kind == 1).and_then(Attribute::u32_be);
+                found.hook = number.and_then(Hook::of);
+            }
+            attr::chain::TYPE => found.kind = attribute.text(),
             attr::chain::POLICY => found.drops = attribute.u32_be() == Some(0),
             attr::chain::USE => found.uses = attribute.u32_be().unwrap_or_default(),
             _ => {}
@@ -242,7 +251,7 @@ fn parse_chain(body: &[u8]) -> FoundChain {
     found
 }
 
-fn parse_rule(body: &[u8]) -> Option<FoundRule> {
+pub(super) fn parse_rule(body: &[u8]) -> Option<FoundRule> {
     let mut found = FoundRule::default();
     for attribute in Attributes::after(HEADER_BYTES, body) {
         match attribute.kind {
@@ -272,7 +281,11 @@ fn target(expression: Attribute<'_>) -> Option<String> {
 /// Reads `body` as everything of this module. Must not panic, whatever it holds.
 pub(crate) fn fuzz(body: &[u8]) {
     let _ = parse_chain(body);
-    let _ = parse_rule(body);
+    if let Some(rule) = parse_rule(body) {
+        for family in [types::Family::V4, types::Family::V6] {
+            let _ = super::xt::Spec::of(&rule, family);
+        }
+    }
     for entry in element_list(body).into_iter().flatten() {
         let _ = parse_element(entry, None);
     }
