@@ -4,6 +4,7 @@
 //! This crate refuses to know configurations and results, and to run programs where the packet
 //! filter can be spoken to.
 
+mod chains;
 pub mod claim;
 mod condition;
 mod conditional;
