@@ -1,1 +1,3 @@
 //! What the reference plugins write, in their own layout.
+
+pub mod names;
