@@ -33,6 +33,8 @@ const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 const CREATE: u16 = libc::NLM_F_CREATE as u16;
 const APPEND: u16 = libc::NLM_F_APPEND as u16;
+/// `NLM_F_NONREC`
+const ALONE: u16 = 0x100;
 /// Elements that go in one message: their list must stay below 64 KiB.
 const ELEMENTS: usize = 200;
 /// A batch above this needs a larger socket: half of the usual `net.core.wmem_default`.
@@ -53,16 +55,25 @@ impl Batch {
         self.requests.is_empty()
     }
 
-    /// Makes a table unless it is there.
+    /// Makes a table unless it is there, with a comment unless that is empty.
     pub fn add_table(&mut self, table: &Table, text: &str) {
         let mut body = table_body(table);
-        body.bytes(attr::table::USERDATA, &comment(COMMENT, text));
+        if !text.is_empty() {
+            body.bytes(attr::table::USERDATA, &comment(COMMENT, text));
+        }
         self.push(Change(verb::NEWTABLE, CREATE, "add table"), body, || table.to_string());
     }
 
     /// Deletes a table with all that is in it.
     pub fn del_table(&mut self, table: &Table) {
         self.push(Change(verb::DELTABLE, 0, "delete table"), table_body(table), || {
+            table.to_string()
+        });
+    }
+
+    /// Deletes a table unless something is in it, which is `EBUSY`.
+    pub fn del_empty_table(&mut self, table: &Table) {
+        self.push(Change(verb::DELTABLE, ALONE, "delete table"), table_body(table), || {
             table.to_string()
         });
     }
@@ -85,7 +96,15 @@ impl Batch {
         self.push(Change(verb::NEWCHAIN, CREATE, "add chain"), body, || format!("{table} {name}"));
     }
 
-    /// Deletes a chain that no rule jumps to.
+    /// Deletes a chain that has no rules. `EBUSY` when it has, or when one leads to it.
+    pub fn del_empty_chain(&mut self, table: &Table, name: &str) {
+        let body = chain_body(table, name);
+        self.push(Change(verb::DELCHAIN, ALONE, "delete chain"), body, || {
+            format!("{table} {name}")
+        });
+    }
+
+    /// Deletes a chain with its rules. `EBUSY` when another leads to it.
     pub fn del_chain(&mut self, table: &Table, name: &str) {
         let body = chain_body(table, name);
         self.push(Change(verb::DELCHAIN, 0, "delete chain"), body, || format!("{table} {name}"));

@@ -34,6 +34,15 @@ impl Table {
         Self { family: libc::NFPROTO_BRIDGE as u8, name }
     }
 
+    /// The same table of one family or the other.
+    #[must_use]
+    pub const fn of_family(family: types::Family, name: &'static str) -> Self {
+        match family {
+            types::Family::V4 => Self::ip(name),
+            types::Family::V6 => Self::ip6(name),
+        }
+    }
+
     /// Its name without the family.
     #[must_use]
     pub const fn name(&self) -> &'static str {
