@@ -34,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("config", config::target),
     ("conflist", conflist::target),
     ("delegate", delegate::target),
+    ("iptables_save", netfilter::fuzzing::iptables_save),
     ("lease_directory", directory::target),
     ("lease_table", table::target),
     ("netlink_reply", kernel::fuzzing::reply),

@@ -5,6 +5,7 @@
 //! filter can be spoken to.
 
 mod condition;
+pub mod fuzzing;
 mod protocol;
 mod publication;
 pub mod reference;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // a test that unwraps fails as it should
 
 mod hostports;
+mod legacy;
+mod legacy_writing;
 mod masquerade;
 mod reference;
 mod spoof;
