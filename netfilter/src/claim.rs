@@ -74,6 +74,22 @@ impl Claim {
         }
     }
 
+    /// Whether it wants something of the reference's chains.
+    #[must_use]
+    pub fn has_chains(&self) -> bool {
+        self.forward.as_ref().is_some_and(|forward| forward.by != Forwarder::Nobody)
+            || self.ports.as_ref().is_some_and(|ports| ports.reference.is_some())
+    }
+
+    /// The administrator's chain among them.
+    #[must_use]
+    pub fn admin_chain(&self) -> Option<&str> {
+        match &self.forward.as_ref()?.by {
+            Forwarder::Chains(admin) => Some(admin),
+            Forwarder::Firewalld(_) | Forwarder::Nobody => None,
+        }
+    }
+
     /// Whether its ports are published on conditions.
     #[must_use]
     pub fn is_conditional(&self) -> bool {
