@@ -38,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("lease_directory", directory::target),
     ("lease_table", table::target),
     ("netlink_reply", kernel::fuzzing::reply),
+    ("proxy_message", proxy::fuzzing::message),
     ("record", record::target),
     ("request", request::target),
     ("result", result::target),

@@ -2,7 +2,7 @@
 
 use crate::link::{Link, vlans};
 use crate::netlink::message::Message;
-use crate::{addr, neigh, nft, route, rule};
+use crate::{addr, conntrack, listeners, neigh, nft, route, rule};
 
 /// Reads `datagram` as every kind of netlink reply. Must not panic, whatever it holds.
 pub fn reply(datagram: &[u8]) {
@@ -22,6 +22,8 @@ fn body(body: &[u8]) {
     let _ = neigh::Neigh::parse(body);
     let _ = vlans::parse(body, 0);
     nft::fuzz(body);
+    conntrack::fuzz(body);
+    let _ = listeners::Listener::parse(body);
 }
 
 #[cfg(test)]

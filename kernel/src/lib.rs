@@ -25,15 +25,19 @@
 pub mod addr;
 pub mod announce;
 pub mod boot;
+pub mod conntrack;
+pub mod descriptors;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod lab;
 pub mod link;
+pub mod listeners;
 pub mod mount;
 pub mod neigh;
 pub mod netlink;
 pub mod netns;
 pub mod nft;
+pub mod privileges;
 pub mod route;
 pub mod rule;
 pub mod suite;

@@ -117,6 +117,99 @@ pub(crate) fn send_frame(index: u32, frame: &[u8]) -> io::Result<()> {
     checked(sent as i64).map(drop)
 }
 
+/// What came with one message of a Unix socket.
+pub(crate) struct WithDescriptors {
+    pub(crate) length: usize,
+    pub(crate) descriptors: Vec<OwnedFd>,
+    /// `MSG_TRUNC` and `MSG_CTRUNC` say that something was lost.
+    pub(crate) flags: c_int,
+}
+
+/// Room for as many descriptors as one message can carry, in words that align a `cmsghdr`. The
+/// kernel's `SCM_MAX_FD` is 253.
+// SAFETY: the macro only calculates with the number it is given.
+const CONTROL_WORDS: usize =
+    unsafe { libc::CMSG_SPACE(253 * size_of::<c_int>() as u32) as usize }.div_ceil(8);
+
+/// Receives one message into `buffer`, and the descriptors that were sent with it (`SCM_RIGHTS` in
+/// unix(7)), each closed on exec. It waits unless the socket does not.
+pub(crate) fn receive_with_descriptors(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<WithDescriptors> {
+    let mut control = [0_u64; CONTROL_WORDS];
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all zero is a valid value of this plain structure of pointers and integers.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control) as _;
+    // SAFETY: the kernel writes into `buffer` and `control`, at most their own lengths, and both
+    // live on, as does `message`.
+    let length = unsafe {
+        libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) as i64
+    };
+    let length = checked(length)?;
+    let mut descriptors = Vec::new();
+    // SAFETY: the kernel has filled `control` with whole headers and set `msg_controllen` to their
+    // length, so the macros stay within it. The descriptors in `SCM_RIGHTS` were made for us just
+    // now and belong to nobody else; each is taken once.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&raw const message);
+        while !header.is_null() {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                let data = libc::CMSG_DATA(header).cast::<c_int>();
+                let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                for number in 0..bytes / size_of::<c_int>() {
+                    let raw = data.add(number).read_unaligned();
+                    descriptors.push(OwnedFd::from_raw_fd(raw));
+                }
+            }
+            header = libc::CMSG_NXTHDR(&raw const message, header);
+        }
+    }
+    Ok(WithDescriptors { length, descriptors, flags: message.msg_flags })
+}
+
+/// Lets every descriptor from `first` on be closed by the next execve(2). None is closed now.
+pub(crate) fn close_on_exec_from(first: u32) {
+    const CLOSE_RANGE_CLOEXEC: u32 = 4;
+    // SAFETY: with this flag the call takes no memory and closes nothing, so nobody loses what
+    // they own.
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) };
+    if done == 0 {
+        return;
+    }
+    // Before Linux 5.11, or forbidden by a seccomp filter that does not know it.
+    for fd in first..MOST_OPEN_FILES {
+        // SAFETY: F_SETFD takes an integer, and a number that is not open is only refused.
+        unsafe { libc::fcntl(fd.cast_signed(), libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
+/// Gives up all capabilities of the calling thread, for good as far as they are needed to get one
+/// back. See capset(2).
+pub(crate) fn drop_capabilities() -> io::Result<()> {
+    /// `_LINUX_CAPABILITY_VERSION_3`: 64 capabilities in two words of each set.
+    const VERSION: u32 = 0x2008_0522;
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        /// 0 is the calling thread.
+        thread: libc::pid_t,
+    }
+    let header = Header { version: VERSION, thread: 0 };
+    // Effective, permitted and inheritable, twice.
+    let sets = [0_u32; 6];
+    // SAFETY: both live on for the whole call and have the layout that version 3 asks for.
+    let done = unsafe {
+        libc::syscall(libc::SYS_capset, &raw const header, (&raw const sets).cast::<u32>())
+    };
+    checked(done).map(drop)
+}
+
 /// The usual convention of system calls: minus one means look at `errno`.
 fn checked(value: i64) -> io::Result<usize> {
     usize::try_from(value).map_err(|_| io::Error::last_os_error())
@@ -125,17 +218,27 @@ fn checked(value: i64) -> io::Result<usize> {
 /// What a deleter is called in `/proc` and ps(1).
 pub(crate) const DELETER_NAME: &str = "cais-deleter";
 
-/// Forks a child that sends `bytes` on `socket` and exits. The child holds `socket` and `hold`
+/// What a deleter does before it exits and thereby closes what it holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Errand<'a> {
+    /// Sends the message on the socket, and does not read the answer.
+    Send(BorrowedFd<'a>, &'a [u8]),
+    /// Waits until the other end of this pipe is closed, for ten seconds at most.
+    AwaitClose(BorrowedFd<'a>),
+}
+
+/// A deleter's patience in milliseconds, for a parent that is stopped.
+const PATIENCE: c_int = 10_000;
+
+/// Forks a child that runs `errand` and exits. The child holds the errand's descriptor and `hold`
 /// open meanwhile, and no other descriptor: not stdout, whose readers wait for its end.
 ///
 /// Returns the child's process id; the caller answers for its being reaped.
-pub(crate) fn fork_to_send(
-    socket: BorrowedFd<'_>,
-    bytes: &[u8],
-    hold: &[BorrowedFd<'_>],
-) -> io::Result<libc::pid_t> {
+pub(crate) fn fork_deleter(errand: Errand<'_>, hold: &[BorrowedFd<'_>]) -> io::Result<libc::pid_t> {
     const NAME: &CStr = c"cais-deleter";
-    let gaps = gaps_between(socket, hold);
+    let (Errand::Send(own, _) | Errand::AwaitClose(own)) = errand;
+    let gaps = gaps_between(own, hold);
+    let mut awaited = libc::pollfd { fd: own.as_raw_fd(), events: 0, revents: 0 };
     // SAFETY: other threads may hold any lock at this moment, so that the child must not allocate,
     // lock or unwind. It only makes system calls, with memory that was prepared above, and ends
     // by _exit(2), which runs no destructor or exit handler.
@@ -153,7 +256,16 @@ pub(crate) fn fork_to_send(
                 }
             }
         }
-        libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL);
+        match errand {
+            Errand::Send(socket, bytes) => {
+                let (start, length) = (bytes.as_ptr().cast(), bytes.len());
+                libc::send(socket.as_raw_fd(), start, length, libc::MSG_NOSIGNAL);
+            }
+            // Without asking for events the end of the other side is told all the same.
+            Errand::AwaitClose(_) => {
+                libc::poll(&raw mut awaited, 1, PATIENCE);
+            }
+        }
         libc::_exit(0);
     }
 }
@@ -161,11 +273,11 @@ pub(crate) fn fork_to_send(
 /// Where close_range(2) is missing, descriptors up to this number are closed one by one.
 const MOST_OPEN_FILES: u32 = 1024;
 
-/// All descriptor numbers but those of `socket` and `hold`, as ranges.
-fn gaps_between(socket: BorrowedFd<'_>, hold: &[BorrowedFd<'_>]) -> Vec<(u32, u32)> {
+/// All descriptor numbers but those of `own` and `hold`, as ranges.
+fn gaps_between(own: BorrowedFd<'_>, hold: &[BorrowedFd<'_>]) -> Vec<(u32, u32)> {
     // Kept in order as it grows: a handful of numbers is not worth the code of a general sort.
     let mut kept: Vec<u32> = Vec::with_capacity(hold.len() + 1);
-    for fd in hold.iter().chain([&socket]).map(|fd| fd.as_raw_fd() as u32) {
+    for fd in hold.iter().chain([&own]).map(|fd| fd.as_raw_fd() as u32) {
         let place = kept.partition_point(|&other| other < fd);
         kept.insert(place, fd);
     }

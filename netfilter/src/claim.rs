@@ -87,7 +87,7 @@ impl Claim {
     /// longer leads to its namespace.
     #[must_use]
     pub fn is_dead(&self, boot: &str) -> bool {
-        self.netns_id.is_gone(&self.netns, boot)
+        !self.netns_id.lives_at(&self.netns, boot)
     }
 }
 
@@ -174,7 +174,7 @@ pub struct Forward {
     /// Traffic between bridges.
     pub ingress: Ingress,
     /// The bridge that `ingress` is about.
-    pub bridge: Option<String>,
+    pub bridge: Option<IfName>,
 }
 
 /// Who lets packets of a container through.

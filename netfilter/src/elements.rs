@@ -3,7 +3,7 @@
 use kernel::nft::{Element, FoundElement, Key, Set, Table, Verdict};
 use types::{Attachment, Cidr, Family, NetworkName, stable_hash};
 
-use crate::claim::{Claim, Class, Isolation, Ports};
+use crate::claim::{Claim, Class, Forward, Ingress, Isolation, Ports};
 use crate::layout::{self, BRIDGE, INET, Sets, class};
 use crate::{Mapping, Masquerade, Publication};
 
@@ -175,6 +175,9 @@ pub(crate) fn of(claim: &Claim) -> Elements {
     if let Some(ports) = &claim.ports {
         publish(ports, &mut elements);
     }
+    if let Some(forward) = &claim.forward {
+        police(forward, &mut elements);
+    }
     elements.finish(&claim.key)
 }
 
@@ -230,6 +233,22 @@ fn isolate(isolation: &Isolation, shared: &mut Vec<Wanted>) {
     if isolation.class == Class::Internal {
         // Where it stays in the network the way goes on: it jumps.
         shared.push(Wanted::leading(&layout::FROM, bridge(), class::NOTHING_OUT, false));
+    }
+}
+
+fn police(forward: &Forward, elements: &mut Elements) {
+    for address in &forward.addresses {
+        let sets = Sets::of(Family::of(*address));
+        elements.own.push(Wanted::of(&sets.forwarded, Element::new(Key::new().ip(*address))));
+    }
+    let bridge = forward.bridge.as_ref().filter(|_| forward.ingress != Ingress::Open);
+    let Some(bridge) = bridge else { return };
+    let pair = || Element::new(Key::new().ifname(bridge).ifname(bridge));
+    let mut shared = |set, element| elements.shared.push(Wanted::of(set, element));
+    shared(&layout::POLICED, Element::new(Key::new().ifname(bridge)));
+    shared(&layout::WITHIN, pair());
+    if forward.ingress == Ingress::Isolated {
+        shared(&layout::ALONE, pair());
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use cni::record::NetnsId;
-use types::{Attachment, Cidr, Family};
+use types::{Attachment, Cidr, Family, IfName};
 
 use crate::claim::{
     Claim, Claimant, Class, Forward, Forwarder, Handle, Ingress, Isolation, Ports, Proxied,
@@ -93,7 +93,7 @@ fn write_forward(forward: &Forward, out: &mut String) -> fmt::Result {
         Forwarder::Firewalld(zone) => ("firewalld", zone.as_str()),
         Forwarder::Nobody => ("nobody", "-"),
     };
-    let bridge = forward.bridge.as_deref().unwrap_or("-");
+    let bridge = forward.bridge.as_ref().map_or("-", IfName::as_str);
     writeln!(out, "forward {by} {name} {} {bridge}", forward.ingress.name())?;
     for address in &forward.addresses {
         writeln!(out, "address {address}")?;
@@ -150,7 +150,7 @@ fn read(claim: &mut Claim, word: &str, words: &mut Words<'_>) -> Option<()> {
                 _ => Forwarder::Nobody,
             };
             let ingress = Ingress::named(words.word()?)?;
-            let bridge = words.optional()?;
+            let bridge = words.optional()?.map(|name| name.parse()).transpose().ok()?;
             claim.forward = Some(Forward { addresses: Vec::new(), by, ingress, bridge });
         }
         "address" => claim.forward.as_mut()?.addresses.push(words.value()?),

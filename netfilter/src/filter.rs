@@ -1,16 +1,17 @@
 //! Making claims true in the tables, and taking them back.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use kernel::netlink::Socket;
 use kernel::nft::{self, Batch, Element, FoundElement, Key, Set, Table};
-use types::{Attachment, NetworkName};
+use types::{Attachment, Family, NetworkName};
 
 use crate::claim::{Claim, Claimant};
 use crate::conflict::{self, Conflict};
 use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
-use crate::layout::{self, BRIDGE, INET};
+use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::store::{Locked, Store};
 use crate::{conditional, localnet, rebuild, shared};
 
@@ -42,10 +43,14 @@ struct Change<'a> {
 }
 
 /// What taking a claim back found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Removed {
+    /// Whose claim.
+    pub key: Attachment,
     /// The claim, where one was remembered.
     pub claim: Option<Claim>,
+    /// Addresses for which it had rules in the reference's chains, and nobody else has.
+    pub addresses: Vec<IpAddr>,
     /// Whether its network has no other.
     pub was_last_of_network: bool,
     /// Whether there is no other on this host.
@@ -72,6 +77,12 @@ impl Filter {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The socket, for questions and for connection tracking.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     /// The socket, to be kept open by a child while the kernel frees what was deleted.
@@ -393,6 +404,8 @@ impl Filter {
             conditional::remove(&self.socket, &mut batch, key)?;
         }
         let removed = Removed {
+            key: key.clone(),
+            addresses: self.forwarded(claim.as_ref(), &ours)?,
             was_last_of_network: locked.is_last_of(key, claimant),
             was_last: locked.is_last(key, claimant),
             claim,
@@ -411,6 +424,26 @@ impl Filter {
         opened.iter().for_each(|link| localnet::close(link));
         locked.remove(key, claimant)?;
         Ok(removed)
+    }
+
+    /// The addresses of a claim that are still its own: an address may have a new owner by now.
+    fn forwarded(&self, claim: Option<&Claim>, ours: &str) -> Result<Vec<IpAddr>, Error> {
+        let Some(forward) = claim.and_then(|claim| claim.forward.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        let places: Vec<(&Set, Key)> = forward
+            .addresses
+            .iter()
+            .map(|ip| (&Sets::of(Family::of(*ip)).forwarded, Key::new().ip(*ip)))
+            .collect();
+        let places: Vec<(&Set, &Key)> = places.iter().map(|(set, key)| (*set, key)).collect();
+        let found = nft::element(&self.socket, &INET, &places)?;
+        // Where the table was flushed nobody else is known.
+        let is_ours = |found: Option<FoundElement>| {
+            found.is_none_or(|found| found.comment.as_deref() == Some(ours))
+        };
+        let all = forward.addresses.iter().copied().zip(found);
+        Ok(all.filter_map(|(ip, found)| is_ours(found).then_some(ip)).collect())
     }
 
     /// What is there at the place of each of `list`.

@@ -47,6 +47,10 @@ pub const NO_ICC: Set = Set::new("no_icc", &[Field::IfName]);
 pub const OPEN: Set = Set::new("open", &[Field::IfName]);
 /// Bridges of networks that are `isolate: true`.
 pub const ISOLATED: Set = Set::new("isolated", &[Field::IfName]);
+/// Bridges that are closed to each other: `ingressPolicy` of `firewall`.
+pub const POLICED: Set = Set::new("policed", &[Field::IfName]);
+/// Those of them whose containers do not reach each other, each twice.
+pub const ALONE: Set = Set::new("alone", &[Field::IfName, Field::IfName]);
 /// What may be sent out of a bridge's network.
 pub const FROM: Set = Set::map("from", &[Field::IfName], Values::Verdict);
 /// What may be sent into a bridge's network.
@@ -77,6 +81,8 @@ pub struct Sets {
     pub dnat_ip_range: Set,
     /// Ranges published at all of them.
     pub dnat_any_range: Set,
+    /// Addresses for which `firewall` has rules in the reference's chains, and whose they are.
+    pub forwarded: Set,
     /// Container's side of published ports.
     pub published: Set,
     /// Container's side of published ranges.
@@ -114,6 +120,7 @@ macro_rules! sets {
                 Values::Fields(&[$addr]),
             )
             .of_ranges(),
+            forwarded: Set::new(concat!("forwarded", $n), &[$addr]),
             published: Set::new(concat!("published", $n), &[$addr, Field::L4Proto, Field::Port]),
             published_range: Set::new(
                 concat!("published", $n, "_range"),
@@ -177,7 +184,7 @@ impl Sets {
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> [&Set; 11] {
+    pub fn all(&self) -> [&Set; 12] {
         [
             &self.masq,
             &self.same,
@@ -188,6 +195,7 @@ impl Sets {
             &self.dnat_any,
             &self.dnat_ip_range,
             &self.dnat_any_range,
+            &self.forwarded,
             &self.published,
             &self.published_range,
         ]
@@ -322,9 +330,9 @@ fn load_port(rule: Rule) -> Rule {
 }
 
 /// Sets of `inet cais` that belong to no family.
-const COMMON: [&Set; 12] = [
-    &LAYOUT, &GUARDED, &OPENED, &LINKS, &WITHIN, &NO_ICC, &OPEN, &ISOLATED, &FROM, &TO, &PROXY_IP,
-    &PROXY_ANY,
+const COMMON: [&Set; 14] = [
+    &LAYOUT, &GUARDED, &OPENED, &POLICED, &ALONE, &LINKS, &WITHIN, &NO_ICC, &OPEN, &ISOLATED,
+    &FROM, &TO, &PROXY_IP, &PROXY_ANY,
 ];
 
 /// All sets of `inet cais`.
@@ -416,10 +424,11 @@ const BASES: [(&str, BaseChain); 5] = [
 ];
 
 /// Chains of `inet cais` that rules and elements lead to.
-const CHAINS: [&str; 13] = [
+const CHAINS: [&str; 14] = [
     CONDITIONAL,
     "to_published",
     "leaving",
+    "between",
     "answers",
     "icc",
     "published",
@@ -485,6 +494,14 @@ fn port_rules(batch: &mut Batch) {
 fn forward_rules(batch: &mut Batch) {
     let user = Rule::new().verdict(&Verdict::Jump(USER_CHAIN.into()));
     batch.add_rule(&INET, "forward_base", &user);
+    let pair = Rule::new().load_meta(Meta::IifName, Reg::FIRST);
+    let alone = pair.load_meta(Meta::OifName, Reg::word(4)).in_set(&ALONE).counter();
+    batch.add_rule(&INET, "forward_base", &alone.verdict(&Verdict::Drop));
+    let policed = iif_in(&POLICED).verdict(&Verdict::Jump("between".into()));
+    batch.add_rule(&INET, "forward_base", &policed);
+    batch.add_rule(&INET, "between", &within().verdict(&Verdict::Return));
+    let other = Rule::new().load_meta(Meta::OifName, Reg::FIRST).in_set(&POLICED).counter();
+    batch.add_rule(&INET, "between", &other.verdict(&Verdict::Drop));
     for (end, map) in [(Meta::IifName, &FROM), (Meta::OifName, &TO)] {
         let rule = Rule::new().load_meta(end, Reg::FIRST).vmap(map);
         batch.add_rule(&INET, "forward_base", &rule);

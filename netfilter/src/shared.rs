@@ -11,7 +11,9 @@ use crate::filter::{Filter, as_element};
 use crate::layout::{self, BRIDGE, INET, V4, V6};
 
 /// Sets whose elements serve networks.
-const OF_NETWORKS: [&Set; 13] = [
+const OF_NETWORKS: [&Set; 15] = [
+    &layout::POLICED,
+    &layout::ALONE,
     &layout::GUARDED,
     &layout::OPENED,
     &layout::LINKS,
@@ -54,7 +56,7 @@ fn of_attachments(claimant: Claimant) -> Vec<(&'static Table, &'static Set)> {
             let proxied = [&layout::PROXY_IP, &layout::PROXY_ANY];
             of(v4).into_iter().chain(of(v6)).chain(proxied).map(|set| (&INET, set)).collect()
         }
-        Claimant::Firewall => Vec::new(),
+        Claimant::Firewall => vec![(&INET, &V4.forwarded), (&INET, &V6.forwarded)],
     }
 }
 

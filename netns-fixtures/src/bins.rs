@@ -22,6 +22,9 @@ const REFERENCE_OF_DEBIAN: &str = "/usr/lib/cni";
 /// How the outer process tells the inner one.
 pub(crate) const DIRECTORY: &str = "CAIS_LAB_BIN";
 
+/// Packages that are no plugins and whose binaries a user installs.
+const PROGRAMS: [&str; 2] = ["cli", "proxy"];
+
 /// The directory with the plugins and the command under test: the one that `CAIS_TEST_BIN` names,
 /// else our own, freshly built.
 ///
@@ -94,7 +97,7 @@ fn build(target: &Path) -> String {
     format!("{}\n{}", done.status, String::from_utf8_lossy(&done.stderr))
 }
 
-/// Packages with a binary that a user installs: the plugins and the command.
+/// Packages with a binary that a user installs: the plugins, the command and the daemons.
 #[track_caller]
 fn shipped_packages() -> Vec<String> {
     let done = cargo()
@@ -106,7 +109,7 @@ fn shipped_packages() -> Vec<String> {
     let shipped: Vec<String> = packages
         .iter()
         .filter_map(|package| package["name"].as_str())
-        .filter(|name| name.starts_with("plugin-") || *name == "cli")
+        .filter(|name| name.starts_with("plugin-") || PROGRAMS.contains(name))
         .map(str::to_owned)
         .collect();
     assert!(!shipped.is_empty(), "this workspace has no plugins: set {GIVEN} to a directory");

@@ -16,6 +16,11 @@ const TOOLS: &[Tool] = &[
     },
     Tool { proof: "ip", package: "iproute2", without: "no container can be made" },
     Tool { proof: "unshare", package: "util-linux", without: "nothing can be kept apart" },
+    Tool {
+        proof: "conntrack",
+        package: "conntrack",
+        without: "there is no table of connections to forget from",
+    },
     Tool { proof: "strace", package: "strace", without: "system calls cannot be counted" },
 ];
 
@@ -29,8 +34,10 @@ pub(crate) fn task(arguments: &[String]) -> Result<()> {
     dist::build()?;
     let build = StaticBuild::choose();
     run::run(build.cargo("build").args(["--release", "--bins", "--package", "benches"]))?;
-    let example = ["--release", "--package", "ipam", "--example", "lease"];
-    run::run(build.cargo("build").args(example))?;
+    for (package, example) in [("ipam", "lease"), ("kernel", "conntrack_flush")] {
+        let example = ["--release", "--package", package, "--example", example];
+        run::run(build.cargo("build").args(example))?;
+    }
     let mut command = Command::new(build.output("release").join("benches"));
     command.arg("--ours").arg(dist::bin());
     command.arg("--scratch").arg(workspace::target());

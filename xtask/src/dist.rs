@@ -18,6 +18,8 @@ const GNU: &str = "x86_64-unknown-linux-gnu";
 pub(crate) enum Kind {
     Plugin,
     Command,
+    /// A process that plugins start.
+    Daemon,
     /// All plugins in one file.
     Bundle,
 }
@@ -27,6 +29,7 @@ impl Kind {
     fn of(package: &Package) -> Option<Kind> {
         match &*package.name {
             "cli" => Some(Kind::Command),
+            "proxy" => Some(Kind::Daemon),
             "bundle" => Some(Kind::Bundle),
             _ if package.is_plugin() => Some(Kind::Plugin),
             _ => None,
@@ -36,7 +39,7 @@ impl Kind {
     /// So many bytes it may have at most, linked with musl.
     fn limit(self) -> Option<u64> {
         match self {
-            Kind::Plugin => Some(1_200_000),
+            Kind::Plugin | Kind::Daemon => Some(1_200_000),
             Kind::Bundle => Some(3_000_000),
             Kind::Command => None,
         }
@@ -109,7 +112,7 @@ pub(crate) fn task(_: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The directory with plugins and command, ready to be installed.
+/// The directory with plugins, daemons and command, ready to be installed.
 pub(crate) fn bin() -> PathBuf {
     workspace::target().join("dist/bin")
 }
@@ -137,7 +140,7 @@ pub(crate) fn build() -> Result<Vec<Shipped>> {
     empty_directory(&bundle())?;
     // Apart: cargo gives all packages of one build the features that any of them asks for, and
     // plugins have no use for what the command needs.
-    for kind in [Kind::Plugin, Kind::Command, Kind::Bundle] {
+    for kind in [Kind::Plugin, Kind::Daemon, Kind::Command, Kind::Bundle] {
         let group: Vec<_> = packages.iter().filter(|p| Kind::of(p) == Some(kind)).collect();
         if group.is_empty() {
             continue;

@@ -15,6 +15,7 @@ const TOOLS: &[Tool] = &[
         package: "iptables",
         without: "comparisons with iptables are skipped",
     },
+    Tool { proof: "conntrack", package: "conntrack", without: "cases of tracked connections fail" },
     Tool { proof: "unshare", package: "util-linux", without: "every case in a namespace fails" },
     Tool { proof: "strace", package: "strace", without: "crash cases are skipped" },
     Tool {
@@ -85,12 +86,12 @@ pub(crate) fn doc() -> Result<()> {
     run::run(run::cargo().args(["test", "--workspace", "--doc"]).current_dir(workspace::root()))
 }
 
-/// Builds the plugins and the command: cargo does so by itself only for tests of the same package.
+/// Builds the plugins, the command and the daemons: cargo does so by itself only for tests of the same package.
 pub(crate) fn build_binaries() -> Result<()> {
     let packages = workspace::packages()?;
     let shipped: Vec<_> = packages
         .iter()
-        .filter(|package| package.is_plugin() || package.name == "cli")
+        .filter(|package| package.is_plugin() || package.is_program())
         .flat_map(|package| ["--package", &package.name])
         .collect();
     if shipped.is_empty() {

@@ -11,6 +11,7 @@ use crate::options::Options;
 use crate::report::Report;
 
 mod bridge;
+mod conntrack;
 mod leases;
 mod start;
 mod weight;
@@ -24,6 +25,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("bridge-bare", bridge::without_addresses),
     ("leases", leases::one_by_one),
     ("parallel", leases::many_at_once),
+    ("conntrack", conntrack::flush),
     ("version", start::version),
     ("memory", weight::memory),
     ("syscalls", weight::system_calls),

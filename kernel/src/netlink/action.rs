@@ -95,6 +95,18 @@ pub enum Action {
         /// The object, as nft(8) names it.
         what: String,
     },
+    /// Read or change the table of tracked connections.
+    Conntrack {
+        /// `count`, `list` or `delete`.
+        verb: &'static str,
+    },
+    /// List the sockets that wait on a port.
+    Listeners {
+        /// In lower case.
+        protocol: &'static str,
+        /// Of which addresses.
+        family: types::Family,
+    },
     /// Ask the kernel to announce the addresses of a link to its neighbours.
     Announce {
         /// The link.
@@ -120,6 +132,10 @@ impl fmt::Display for Action {
             Self::Rule { verb, rule } => write!(f, "{verb} rule {rule}"),
             Self::List { what } => write!(f, "list {what}"),
             Self::Nft { verb, what } => write!(f, "{verb} {what}"),
+            Self::Conntrack { verb } => write!(f, "{verb} tracked connections"),
+            Self::Listeners { protocol, family } => {
+                write!(f, "list listeners of {protocol} over {family}")
+            }
             Self::Announce { link } => write!(f, "announce the addresses of {link}"),
         }
     }

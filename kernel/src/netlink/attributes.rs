@@ -55,6 +55,11 @@ impl<'a> Attribute<'a> {
         u32_at(self.value, 0)
     }
 
+    /// A number in network order, as ports are.
+    pub(crate) fn u16_be(self) -> Option<u16> {
+        self.value.first_chunk().copied().map(u16::from_be_bytes)
+    }
+
     /// A number in network order, as all of netfilter's are.
     pub(crate) fn u32_be(self) -> Option<u32> {
         self.value.first_chunk().copied().map(u32::from_be_bytes)

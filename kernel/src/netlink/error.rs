@@ -148,6 +148,12 @@ impl RequestError {
             (Error::Kernel { errno: Errno::EEXIST, .. }, Action::Create { name, .. }) => {
                 Some(format!("`ip link show {name}` tells what the existing link is"))
             }
+            (Error::Kernel { errno: Errno::EINVAL, .. }, Action::Conntrack { verb: "count" }) => {
+                Some("load the kernel module `nf_conntrack_netlink`".into())
+            }
+            (Error::Kernel { errno: Errno::ENOENT, .. }, Action::Listeners { protocol, .. }) => {
+                Some(format!("load the kernel module `{protocol}_diag`"))
+            }
             (Error::Timeout(_), _) => {
                 Some("the kernel's network lock is held by something else; try again".into())
             }
@@ -167,5 +173,23 @@ mod tests {
         assert_eq!(text(300), "no answer within 300 ms");
         assert_eq!(text(1500), "no answer within 1500 ms");
         assert_eq!(text(0), "no answer within 0 s");
+    }
+
+    #[test]
+    fn a_module_that_is_missing_is_named() {
+        let refused = |errno, action| RequestError {
+            action: Box::new(action),
+            place: "the host".into(),
+            source: Error::Kernel { errno, text: None },
+        };
+        let error = refused(Errno::EINVAL, Action::Conntrack { verb: "count" });
+        let text = "count tracked connections in the host: EINVAL: Invalid argument";
+        assert_eq!(error.to_string(), text);
+        assert!(error.hint().unwrap().contains("`nf_conntrack_netlink`"));
+        let action = Action::Listeners { protocol: "udp", family: types::Family::V6 };
+        let error = refused(Errno::ENOENT, action);
+        let text = "list listeners of udp over IPv6 in the host: ENOENT: No such file or directory";
+        assert_eq!(error.to_string(), text);
+        assert!(error.hint().unwrap().contains("`udp_diag`"));
     }
 }

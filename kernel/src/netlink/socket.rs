@@ -74,7 +74,7 @@ impl Socket {
     /// (`NETLINK_NETFILTER`).
     ///
     /// Closing one after objects were deleted through it waits for the end of an RCU grace period:
-    /// see [`leave_open`](crate::link::leave_open).
+    /// see [`Deleter::close_later`](crate::link::Deleter::close_later).
     ///
     /// # Errors
     /// [`Error::System`] when the kernel gives no socket.
@@ -124,6 +124,11 @@ impl Socket {
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// The limit on each wait.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// The namespace's name in errors.
@@ -179,10 +184,20 @@ impl Socket {
     pub(crate) fn dump<T>(
         &self,
         request: &Request,
+        parse: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, RequestError> {
+        self.dump_until(Instant::now() + self.timeout, request, parse)
+    }
+
+    /// As [`Socket::dump`], with a deadline that other requests share.
+    pub(crate) fn dump_until<T>(
+        &self,
+        deadline: Instant,
+        request: &Request,
         mut parse: impl FnMut(&[u8]) -> Option<T>,
     ) -> Result<Vec<T>, RequestError> {
         let mut list = Vec::new();
-        self.dump_messages(request, &mut |news| match news {
+        self.dump_messages(deadline, request, &mut |news| match news {
             Listing::Begins => list.clear(),
             Listing::Message(body) => list.extend(parse(body)),
         })?;
@@ -192,13 +207,14 @@ impl Socket {
     /// The part of a dump that does not depend on what is listed, compiled once.
     fn dump_messages(
         &self,
+        deadline: Instant,
         request: &Request,
         each: &mut dyn FnMut(Listing<'_>),
     ) -> Result<(), RequestError> {
         let failed = |source| self.failed(&request.action, source);
         for _ in 0..DUMP_ATTEMPTS {
             each(Listing::Begins);
-            match self.dump_once(request, each) {
+            match self.dump_once(deadline, request, each) {
                 Ok(Read::Whole) => return Ok(()),
                 // The list cannot be trusted, read it again.
                 Ok(Read::Changed) | Err(Error::Overrun) => {}
@@ -210,6 +226,7 @@ impl Socket {
 
     fn dump_once(
         &self,
+        deadline: Instant,
         request: &Request,
         each: &mut dyn FnMut(Listing<'_>),
     ) -> Result<Read, Error> {
@@ -218,7 +235,7 @@ impl Socket {
         request.write(sequence, libc::NLM_F_DUMP as u16, &mut bytes);
         self.send(&bytes)?;
         let mut read = Read::Whole;
-        self.receive(Instant::now() + self.timeout, |message| {
+        self.receive(deadline, |message| {
             if message.sequence != sequence {
                 return ControlFlow::Continue(());
             }

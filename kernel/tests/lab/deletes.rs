@@ -10,7 +10,7 @@ use kernel::netns::{self, Netns};
 
 use crate::isolation::{dev, here, ip_in, isolated, isolated_as_pid_1, link_names, name};
 
-const RECORD: &str = "/run/cais/deleter";
+pub(crate) const RECORD: &str = "/run/cais/deleter";
 
 /// A pair `veth0` here, `eth0` in `container`, the near end a port of `br0`.
 fn attach(host: &Socket, container: &Netns) {
@@ -19,7 +19,7 @@ fn attach(host: &Socket, container: &Netns) {
 }
 
 /// Processes called `cais-deleter` and their state letters.
-fn deleters() -> Vec<(PathBuf, char)> {
+pub(crate) fn deleters() -> Vec<(PathBuf, char)> {
     let mut found = Vec::new();
     for process in fs::read_dir("/proc").unwrap().flatten() {
         let Ok(stat) = fs::read_to_string(process.path().join("stat")) else { continue };
@@ -45,7 +45,7 @@ fn settle() {
     }
 }
 
-fn open_files() -> usize {
+pub(crate) fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 

@@ -45,7 +45,7 @@ pub fn add(
             }
         }
         if let Some(bridge) = &forward.bridge {
-            ingress::add(socket, batch, family, (forward.ingress, bridge))?;
+            ingress::add(socket, batch, family, (forward.ingress, bridge.as_str()))?;
         }
     }
     Ok(added)
@@ -117,7 +117,7 @@ pub fn check(socket: &Socket, forward: &Forward, stored: &[Handle]) -> Result<()
             }
         }
         if let Some(bridge) = &forward.bridge {
-            ingress::check(socket, family, (forward.ingress, bridge))?;
+            ingress::check(socket, family, (forward.ingress, bridge.as_str()))?;
         }
     }
     Ok(())

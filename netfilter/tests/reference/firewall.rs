@@ -13,7 +13,7 @@ fn forward(addresses: &[&str], ingress: Ingress) -> Forward {
         addresses: addresses.iter().map(|ip| ip.parse().unwrap()).collect(),
         by: Forwarder::Chains("CNI-ADMIN".into()),
         ingress,
-        bridge: Some("cni0".into()),
+        bridge: Some("cni0".parse().unwrap()),
     }
 }
 

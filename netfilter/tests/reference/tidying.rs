@@ -10,7 +10,7 @@ fn forward() -> Forward {
         addresses: vec!["10.1.0.2".parse().unwrap(), "fd00::2".parse().unwrap()],
         by: Forwarder::Chains("CNI-ADMIN".into()),
         ingress: Ingress::Isolated,
-        bridge: Some("cni0".into()),
+        bridge: Some("cni0".parse().unwrap()),
     }
 }
 

@@ -4,11 +4,13 @@
 fn main() -> std::process::ExitCode {
     cni::run_by_name(&[
         &bridge::Bridge,
+        &firewall::Firewall,
         &host::Host,
         &ipam_cni::HostLocal,
         &ipam_cni::Static,
         &loopback::Loopback,
         &none::NoNetwork,
         &portmap::Portmap,
+        &tuning::Tuning,
     ])
 }

@@ -4,6 +4,9 @@ use std::path::Path;
 
 use cni::{Error, NetworkCall};
 use netfilter::{Claimant, Filter, Sweep};
+use proxy::Client;
+
+use crate::apply::forget;
 
 /// Removes everything of the network that is not valid; without a list, what is proven dead.
 pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
@@ -11,7 +14,7 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let network = call.config.name();
     let of = Sweep { network, claimant: Claimant::Portmap, is_complete: valid.is_some() };
     let filter = Filter::open(run_dir)?;
-    filter.sweep(
+    let removed = filter.sweep(
         of,
         |key, claim| match &valid {
             Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
@@ -19,5 +22,11 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
         },
         |_, _| {},
     )?;
-    Ok(())
+    let client = Client::new(run_dir, &call.path);
+    let mut errors = Vec::new();
+    for one in &removed {
+        errors.extend(forget(&filter, one).err());
+        errors.extend(client.drop(&one.key).err());
+    }
+    Error::joined(errors).map_or(Ok(()), Err)
 }

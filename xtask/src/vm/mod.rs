@@ -52,6 +52,9 @@ const PACKAGES: &[&str] = &["kernel", "tests"];
 const EVERYDAY: &[&str] = &[
     "vlan",
     "deletes::",
+    "closes::",
+    "connections::",
+    "listening::",
     "the_example_of_its_page_works",
     "a_bridge_is_made_and_the_container_plugged_in",
 ];

@@ -38,6 +38,8 @@ const MODULES: &[&str] = &[
     "nft_reject_inet",
     "nft_compat",
     "nf_conntrack_netlink",
+    "tcp_diag",
+    "udp_diag",
     "nft_meta_bridge",
     "xt_comment",
     "xt_addrtype",
@@ -61,7 +63,18 @@ const MODULES: &[&str] = &[
 
 /// Programs of this machine that cases call, each packed with its libraries.
 const PROGRAMS: &[&str] = &[
-    "dash", "ip", "bridge", "tc", "ss", "nft", "unshare", "nsenter", "strace", "setpriv", "sysctl",
+    "dash",
+    "ip",
+    "bridge",
+    "tc",
+    "ss",
+    "nft",
+    "unshare",
+    "nsenter",
+    "strace",
+    "setpriv",
+    "sysctl",
+    "conntrack",
 ];
 
 /// The Go plugins, which cases compare us with.

@@ -1,9 +1,9 @@
-//! Deleting a link without waiting for RCU.
+//! Deleting a link, or closing a socket of netfilter, without waiting for RCU.
 //!
 //! A delete does its work in under a millisecond, and then the kernel waits 15–35 ms for the end
 //! of an RCU grace period (`rcu_barrier` in `netdev_run_todo`) before it answers. A forked child
 //! waits in our place; we go on once the kernel has announced that the link is gone and a query
-//! has confirmed it.
+//! has confirmed it. Closing a socket of netfilter after objects were deleted waits likewise.
 
 mod record;
 
@@ -12,17 +12,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use nix::fcntl::OFlag;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2};
 
 use super::monitor::event;
 use super::{Event, Monitor, Which, delete, find};
 use crate::netlink::message::Message;
 use crate::netlink::{Error, Request, RequestError, Socket};
-use crate::sys;
+use crate::sys::{self, Errand};
 use record::{Record, Verdict};
 
-/// Deletes links, detached where that is safe.
+/// Deletes links and closes sockets of netfilter, detached where that is safe.
 ///
 /// The child is left to whoever adopts the orphans of this process (PID 1 or a subreaper) when
 /// this process ends before it. All common container runtimes reap theirs; `record`, a small
@@ -80,6 +81,21 @@ impl Deleter {
             Verdict::Wait => wait(socket, which),
         }
     }
+
+    /// Closes `socket`, a socket of netfilter through which objects were deleted, without waiting
+    /// for the end of an RCU grace period (10–15 ms): a child closes it in our place.
+    ///
+    /// For whoever deletes a link as well, [`Deleter::delete`] can hold the socket instead: one
+    /// child does for both. Hold no lock while calling this, and no other socket of netfilter:
+    /// closing any of them waits for the deletions of all.
+    pub fn close_later(&self, socket: Socket) {
+        reap();
+        let Some(record) = self.record.as_deref().map(Record::at) else { return };
+        match record.verdict() {
+            Verdict::Detach => close_by_child(socket, record),
+            Verdict::Wait => {}
+        }
+    }
 }
 
 /// Why deletes on this host wait: the child that the record at `path` names is a zombie that
@@ -128,17 +144,38 @@ fn detach(
     let monitor = Monitor::open(socket.place())?;
     let sequence = monitor.socket().take_sequences(1);
     let bytes = request.bytes(sequence);
-    let child = match sys::fork_to_send(monitor.socket().as_fd(), &bytes, hold) {
+    let child = match sys::fork_deleter(Errand::Send(monitor.socket().as_fd(), &bytes), hold) {
         Ok(child) => Pid::from_raw(child),
         // No more processes allowed, or no memory: the slow way still works.
         Err(_) => return wait(socket, which),
     };
-    if let Ok(mut children) = CHILDREN.lock() {
-        children.push((child, record.path().to_owned()));
-    }
+    remember(child, record);
     let outcome = until_gone(socket, &monitor, which, sequence, &request);
     record.name(child);
     outcome
+}
+
+/// Closes `socket` by a child.
+fn close_by_child(socket: Socket, record: Record<'_>) {
+    // The child goes when it hears that we have let go of the socket, so that the last one to
+    // close it, who waits, is never this process. Death closes as well.
+    let Ok((awaited, held)) = pipe2(OFlag::O_CLOEXEC) else { return };
+    let Ok(child) = sys::fork_deleter(Errand::AwaitClose(awaited.as_fd()), &[socket.as_fd()])
+    else {
+        return; // no more processes allowed, or no memory: dropped here, the slow way
+    };
+    let child = Pid::from_raw(child);
+    remember(child, record);
+    record.name(child);
+    drop(socket);
+    drop(held);
+}
+
+/// Notes a child of this process, to be reaped.
+fn remember(child: Pid, record: Record<'_>) {
+    if let Ok(mut children) = CHILDREN.lock() {
+        children.push((child, record.path().to_owned()));
+    }
 }
 
 /// What the monitor heard.
@@ -192,4 +229,47 @@ fn news(message: Message<'_>, which: Which<'_>, sequence: u32) -> Option<News> {
         Which::Index(index) => link.dev.index == index,
     };
     same.then_some(News::Announced(link.dev.index))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What the descriptors of `child` lead to, in order.
+    fn open_files(child: Pid) -> Vec<PathBuf> {
+        let files = fs::read_dir(format!("/proc/{child}/fd")).unwrap().flatten();
+        let mut targets: Vec<_> =
+            files.filter_map(|file| fs::read_link(file.path()).ok()).collect();
+        targets.sort();
+        targets
+    }
+
+    #[test]
+    fn a_child_that_awaits_the_close_holds_the_pipe_and_what_it_was_given_and_nothing_else() {
+        let (awaited, ours) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let given = fs::File::open("/etc/passwd").unwrap();
+        let other = fs::File::open("/proc/self/stat").unwrap();
+        let errand = Errand::AwaitClose(awaited.as_fd());
+        let child = Pid::from_raw(sys::fork_deleter(errand, &[given.as_fd()]).unwrap());
+        drop(other);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let files = loop {
+            match &open_files(child)[..] {
+                [file, pipe] => break [file.clone(), pipe.clone()],
+                more => assert!(Instant::now() < deadline, "{more:?}"),
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(files[0], Path::new("/etc/passwd"));
+        assert!(files[1].display().to_string().starts_with("pipe:["), "{files:?}");
+        // It stays as long as we hold our end, and ends by itself when we let go.
+        let state = waitpid(child, Some(WaitPidFlag::WNOHANG)).unwrap();
+        assert_eq!(state, WaitStatus::StillAlive);
+        drop(ours);
+        assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
+    }
 }

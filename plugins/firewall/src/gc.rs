@@ -1,0 +1,26 @@
+//! Taking back what attachments were let through that are no longer valid.
+
+use std::path::Path;
+
+use cni::{Error, NetworkCall};
+use netfilter::{Claimant, Filter, Sweep};
+
+use crate::apply::unbind;
+
+/// Removes everything of the network that is not valid; without a list, what is proven dead.
+pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
+    let valid = call.config.valid_attachments()?;
+    let network = call.config.name();
+    let of = Sweep { network, claimant: Claimant::Firewall, is_complete: valid.is_some() };
+    let filter = Filter::open(run_dir)?;
+    let removed = filter.sweep(
+        of,
+        |key, claim| match &valid {
+            Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
+            None => claim.is_some_and(|claim| filter.is_dead(claim)),
+        },
+        |_, _| {},
+    )?;
+    let errors = removed.iter().filter_map(|removed| unbind(removed).err()).collect();
+    Error::joined(errors).map_or(Ok(()), Err)
+}

@@ -1,0 +1,5 @@
+//! The plugin `firewall`.
+
+fn main() -> std::process::ExitCode {
+    cni::run(&firewall::Firewall)
+}

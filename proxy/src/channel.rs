@@ -1,0 +1,114 @@
+//! A client's end of the control socket. Everything on it ends at a deadline.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cni::{Error, code};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sockopt,
+};
+use nix::sys::time::TimeVal;
+
+use crate::failed;
+use crate::message::{MOST_BYTES, Reply, Request};
+
+/// A connection to the daemon.
+pub(crate) struct Channel<'a> {
+    socket: OwnedFd,
+    path: &'a Path,
+    until: Instant,
+}
+
+impl<'a> Channel<'a> {
+    /// Connects to the socket at `path`; `None` when nobody listens there.
+    pub(crate) fn connect(path: &'a Path, until: Instant) -> Result<Option<Self>, Error> {
+        let step = || format!("connect to {}", path.display());
+        let address = UnixAddr::new(path).map_err(|error| failed(step(), error))?;
+        let kind = SockType::SeqPacket;
+        let socket = socket::socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)
+            .map_err(|error| failed(step(), error))?;
+        let channel = Self { socket, path, until };
+        channel.limit()?;
+        match retried(|| socket::connect(channel.socket.as_raw_fd(), &address)) {
+            Ok(()) => Ok(Some(channel)),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ECONNREFUSED) => Ok(None),
+            Err(Errno::EAGAIN) => Err(unanswered(path)),
+            Err(error) => Err(failed(step(), error)),
+        }
+    }
+
+    /// Says `request` and hears the first reply; `None` when the daemon ended meanwhile.
+    pub(crate) fn ask(
+        &self,
+        request: &Request,
+        sockets: &[BorrowedFd<'_>],
+    ) -> Result<Option<Reply>, Error> {
+        let bytes = request.encode();
+        if bytes.len() > MOST_BYTES {
+            let text = format!("tell cais-proxy of {} bytes: {MOST_BYTES} fit", bytes.len());
+            return Err(Error::new(code::INVALID_CONFIG, text).with_hint("choose shorter ids"));
+        }
+        self.limit()?;
+        let raw: Vec<_> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&raw)];
+        let rights = if raw.is_empty() { &[][..] } else { &rights[..] };
+        let parts = [IoSlice::new(&bytes)];
+        let sent = retried(|| {
+            let to = self.socket.as_raw_fd();
+            socket::sendmsg::<()>(to, &parts, rights, MsgFlags::MSG_NOSIGNAL, None)
+        });
+        match sent {
+            Ok(_) => self.hear(),
+            Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => Ok(None),
+            Err(Errno::EAGAIN) => Err(unanswered(self.path)),
+            Err(error) => Err(failed(format!("write to {}", self.path.display()), error)),
+        }
+    }
+
+    /// Hears another reply; `None` when the daemon ended meanwhile.
+    pub(crate) fn hear(&self) -> Result<Option<Reply>, Error> {
+        self.limit()?;
+        let mut buffer = vec![0; MOST_BYTES];
+        match retried(|| socket::recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty())) {
+            Ok(0) | Err(Errno::ECONNRESET) => Ok(None),
+            Ok(length) => Reply::parse(&buffer[..length])
+                .map(Some)
+                .map_err(|error| error.in_step(format!("read from {}", self.path.display()))),
+            Err(Errno::EAGAIN) => Err(unanswered(self.path)),
+            Err(error) => Err(failed(format!("read from {}", self.path.display()), error)),
+        }
+    }
+
+    /// Lets the next step end at the deadline.
+    fn limit(&self) -> Result<(), Error> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(unanswered(self.path));
+        }
+        // Zero would mean to wait for ever.
+        let left = left.max(Duration::from_millis(1));
+        let left = TimeVal::new(left.as_secs().cast_signed(), i64::from(left.subsec_micros()));
+        socket::setsockopt(&self.socket, sockopt::SendTimeout, &left)
+            .and_then(|()| socket::setsockopt(&self.socket, sockopt::ReceiveTimeout, &left))
+            .map_err(|error| failed("set a deadline on a socket", io::Error::from(error)))
+    }
+}
+
+fn retried<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            done => return done,
+        }
+    }
+}
+
+/// The error when the time is over.
+pub(crate) fn unanswered(path: &Path) -> Error {
+    let text = format!("cais-proxy did not answer on {} in time", path.display());
+    Error::new(code::TRY_AGAIN, text)
+        .with_hint("if it never does: `fuser` on that path names the process, which may be killed")
+}
