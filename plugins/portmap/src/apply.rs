@@ -57,7 +57,7 @@ fn steps<'a>(
     }
     step("filter");
     let filter = Filter::open(run_dir)?;
-    filter.add(&claim, |_| {})?;
+    filter.add(&claim)?;
     if let Some(ports) = &claim.ports {
         step("localhost");
         if let Some(link) = &ports.link {
@@ -67,7 +67,7 @@ fn steps<'a>(
         connections::forget_others(filter.socket(), &ports.publication)?;
     }
     undo.push(format!("take back the ports of {key}"), move || {
-        Ok(filter.remove(&key, Claimant::Portmap, |_, _| {}).map(drop)?)
+        Ok(filter.remove(&key, Claimant::Portmap, &[]).map(drop)?)
     });
     step("done");
     Ok(())
@@ -109,7 +109,7 @@ fn link_to(publication: &Publication) -> Result<Option<IfName>, Error> {
 /// Takes back what `call` published, remembered or not.
 pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let filter = Filter::open(run_dir)?;
-    let removed = filter.remove(&call.attachment, Claimant::Portmap, |_, _| {})?;
+    let removed = filter.remove(&call.attachment, Claimant::Portmap, &[])?;
     let stopped = Client::new(run_dir, &call.path).drop(&call.attachment);
     let forgotten = forget(&filter, &removed);
     Deleter::detached(run_dir.join("deleter")).close_later(filter.into_socket());
