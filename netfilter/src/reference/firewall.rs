@@ -39,7 +39,7 @@ pub fn add(
             let known = view.lines_at(names::FORWARD, &handles)?;
             for spec in addresses.iter().flat_map(|address| pair(*address)) {
                 match known.iter().find(|line| line.is(&spec)) {
-                    Some(line) => added.keep(&view, names::FORWARD, line.handle),
+                    Some(line) => added.keep(&view, names::FORWARD, line.handle()),
                     None => added.append(batch, &view, names::FORWARD, &spec),
                 }
             }
@@ -71,11 +71,11 @@ pub fn remove(
         let all_known = wanted.iter().all(|spec| contains(&known, spec));
         let lines = if all_known { known } else { view.lines(names::FORWARD)? };
         for spec in &wanted {
-            let is_stored = |line: &&Line| handles.contains(&line.handle);
+            let is_stored = |line: &&Line| handles.contains(&line.handle());
             let mut equal = lines.iter().filter(|line| line.is(spec)).peekable();
             let first = equal.peek().copied();
             if let Some(line) = equal.find(is_stored).or(first) {
-                batch.del_rule(&view.table, names::FORWARD, line.handle);
+                batch.del_rule(&view.table, names::FORWARD, line.handle());
                 found = true;
             }
         }

@@ -85,9 +85,8 @@ fn forwarding<'a>(
     wanted.extend(admin);
     let mut tidying = Tidying::of(View::of(socket, family, FILTER, &wanted)?, BASES);
     let entry = |line: &Line| line.is(&firewall::entry());
-    let overrides = |line: &Line| {
-        line.target.as_deref().is_some_and(|chain| line.is(&firewall::overrides(chain)))
-    };
+    let overrides =
+        |line: &Line| line.target().is_some_and(|chain| line.is(&firewall::overrides(chain)));
     if tidying.chain(names::FORWARD, &["FORWARD"], entry, overrides)?
         && let Some(admin) = admin
     {
@@ -121,12 +120,12 @@ impl<'a> Tidying<'a> {
         let mut rules = Vec::new();
         for &chain in from {
             let jumps = self.view.lines(chain)?;
-            rules.extend(jumps.iter().filter(|one| entries(one)).map(|one| (chain, one.handle)));
+            rules.extend(jumps.iter().filter(|one| entries(one)).map(|one| (chain, one.handle())));
         }
         if !lines.iter().all(own) || self.view.incoming(name, &lines) > rules.len() {
             return Ok(false);
         }
-        rules.extend(lines.iter().map(|line| (name, line.handle)));
+        rules.extend(lines.iter().map(|line| (name, line.handle())));
         for (chain, handle) in &rules {
             self.batch.del_rule(&self.view.table, chain, *handle);
         }
