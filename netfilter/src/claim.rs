@@ -81,15 +81,6 @@ impl Claim {
             || self.ports.as_ref().is_some_and(|ports| ports.reference.is_some())
     }
 
-    /// The administrator's chain among them.
-    #[must_use]
-    pub fn admin_chain(&self) -> Option<&str> {
-        match &self.forward.as_ref()?.by {
-            Forwarder::Chains(admin) => Some(admin),
-            Forwarder::Firewalld(_) | Forwarder::Nobody => None,
-        }
-    }
-
     /// Whether its ports are published on conditions.
     #[must_use]
     pub fn is_conditional(&self) -> bool {
@@ -178,6 +169,17 @@ pub struct ReferencePorts {
     pub mark_bit: u8,
     /// Chain that sets the mark in place of the reference's own.
     pub set_mark_chain: Option<String>,
+    /// Whether packets get to these chains.
+    pub linked: Linked,
+}
+
+/// Whether packets get to chains of the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// Nothing leads there: they are to be read.
+    No,
+    /// As the reference has it.
+    Yes,
 }
 
 /// What `firewall` wants.

@@ -467,7 +467,7 @@ impl Filter {
             claimant,
             claim: removed.claim.as_ref(),
             addresses: &removed.addresses,
-            was_last_of_network: removed.was_last_of_network,
+            was_last_of_kind: locked.is_last_of_kind(key, claimant),
         };
         chains::remove(&self.socket, &mut batch, &gone)?;
         batch.commit_skipping_missing(&self.socket)?;
@@ -479,7 +479,7 @@ impl Filter {
             && claim.has_chains()
             && locked.is_last_with_chains()
         {
-            reference::tidy(&self.socket, claim.admin_chain())?;
+            reference::tidy(&self.socket)?;
         }
         Ok(removed)
     }
