@@ -11,8 +11,8 @@ use kernel::netns::Netns;
 use kernel::route;
 use kernel::undo::Undo;
 use netfilter::claim::{Ports, ReferencePorts};
-use netfilter::{Claim, Claimant, Filter, Masquerade, Publication, localnet};
-use types::{Family, IfName};
+use netfilter::{Claim, Claimant, Entrance, Filter, Masquerade, Publication, Store, localnet};
+use types::{Attachment, Family, IfName};
 
 use crate::config::Config;
 
@@ -23,7 +23,7 @@ pub(crate) fn add(
     publication: Publication,
     run_dir: &Path,
 ) -> Result<(), Error> {
-    let claim = claim(call, config, publication)?;
+    let claim = claim(call, config, publication, run_dir)?;
     Undo::run(|undo| steps(&claim, run_dir, undo)).map_err(|failure| {
         failure
             .leftovers
@@ -48,7 +48,12 @@ fn steps<'a>(claim: &'a Claim, run_dir: &Path, undo: &mut Undo<'a>) -> Result<()
 }
 
 /// What the attachment wants, with what the host says of it.
-fn claim(call: &Call, config: &Config, publication: Publication) -> Result<Claim, Error> {
+fn claim(
+    call: &Call,
+    config: &Config,
+    publication: Publication,
+    run_dir: &Path,
+) -> Result<Claim, Error> {
     let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
     let failed = |e| Error::new(code::IO, format!("identify {}: {e}", call.sandbox()));
     let inode = netns.inode().map_err(failed)?;
@@ -56,6 +61,11 @@ fn claim(call: &Call, config: &Config, publication: Publication) -> Result<Claim
     let key = call.attachment.clone();
     let mut claim = Claim::new(key, Claimant::Portmap, call.sandbox(), netns_id);
     let mut ports = Ports::of(publication);
+    ports.entrance = entrance(&call.attachment, run_dir);
+    if ports.entrance != Entrance::Host {
+        claim.ports = Some(ports);
+        return Ok(claim);
+    }
     if ports.publication.masquerade != Masquerade::Nobody
         && ports.publication.mappings.iter().any(|mapping| mapping.serves(Family::V4))
     {
@@ -68,6 +78,14 @@ fn claim(call: &Call, config: &Config, publication: Publication) -> Result<Claim
     }
     claim.ports = Some(ports);
     Ok(claim)
+}
+
+/// Where clients come in: the interface plugin said to which class of network the container
+/// belongs. Where it said nothing, at the host, as with the reference.
+fn entrance(key: &Attachment, run_dir: &Path) -> Entrance {
+    let claim = Store::under(run_dir).read(key, Claimant::Interface);
+    let isolation = claim.and_then(|claim| claim.isolation);
+    isolation.map_or(Entrance::Host, |isolation| isolation.class.entrance())
 }
 
 /// The host's link that leads to the container.
