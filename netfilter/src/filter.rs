@@ -9,13 +9,13 @@ use kernel::nft::{self, Batch, Element, FoundElement, Key, Missing, Set, Table};
 use types::{Attachment, Family, NetworkName};
 
 use crate::chains::{self, Gone};
-use crate::claim::{Claim, Claimant, Handle};
+use crate::claim::{Claim, Claimant, Entrance, Handle, Ports};
 use crate::conflict::{self, Conflict};
 use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
 use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::store::{Locked, Store};
-use crate::{conditional, leftovers, localnet, rebuild, reference, shared};
+use crate::{agreement, conditional, leftovers, localnet, rebuild, reference, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -100,10 +100,12 @@ impl Filter {
     /// attachment holds goes to the new one in the same transaction.
     ///
     /// # Errors
-    /// [`Error::Taken`] with the holder of a port, and what went wrong.
+    /// [`Error::Taken`] with the holder of a port, [`Error::Disagrees`] with the other network of a
+    /// bridge, and what went wrong.
     pub fn add(&self, claim: &Claim) -> Result<(), Error> {
         let locked = self.store.lock()?;
         let earlier = self.store.read(&claim.key, claim.claimant);
+        agreement::reach(self, claim)?;
         let evicted = self.evictable(claim)?;
         locked.write(claim)?;
         let change =
@@ -302,7 +304,8 @@ impl Filter {
     /// What stands in the way of a claim's ports and may go: it is of the same attachment, or of
     /// one that is proven dead.
     fn evictable(&self, claim: &Claim) -> Result<Vec<Conflict>, Error> {
-        let Some(ports) = &claim.ports else { return Ok(Vec::new()) };
+        let at_host = |ports: &&Ports| ports.entrance == Entrance::Host;
+        let Some(ports) = claim.ports.as_ref().filter(at_host) else { return Ok(Vec::new()) };
         let mut evictable: Vec<Conflict> = Vec::new();
         for conflict in conflict::find(&self.socket, &ports.publication)? {
             let holder = conflict.holder();

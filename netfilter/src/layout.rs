@@ -37,7 +37,7 @@ pub const BRIDGE_LAYOUT: Set = LAYOUT;
 pub const GUARDED: Set = Set::new("guarded", &[Field::IfName]);
 /// Links whose `route_localnet` cais turned on, to be turned off with their network's last.
 pub const OPENED: Set = Set::new("opened", &[Field::IfName]);
-/// Bridges of networks with keys of isolation.
+/// Bridges of networks that are kept apart from others.
 pub const LINKS: Set = Set::new("links", &[Field::IfName]);
 /// Each of them twice: a packet that stays on one.
 pub const WITHIN: Set = Set::new("within", &[Field::IfName, Field::IfName]);
@@ -162,10 +162,13 @@ pub mod class {
     pub const OPEN: &str = "in_open";
     /// All comes in but from other networks of ours.
     pub const UNPROTECTED: &str = "in_unprotected";
-    /// Published ports and ICMP come in, at the container's own address.
+    /// Published ports and ICMP come in, at the container's own address; from other networks of
+    /// ours published ports alone.
     pub const ROUTED: &str = "in_routed";
     /// Nothing comes in.
     pub const INTERNAL: &str = "in_internal";
+    /// All comes in, from the network's own containers only where they may reach each other.
+    pub const ANY: &str = "in_any";
     /// Nothing goes out.
     pub const NOTHING_OUT: &str = "out_internal";
 }
@@ -424,7 +427,7 @@ const BASES: [(&str, BaseChain); 5] = [
 ];
 
 /// Chains of `inet cais` that rules and elements lead to.
-const CHAINS: [&str; 14] = [
+const CHAINS: [&str; 15] = [
     CONDITIONAL,
     "to_published",
     "leaving",
@@ -438,6 +441,7 @@ const CHAINS: [&str; 14] = [
     class::UNPROTECTED,
     class::ROUTED,
     class::INTERNAL,
+    class::ANY,
     class::NOTHING_OUT,
 ];
 
@@ -536,7 +540,7 @@ fn class_rules(batch: &mut Batch) {
     }
     batch.add_rule(&INET, "published", &drop());
 
-    let classes: [(&str, Vec<Rule>); 7] = [
+    let classes: [(&str, Vec<Rule>); 8] = [
         (class::STRICT, vec![jump("answers"), drop()]),
         (class::ISOLATED, vec![jump("answers"), accept(iif_in(&OPEN)), drop()]),
         (
@@ -554,14 +558,17 @@ fn class_rules(batch: &mut Batch) {
         (
             class::ROUTED,
             vec![
-                accept(known),
+                accept(known.clone()),
                 goto(within(), "icc"),
+                // Networks that are kept apart have no more than published ports of each other.
+                goto(iif_in(&LINKS), "published"),
                 accept(icmp(libc::IPPROTO_ICMP as u8)),
                 accept(icmp(libc::IPPROTO_ICMPV6 as u8)),
                 goto(Rule::new(), "published"),
             ],
         ),
         (class::INTERNAL, vec![goto(within(), "icc"), drop()]),
+        (class::ANY, vec![accept(known), goto(within(), "icc"), accept(Rule::new())]),
         (class::NOTHING_OUT, vec![within().verdict(&Verdict::Return), drop()]),
     ];
     for (chain, rules) in &classes {

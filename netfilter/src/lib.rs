@@ -4,6 +4,7 @@
 //! This crate refuses to know configurations and results, and to run programs where the packet
 //! filter can be spoken to.
 
+mod agreement;
 mod chains;
 pub mod claim;
 mod condition;
@@ -24,7 +25,7 @@ pub mod reference;
 mod shared;
 mod store;
 
-pub use claim::{Claim, Claimant, Class, Isolation};
+pub use claim::{Claim, Claimant, Class, Entrance, Isolation};
 pub use condition::{Condition, Match};
 pub use error::Error;
 pub use file::parse as parse_claim;

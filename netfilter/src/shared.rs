@@ -112,7 +112,7 @@ pub(crate) fn delete_of_network(
     }
     let others: Vec<Wanted> = filter
         .store()
-        .one_of_each_other(network)?
+        .some_of_each_other(network)?
         .iter()
         .flat_map(|claim| elements::of(claim).shared)
         .collect();

@@ -91,15 +91,21 @@ impl Store {
         Ok(claims)
     }
 
-    /// One claim of each network but `network`.
+    /// One claim of each plugin for each network but `network`.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn one_of_each_other(&self, network: &NetworkName) -> Result<Vec<Claim>, Error> {
+    pub fn some_of_each_other(&self, network: &NetworkName) -> Result<Vec<Claim>, Error> {
         let own = self.network_dir(network);
         let mut claims = Vec::new();
         for dir in self.networks()?.into_iter().filter(|dir| *dir != own) {
-            claims.extend(self.claims_in(&dir)?.next());
+            let mut of_network: Vec<Claim> = Vec::new();
+            for claim in self.claims_in(&dir)? {
+                if !of_network.iter().any(|known| known.claimant == claim.claimant) {
+                    of_network.push(claim);
+                }
+            }
+            claims.extend(of_network);
         }
         Ok(claims)
     }

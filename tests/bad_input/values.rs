@@ -41,7 +41,7 @@ pub(crate) fn wrong_for(key: &Key) -> Vec<Wrong> {
 pub(crate) fn wrong_kinds(key: &Key) -> Vec<Wrong> {
     let verdict = if key.is_optional_to_read() { Verdict::Named } else { Verdict::Refused };
     let right = match key.kind {
-        Kind::Flag => "true",
+        Kind::Flag | Kind::FlagOr(_) => "true",
         Kind::Integer(..) => "7",
         Kind::Text | Kind::OneOf(_) => "\"text\"",
         Kind::List => "[]",
@@ -70,7 +70,7 @@ fn out_of_range(key: &Key) -> Vec<Wrong> {
             list.extend(edges);
             list
         }
-        Kind::OneOf(texts) => {
+        Kind::OneOf(texts) | Kind::FlagOr(texts) => {
             let mut list = vec![refused("\"no-such-word\"".to_owned())];
             list.extend(texts.iter().map(|t| Wrong::new(&format!("\"{t}\""), Verdict::Any)));
             list
@@ -100,7 +100,7 @@ fn extremes(key: &Key) -> Vec<Wrong> {
 
 /// Texts that mean something elsewhere.
 fn texts(key: &Key) -> Vec<Wrong> {
-    if !matches!(key.kind, Kind::Text | Kind::OneOf(_)) {
+    if !matches!(key.kind, Kind::Text | Kind::OneOf(_) | Kind::FlagOr(_)) {
         return Vec::new();
     }
     let texts = [

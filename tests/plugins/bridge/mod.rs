@@ -1,6 +1,7 @@
 //! `bridge`, key by key.
 
 mod gateway;
+mod isolation;
 mod links;
 mod mac;
 mod parallel;
