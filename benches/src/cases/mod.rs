@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::call::{Plugin, Sample};
+use crate::call::{Plugin, Sample, Subject};
 use crate::isolation::Scratch;
 use crate::options::Options;
 use crate::report::Report;
@@ -13,6 +13,7 @@ use crate::report::Report;
 mod bridge;
 mod conntrack;
 mod leases;
+mod masquerade;
 mod start;
 mod weight;
 
@@ -23,6 +24,7 @@ pub(crate) type Case = fn(&Options, &Scratch, &mut Report) -> Result<()>;
 pub(crate) const ALL: &[(&str, Case)] = &[
     ("bridge", bridge::with_addresses),
     ("bridge-bare", bridge::without_addresses),
+    ("masquerade", masquerade::add_and_del),
     ("leases", leases::one_by_one),
     ("parallel", leases::many_at_once),
     ("conntrack", conntrack::flush),
@@ -47,8 +49,8 @@ impl Pair {
 
 /// Calls `verbs` one after the other, `runs` times, the subjects in turns. What comes back is for
 /// each verb the series of each subject.
-fn in_turns<const N: usize>(
-    subjects: &[&Plugin; N],
+fn in_turns<S: Subject + ?Sized, const N: usize>(
+    subjects: &[&S; N],
     verbs: &[&str],
     runs: usize,
 ) -> Result<Vec<[Vec<Sample>; N]>> {
