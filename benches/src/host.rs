@@ -74,3 +74,29 @@ impl Host {
         })
     }
 }
+
+/// The configuration of `portmap` that leads `ports` of the host, in pairs with those of the
+/// container, there.
+pub(crate) fn portmap(ports: &[(u16, u16)], backend: Option<&str>) -> Value {
+    let mappings: Vec<Value> = ports
+        .iter()
+        .map(|(host, container)| json!({ "hostPort": host, "containerPort": container, "protocol": "tcp" }))
+        .collect();
+    let mut config = json!({
+        "cniVersion": "1.0.0",
+        "name": "bench",
+        "type": "portmap",
+        "runtimeConfig": { "portMappings": mappings },
+    });
+    if let Some(backend) = backend {
+        config["backend"] = backend.into();
+    }
+    config
+}
+
+/// `config` with the result of the plugin before.
+pub(crate) fn after(result: &Value, config: &Value) -> Value {
+    let mut config = config.clone();
+    config["prevResult"] = result.clone();
+    config
+}

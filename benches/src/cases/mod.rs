@@ -11,6 +11,7 @@ use crate::options::Options;
 use crate::report::Report;
 
 mod bridge;
+mod chain;
 mod conntrack;
 mod leases;
 mod masquerade;
@@ -25,6 +26,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("bridge", bridge::with_addresses),
     ("bridge-bare", bridge::without_addresses),
     ("masquerade", masquerade::add_and_del),
+    ("chain", chain::whole),
     ("leases", leases::one_by_one),
     ("parallel", leases::many_at_once),
     ("conntrack", conntrack::flush),
