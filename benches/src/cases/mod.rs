@@ -15,6 +15,8 @@ mod chain;
 mod conntrack;
 mod leases;
 mod masquerade;
+mod ports;
+mod published;
 mod start;
 mod weight;
 
@@ -26,6 +28,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("bridge", bridge::with_addresses),
     ("bridge-bare", bridge::without_addresses),
     ("masquerade", masquerade::add_and_del),
+    ("ports", ports::publish),
     ("chain", chain::whole),
     ("leases", leases::one_by_one),
     ("parallel", leases::many_at_once),
