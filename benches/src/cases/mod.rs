@@ -12,6 +12,7 @@ use crate::report::Report;
 
 mod bridge;
 mod chain;
+mod connect;
 mod conntrack;
 mod leases;
 mod masquerade;
@@ -30,6 +31,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("masquerade", masquerade::add_and_del),
     ("ports", ports::publish),
     ("chain", chain::whole),
+    ("connect", connect::through_a_port),
     ("leases", leases::one_by_one),
     ("parallel", leases::many_at_once),
     ("conntrack", conntrack::flush),
