@@ -13,6 +13,7 @@ mod elements;
 mod error;
 mod file;
 mod filter;
+pub mod fuzzing;
 pub mod layout;
 pub mod localnet;
 mod protocol;

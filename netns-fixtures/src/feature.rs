@@ -32,6 +32,8 @@ pub enum Feature {
     Containerd,
     /// Podman 4, which still speaks CNI, and `runc`.
     Podman,
+    /// iptables of the legacy variant, and its tables in the kernel.
+    LegacyIptables,
     /// A `busybox` that needs no libraries: all that a container of a test consists of.
     Busybox,
     /// firewalld, and what a system bus needs: `dbus-daemon` with its tools.
@@ -97,6 +99,7 @@ impl Feature {
             Self::Strace => "strace (package strace)",
             Self::Containerd => "containerd (packages containerd and runc)",
             Self::Podman => "Podman (packages podman and runc)",
+            Self::LegacyIptables => "iptables of the legacy variant (package iptables)",
             Self::Busybox => "a static busybox (package busybox-static)",
             Self::Firewalld => "firewalld (package firewalld)",
         }
@@ -143,6 +146,15 @@ impl Feature {
                 "dbus-monitor",
                 "dbus-send",
             ]),
+            Self::LegacyIptables => {
+                are_installed(&["iptables-legacy", "ip6tables-legacy"])
+                    && lab.scratch(|scratch| {
+                        let looks = |program| scratch.try_run(&format!("{program} -t nat -S"));
+                        ["iptables-legacy", "ip6tables-legacy"]
+                            .into_iter()
+                            .all(|program| looks(program).status.success())
+                    })
+            }
             Self::Busybox => {
                 // ldd says by its exit code that there is nothing to link at run time.
                 are_installed(&["busybox"])

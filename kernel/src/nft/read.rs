@@ -53,6 +53,15 @@ pub struct FoundRule {
     pub expressions: Vec<u8>,
 }
 
+impl FoundRule {
+    /// What its expressions compare with or put into registers, in their order and in wire form:
+    /// addresses, ports, names. Rules that nft(8) reads alike hold the same ones.
+    #[must_use]
+    pub fn constants(&self) -> Vec<Vec<u8>> {
+        Attributes::after(0, &self.expressions).filter_map(constant).collect()
+    }
+}
+
 /// Whether `table` is there.
 ///
 /// # Errors
@@ -278,10 +287,23 @@ fn target(expression: Attribute<'_>) -> Option<String> {
     data.nested().find(|a| a.kind == 2).and_then(verdict_chain)
 }
 
+/// The value in an expression that compares (`cmp`) or loads (`immediate`).
+fn constant(expression: Attribute<'_>) -> Option<Vec<u8>> {
+    let mut parts = expression.nested();
+    let place = match &*parts.find(|a| a.kind == 1)?.text() {
+        "cmp" => 3,
+        "immediate" => 2,
+        _ => return None,
+    };
+    let data = parts.find(|a| a.kind == 2)?.nested().find(|a| a.kind == place)?;
+    data.nested().find(|a| a.kind == NFTA_DATA_VALUE).map(|a| a.value.to_vec())
+}
+
 /// Reads `body` as everything of this module. Must not panic, whatever it holds.
 pub(crate) fn fuzz(body: &[u8]) {
     let _ = parse_chain(body);
     if let Some(rule) = parse_rule(body) {
+        let _ = rule.constants();
         for family in [types::Family::V4, types::Family::V6] {
             let _ = super::xt::Spec::of(&rule, family);
         }

@@ -15,12 +15,18 @@
 
 mod added;
 pub mod firewall;
+pub mod hostport_nft;
 mod ingress;
+pub mod legacy;
 pub mod masquerade;
+pub mod masquerade_nft;
+mod matching;
 pub mod names;
 mod owner;
 pub mod portmap;
+pub mod spoof_nft;
 mod tidy;
+mod unused;
 mod view;
 
 pub use added::Added;
