@@ -4,7 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use netns_fixtures::{Call, Lab, skip};
+use netns_fixtures::{Call, Container, Lab, skip};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
@@ -97,9 +97,35 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
         }
+        "tuning" => config["prevResult"] = result_before(version, "/run/netns/c1"),
         _ => {}
     }
     config
+}
+
+/// What an earlier plugin of a list may have answered, in the shape of `version`: `eth0` in
+/// `sandbox`, with an address.
+pub(crate) fn result_before(version: &str, sandbox: &str) -> Value {
+    if version < "0.3.0" {
+        return json!({ "cniVersion": version, "ip4": { "ip": "10.1.0.2/24" } });
+    }
+    let mut ip = json!({ "address": "10.1.0.2/24", "gateway": "10.1.0.1", "interface": 0 });
+    if version < "1.0.0" {
+        ip["version"] = json!("4");
+    }
+    let interface = json!({ "name": "eth0", "mac": "02:00:00:00:00:aa", "sandbox": sandbox });
+    json!({ "cniVersion": version, "interfaces": [interface], "ips": [ip] })
+}
+
+/// What `plugin` needs of `container` beside a namespace.
+pub(crate) fn furnish(container: &Container, plugin: &str) {
+    if plugin == "tuning" {
+        // An interface that an earlier plugin of the list made.
+        container.run(
+            "ip link add dev eth0 address 02:00:00:00:00:aa type veth \
+             peer name peer0 address 02:00:00:00:00:bb",
+        );
+    }
 }
 
 /// A call of `plugin` that lacks nothing but the verb, for a container that need not exist: for

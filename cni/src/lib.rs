@@ -33,7 +33,9 @@ pub mod exec;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod json;
+pub mod keyed;
 mod log;
+pub use log::warn;
 mod plugin;
 pub mod record;
 mod request;

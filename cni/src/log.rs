@@ -16,6 +16,17 @@ const LONGEST: usize = 2048;
 
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
+/// Tells operators of something that is no error: on standard error, and where the lines of calls
+/// go. `plugin` is who tells.
+pub fn warn(plugin: &str, text: &str) {
+    let line = on_one_line(&format!("{plugin}: warning: {text}"));
+    // Where nobody reads it, nothing is left to do.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    if std::env::var_os("CAIS_LOG").is_none_or(|target| target != "stderr") {
+        write(&line, "", 4);
+    }
+}
+
 /// A call that is over.
 pub(crate) struct Line<'a> {
     pub(crate) plugin: &'a str,
@@ -27,34 +38,7 @@ pub(crate) struct Line<'a> {
 
 impl Line<'_> {
     pub(crate) fn write(&self) {
-        let target = std::env::var_os("CAIS_LOG").unwrap_or_default();
-        match target.to_str() {
-            Some("off") => {}
-            Some("stderr") => eprintln!("{}", self.text()),
-            Some("") => self.to_journal(),
-            // It might be one that nobody reads, and logging must not wait.
-            _ if std::fs::metadata(&target).is_ok_and(|m| m.file_type().is_fifo()) => {}
-            _ => {
-                let file =
-                    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&target);
-                if let Ok(mut file) = file {
-                    let _ = file.write_all(format!("{}\n", self.text()).as_bytes());
-                }
-            }
-        }
-    }
-
-    fn to_journal(&self) {
-        let Ok(socket) = UnixDatagram::unbound() else { return };
-        // The journal may be busy; a call does not wait for it.
-        let _ = socket.set_nonblocking(true);
-        let priority = if self.outcome.is_ok() { 6 } else { 4 };
-        let message = format!(
-            "PRIORITY={priority}\nSYSLOG_IDENTIFIER=cais\nCNI_COMMAND={}\nMESSAGE={}\n",
-            on_one_line(self.verb),
-            self.text()
-        );
-        let _ = socket.send_to(message.as_bytes(), JOURNAL);
+        write(&self.text(), self.verb, if self.outcome.is_ok() { 6 } else { 4 });
     }
 
     fn text(&self) -> String {
@@ -74,6 +58,36 @@ impl Line<'_> {
         }
         on_one_line(&text)
     }
+}
+
+/// Writes one line to where `CAIS_LOG` says; `priority` is of syslog(3).
+fn write(line: &str, verb: &str, priority: u8) {
+    let target = std::env::var_os("CAIS_LOG").unwrap_or_default();
+    match target.to_str() {
+        Some("off") => {}
+        Some("stderr") => eprintln!("{line}"),
+        Some("") => to_journal(line, verb, priority),
+        // It might be one that nobody reads, and logging must not wait.
+        _ if std::fs::metadata(&target).is_ok_and(|m| m.file_type().is_fifo()) => {}
+        _ => {
+            let file =
+                std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&target);
+            if let Ok(mut file) = file {
+                let _ = file.write_all(format!("{line}\n").as_bytes());
+            }
+        }
+    }
+}
+
+fn to_journal(line: &str, verb: &str, priority: u8) {
+    let Ok(socket) = UnixDatagram::unbound() else { return };
+    // The journal may be busy; a call does not wait for it.
+    let _ = socket.set_nonblocking(true);
+    let message = format!(
+        "PRIORITY={priority}\nSYSLOG_IDENTIFIER=cais\nCNI_COMMAND={}\nMESSAGE={line}\n",
+        on_one_line(verb),
+    );
+    let _ = socket.send_to(message.as_bytes(), JOURNAL);
 }
 
 /// What callers sent must not begin a line, nor a field of the journal, of its own.

@@ -2,24 +2,19 @@
 //! before the kernel's objects and removed after them. DEL does without; GC, `cais attachments` and
 //! rebuilding a network read it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use serde::Serialize;
-use types::{Attachment, NetworkName, stable_hash};
+use types::{Attachment, NetworkName};
 
 use crate::json::Object;
+use crate::keyed::Keyed;
 
 /// Layout number of the file; a reader of a newer one leaves the file alone.
 const LAYOUT: u32 = 1;
-
-/// Longest part of a file name that is written out; the rest of 255 is for mark and temporary name.
-const NAME_MAX_BYTES: usize = 200;
-
-/// End of the name of a record that is being written.
-const UNFINISHED: &str = ".new";
 
 /// One attachment as it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,17 +48,16 @@ impl Record {
     /// longer leads to its namespace.
     #[must_use]
     pub fn is_dead(&self, boot: &str) -> bool {
-        self.netns_id.is_gone(&self.netns, boot)
+        !self.netns_id.lives_at(&self.netns, boot)
     }
 }
 
 impl NetnsId {
-    /// Whether the namespace is proven gone: it was of an earlier boot than `boot`, or `path`, by
-    /// which it was known, no longer leads to it.
+    /// Whether `path` still leads to this namespace, in the boot `boot`.
     #[must_use]
-    pub fn is_gone(&self, path: &str, boot: &str) -> bool {
+    pub fn lives_at(&self, path: &str, boot: &str) -> bool {
         let inode = fs::metadata(path).ok().map(|m| m.ino());
-        self.boot != boot || inode != Some(self.inode)
+        self.boot == boot && inode == Some(self.inode)
     }
 }
 
@@ -80,14 +74,14 @@ pub fn boot_id() -> io::Result<String> {
 /// The directory of all records.
 #[derive(Clone, Debug)]
 pub struct Records {
-    dir: PathBuf,
+    files: Keyed,
 }
 
 impl Records {
     /// Records below `run_dir`, which is `/run/cais` but in tests and labs.
     #[must_use]
     pub fn under(run_dir: &Path) -> Self {
-        Self { dir: run_dir.join("attachments") }
+        Self { files: Keyed::below(run_dir.join("attachments")) }
     }
 
     /// Writes `record`, whole or not at all.
@@ -95,23 +89,9 @@ impl Records {
     /// # Errors
     /// Of the file system.
     pub fn write(&self, record: &Record) -> io::Result<()> {
-        let path = self.path(&record.key);
-        let temporary = self.temporary(&record.key);
-        let mut file = match create(&temporary) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let dir = path.parent().expect("a record's path has its network's directory");
-                DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-                create(&temporary)?
-            }
-            other => other?,
-        };
         let text = serde_json::to_vec(&Shape::from(record))
             .expect("a record has text keys and no failing parts");
-        let written = file.write_all(&text);
-        written.and_then(|()| fs::rename(&temporary, &path)).inspect_err(|_| {
-            // The error at hand says more than one of tidying up after it.
-            let _ = fs::remove_file(&temporary);
-        })
+        self.files.write(&record.key, &text)
     }
 
     /// Removes the record of `key`, and what a killed call left of one; none there is success.
@@ -119,13 +99,13 @@ impl Records {
     /// # Errors
     /// Of the file system.
     pub fn remove(&self, key: &Attachment) -> io::Result<()> {
-        remove_file(&self.temporary(key)).and(remove_file(&self.path(key)))
+        self.files.remove(key)
     }
 
     /// The record of `key`; a torn one counts as none.
     #[must_use]
     pub fn read(&self, key: &Attachment) -> Option<Record> {
-        parse(&fs::read(self.path(key)).ok()?).filter(|record| record.key == *key)
+        parse(&self.files.read(key)?).filter(|record| record.key == *key)
     }
 
     /// All records of `network`, in no order. Torn ones are left out.
@@ -133,17 +113,9 @@ impl Records {
     /// # Errors
     /// Of the file system.
     pub fn of_network(&self, network: &NetworkName) -> io::Result<Vec<Record>> {
-        let entries = match fs::read_dir(self.dir.join(short(network.as_str()))) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other?,
-        };
-        let mut records = Vec::new();
-        for entry in entries {
-            let read = fs::read(entry?.path()).ok();
-            records
-                .extend(read.and_then(|text| parse(&text)).filter(|r| r.key.network == *network));
-        }
-        Ok(records)
+        let texts = self.files.of_network(network)?;
+        let records = texts.iter().filter_map(|text| parse(text));
+        Ok(records.filter(|record| record.key.network == *network).collect())
     }
 
     /// Keys of records of `network` that killed calls began to write. One whose container id is
@@ -152,58 +124,8 @@ impl Records {
     /// # Errors
     /// Of the file system.
     pub fn unfinished(&self, network: &NetworkName) -> io::Result<Vec<Attachment>> {
-        let key = |name: &str| {
-            let (container, ifname) =
-                name.strip_prefix('.')?.strip_suffix(UNFINISHED)?.split_once('@')?;
-            Some(Attachment {
-                network: network.clone(),
-                container: container.parse().ok()?,
-                ifname: ifname.parse().ok()?,
-            })
-        };
-        let entries = match fs::read_dir(self.dir.join(short(network.as_str()))) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other?,
-        };
-        let mut keys = Vec::new();
-        for entry in entries {
-            keys.extend(entry?.file_name().to_str().and_then(key));
-        }
-        Ok(keys)
+        self.files.unfinished(network)
     }
-
-    fn path(&self, key: &Attachment) -> PathBuf {
-        self.dir.join(short(key.network.as_str())).join(file_name(key))
-    }
-
-    /// Named by the key, so that whoever removes the record finds what a killed call left of it.
-    fn temporary(&self, key: &Attachment) -> PathBuf {
-        self.path(key).with_file_name(format!(".{}{UNFINISHED}", file_name(key)))
-    }
-}
-
-/// `@` is in no container id, so two keys never share a name.
-fn file_name(key: &Attachment) -> String {
-    format!("{}@{}", short(key.container.as_str()), key.ifname)
-}
-
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    }
-}
-
-/// `text`, or what stands for it where it is too long for a file name.
-fn short(text: &str) -> String {
-    if text.len() <= NAME_MAX_BYTES {
-        return text.to_owned();
-    }
-    format!("{}#{:016x}", &text[..NAME_MAX_BYTES - 17], stable_hash(text))
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 #[derive(Serialize)]
@@ -259,6 +181,8 @@ fn parse(text: &[u8]) -> Option<Record> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn record(container: &str) -> Record {
@@ -307,11 +231,14 @@ mod tests {
         let record = record("c1");
         records.write(&record).unwrap();
         assert_eq!(records.unfinished(&record.key.network).unwrap(), []);
-        fs::write(records.temporary(&record.key), "{").unwrap();
+        fs::write(records.files.temporary(&record.key), "{").unwrap();
         let unfinished = records.unfinished(&record.key.network).unwrap();
         assert_eq!(unfinished, std::slice::from_ref(&record.key));
         records.remove(&record.key).unwrap();
-        assert_eq!(fs::read_dir(records.path(&record.key).parent().unwrap()).unwrap().count(), 0);
+        assert_eq!(
+            fs::read_dir(records.files.path(&record.key).parent().unwrap()).unwrap().count(),
+            0
+        );
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -321,7 +248,7 @@ mod tests {
         let records = Records::under(&dir);
         let whole = record("c1");
         records.write(&whole).unwrap();
-        let path = records.path(&whole.key);
+        let path = records.files.path(&whole.key);
         let text = fs::read(&path).unwrap();
         for length in 0..text.len() {
             fs::write(&path, &text[..length]).unwrap();

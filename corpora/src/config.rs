@@ -10,6 +10,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &ipam_cni::Static,
     &loopback::Loopback,
     &none::NoNetwork,
+    &tuning::Tuning,
 ];
 
 pub(crate) fn target(data: &[u8]) {

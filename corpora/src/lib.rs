@@ -35,6 +35,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("conflist", conflist::target),
     ("dbus_reply", firewalld::fuzzing::stream),
     ("delegate", delegate::target),
+    ("iptables_save", netfilter::fuzzing::iptables_save),
     ("lease_directory", directory::target),
     ("lease_table", table::target),
     ("netlink_reply", kernel::fuzzing::reply),

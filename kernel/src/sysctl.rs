@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use types::{Family, IfName};
 
 /// One switch. Made of path components, so that links with dots in their names are safe.
@@ -111,7 +113,7 @@ impl Key {
     /// [`SysctlError::Read`].
     pub fn read(&self) -> Result<String, SysctlError> {
         let mut text = String::new();
-        match File::open(self.path()).and_then(|mut file| file.read_to_string(&mut text)) {
+        match self.open(OFlag::O_RDONLY).and_then(|mut file| file.read_to_string(&mut text)) {
             Ok(_) => {
                 text.truncate(text.trim_end().len());
                 Ok(text)
@@ -125,10 +127,8 @@ impl Key {
     /// # Errors
     /// [`SysctlError::Write`].
     pub fn write(&self, value: &str) -> Result<(), SysctlError> {
-        let written = File::options()
-            .write(true)
-            .open(self.path())
-            .and_then(|mut file| file.write_all(value.as_bytes()));
+        let written =
+            self.open(OFlag::O_WRONLY).and_then(|mut file| file.write_all(value.as_bytes()));
         written.map_err(|source| SysctlError::Write {
             key: self.clone(),
             value: value.to_owned(),
@@ -159,6 +159,33 @@ impl Key {
             return Ok(None);
         }
         self.write_checked(value).map(|()| Some(before))
+    }
+
+    /// The path below `net/`, as [`Key::net`] takes it.
+    #[must_use]
+    pub fn as_path(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the calling thread's namespace has it, be it to read or to write.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.path().is_file()
+    }
+
+    /// Follows no link on the way: the kernel has none there, so one would lead elsewhere. Before
+    /// Linux 5.6, which cannot say that, the components alone have to do. See openat2(2).
+    fn open(&self, access: OFlag) -> io::Result<File> {
+        let path = self.path();
+        let how = OpenHow::new()
+            .flags(access | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        match openat2(AT_FDCWD, &path, how) {
+            Ok(file) => Ok(file.into()),
+            Err(Errno::ENOSYS) if access == OFlag::O_RDONLY => File::open(path),
+            Err(Errno::ENOSYS) => File::options().write(true).open(path),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn path(&self) -> PathBuf {

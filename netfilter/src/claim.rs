@@ -87,7 +87,7 @@ impl Claim {
     /// longer leads to its namespace.
     #[must_use]
     pub fn is_dead(&self, boot: &str) -> bool {
-        self.netns_id.is_gone(&self.netns, boot)
+        !self.netns_id.lives_at(&self.netns, boot)
     }
 }
 

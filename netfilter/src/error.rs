@@ -53,6 +53,24 @@ pub enum Error {
         /// That of this code.
         ours: u32,
     },
+    /// A chain of iptables is not what it has to be.
+    #[error("use chain {chain}: {why}")]
+    Chain {
+        /// Family, table and chain.
+        chain: Box<str>,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A condition of a published port cannot be a part of an iptables rule.
+    #[error("publish ports of {key} on condition `{condition}`: {why}")]
+    Condition {
+        /// Whose call it was.
+        key: Box<Attachment>,
+        /// The condition as iptables(8) writes it.
+        condition: Box<str>,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Something that must not differ does.
     #[error("{0}")]
     Differs(String),
@@ -93,7 +111,8 @@ impl Error {
             Self::Lock { source, .. } if source.kind() == io::ErrorKind::TimedOut => {
                 code::TRY_AGAIN
             }
-            Self::Lock { .. } | Self::File { .. } => code::IO,
+            Self::Lock { .. } | Self::File { .. } | Self::Chain { .. } => code::IO,
+            Self::Condition { .. } => code::INVALID_CONFIG,
             Self::Taken { .. } => code::EXHAUSTED,
             Self::Layout { .. } => code::NOT_AVAILABLE,
             Self::Differs(_) => code::DIFFERS,
@@ -114,6 +133,16 @@ impl Error {
             Self::Taken { .. } => {
                 "publish another port, another address of the host, or remove that container; \
                  `cais gc` frees what the dead hold"
+                    .to_owned()
+            }
+            Self::Chain { .. } => {
+                "`nft list ruleset` shows it; rename it, since iptables and the reference plugins \
+                 need this name, or set \"backend\": \"nftables\""
+                    .to_owned()
+            }
+            Self::Condition { .. } => {
+                "see `conditionsV4` and `conditionsV6` of the plugin portmap; each of -s, -d, -i, \
+                 -o and -p fits once"
                     .to_owned()
             }
             Self::Layout { .. } => {

@@ -3,17 +3,19 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use cni::GcAttachment;
 use kernel::netlink::Socket;
-use kernel::nft::{self, Batch, Element, FoundElement, Key, Set, Table};
+use kernel::nft::{self, Batch, Element, FoundElement, Key, Missing, Set, Table};
 use types::{Attachment, Family, NetworkName};
 
-use crate::claim::{Claim, Claimant};
+use crate::chains::{self, Gone};
+use crate::claim::{Claim, Claimant, Forwarder, Handle};
 use crate::conflict::{self, Conflict};
 use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
 use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::store::{Locked, Store};
-use crate::{conditional, localnet, rebuild, shared};
+use crate::{conditional, localnet, rebuild, reference, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -30,8 +32,9 @@ pub struct Sweep<'a> {
     pub network: &'a NetworkName,
     /// Of this plugin.
     pub claimant: Claimant,
-    /// Whether all that live are known: then what nobody remembers goes as well.
-    pub is_complete: bool,
+    /// All that live, where the caller knows them: then what nobody remembers goes as well. Else
+    /// what is proven dead.
+    pub valid: Option<&'a [GcAttachment]>,
 }
 
 /// What takes the place of what, under the lock.
@@ -43,8 +46,10 @@ struct Change<'a> {
 }
 
 /// What taking a claim back found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Removed {
+    /// Whose claim.
+    pub key: Attachment,
     /// The claim, where one was remembered.
     pub claim: Option<Claim>,
     /// Addresses for which it had rules in the reference's chains, and nobody else has.
@@ -77,28 +82,33 @@ impl Filter {
         &self.store
     }
 
+    /// The socket, for questions and for connection tracking.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     /// The socket, to be kept open by a child while the kernel frees what was deleted.
     #[must_use]
     pub fn into_socket(self) -> Socket {
         self.socket
     }
 
-    /// Makes `claim` true and remembers it, or changes nothing. `extend` may put more into the
-    /// batch that does so.
+    /// Makes `claim` true and remembers it, or changes nothing.
     ///
     /// A claim of the same plugin for the same attachment is replaced. A port that a dead
     /// attachment holds goes to the new one in the same transaction.
     ///
     /// # Errors
     /// [`Error::Taken`] with the holder of a port, and what went wrong.
-    pub fn add(&self, claim: &Claim, extend: impl Fn(&mut Batch)) -> Result<(), Error> {
+    pub fn add(&self, claim: &Claim) -> Result<(), Error> {
         let locked = self.store.lock()?;
         let earlier = self.store.read(&claim.key, claim.claimant);
         let evicted = self.evictable(claim)?;
         locked.write(claim)?;
         let change =
             Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted };
-        let done = self.write(&change, &extend);
+        let done = self.write_in_tries(&change);
         if done.is_err() {
             // What was true before stays remembered.
             match &earlier {
@@ -117,8 +127,9 @@ impl Filter {
         self.store.lock()?.write(claim)
     }
 
-    /// Takes back what one plugin wanted for `key`, remembered or not; nothing there is success.
-    /// `extend` may put more deletions into the batch.
+    /// Takes back what one plugin wanted for `key`, remembered or not, also where the reference
+    /// made it; nothing there is success. `promised` are the addresses of a container that nobody
+    /// remembers.
     ///
     /// # Errors
     /// What went wrong; all else was still tried.
@@ -126,20 +137,24 @@ impl Filter {
         &self,
         key: &Attachment,
         claimant: Claimant,
-        extend: impl FnOnce(&mut Batch, &Removed),
+        promised: &[IpAddr],
     ) -> Result<Removed, Error> {
         let locked = self.store.lock()?;
-        self.remove_locked(&locked, key, claimant, extend)
+        self.remove_locked(&locked, key, claimant, promised)
     }
 
     /// Writes all that living attachments want again, in one transaction: someone flushed the
-    /// ruleset. `extend` may put more into the batch. Returns the claims that hold now.
+    /// ruleset. The reference's chains follow. Returns the claims that hold now.
     ///
     /// # Errors
     /// [`Error::Layout`], and what went wrong.
-    pub fn reload(&self, extend: impl Fn(&mut Batch, &[Claim])) -> Result<Vec<Claim>, Error> {
+    pub fn reload(&self) -> Result<Vec<Claim>, Error> {
         let locked = self.store.lock()?;
-        rebuild::with_all(self, &locked, extend)
+        let mut claims = rebuild::with_all(self, &locked)?;
+        for claim in &mut claims {
+            self.write_chains(&locked, claim)?;
+        }
+        Ok(claims)
     }
 
     /// Compares what `claim` wants with what is there.
@@ -155,38 +170,43 @@ impl Filter {
                 return Err(Error::Differs(format!("{} is missing or differs", wanted.shown())));
             }
         }
-        conditional::check(&self.socket, claim)
+        conditional::check(&self.socket, claim)?;
+        chains::check(&self.socket, claim)
     }
 
-    /// Takes back what a plugin wanted for attachments of a network that `is_dead` says are so.
+    /// Takes back what a plugin wanted for attachments of a network that are no longer valid.
     ///
     /// # Errors
     /// What went wrong with the first; all were tried.
-    pub fn sweep(
-        &self,
-        of: Sweep<'_>,
-        is_dead: impl Fn(&Attachment, Option<&Claim>) -> bool,
-        mut each: impl FnMut(&mut Batch, &Removed),
-    ) -> Result<Vec<Removed>, Error> {
+    pub fn sweep(&self, of: Sweep<'_>) -> Result<Vec<Removed>, Error> {
         let locked = self.store.lock()?;
+        let listed = |key: &Attachment| of.valid.iter().copied().flatten().any(|v| v.covers(key));
         let mut dead: Vec<Attachment> = Vec::new();
         for claim in self.store.of_network(of.network)? {
-            if claim.claimant == of.claimant && is_dead(&claim.key, Some(&claim)) {
+            let is_dead = match of.valid {
+                Some(_) => !listed(&claim.key),
+                None => self.is_dead(&claim),
+            };
+            if claim.claimant == of.claimant && is_dead {
                 dead.push(claim.key);
             }
         }
-        if of.is_complete {
+        if let Some(valid) = of.valid {
             locked.remove_unfinished(of.network);
             for key in shared::owners(&self.socket, of.claimant, of.network)? {
-                if !dead.contains(&key) && is_dead(&key, None) {
+                if !dead.contains(&key) && !listed(&key) {
                     dead.push(key);
                 }
             }
+            let mut batch = Batch::new();
+            let alive = |id: &str| valid.iter().any(|entry| entry.container.as_str() == id);
+            chains::sweep(&self.socket, &mut batch, (of.network, of.claimant), alive)?;
+            batch.commit_skipping_missing(&self.socket)?;
         }
         let mut removed = Vec::new();
         let mut failed = None;
         for key in &dead {
-            match self.remove_locked(&locked, key, of.claimant, &mut each) {
+            match self.remove_locked(&locked, key, of.claimant, &[]) {
                 Ok(one) => removed.push(one),
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -214,7 +234,19 @@ impl Filter {
         claim.is_dead(&self.boot)
     }
 
-    fn write(&self, change: &Change<'_>, extend: &impl Fn(&mut Batch)) -> Result<(), Error> {
+    /// Writes what is to change. Another program may make the first of the reference's chains at
+    /// the same moment; then it is looked at again.
+    fn write_in_tries(&self, change: &Change<'_>) -> Result<(), Error> {
+        for _ in 1..TRIES {
+            match self.write(change) {
+                Err(Error::Refused(error)) if error.is_exists() || error.is_busy() => {}
+                other => return other,
+            }
+        }
+        self.write(change)
+    }
+
+    fn write(&self, change: &Change<'_>) -> Result<(), Error> {
         let Change { locked, claim, earlier, evicted } = *change;
         let wanted = elements::of(claim);
         let mut batch = Batch::new();
@@ -235,19 +267,30 @@ impl Filter {
         self.leave_other_classes(&mut batch, claim, &wanted)?;
         conditional::add(&mut batch, claim);
         let is_ours = !batch.is_empty();
-        extend(&mut batch);
-        match batch.commit(&self.socket) {
+        let added = chains::add(&self.socket, &mut batch, claim, earlier)?;
+        match batch.commit_with_handles(&self.socket, Missing::Fail) {
+            Ok(handles) => remember_rules(locked, claim, added.handles(&handles))?,
             Err(error) if is_ours && error.is_missing() => {
-                rebuild::with_all(self, locked, |batch, _| extend(batch))?;
+                rebuild::with_all(self, locked)?;
+                self.write_chains(locked, &mut claim.clone())?;
             }
-            other => other?,
+            Err(error) => return Err(error.into()),
         }
         for holder in evicted.iter().filter_map(|c| elements::key_of_owner(c.holder())) {
             if holder != claim.key {
-                self.remove_locked(locked, &holder, Claimant::Portmap, |_, _| {})?;
+                self.remove_locked(locked, &holder, Claimant::Portmap, &[])?;
             }
         }
         Ok(())
+    }
+
+    /// Writes what a claim wants of the reference's chains, apart from our tables.
+    fn write_chains(&self, locked: &Locked, claim: &mut Claim) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        let added = chains::add(&self.socket, &mut batch, claim, Some(claim))?;
+        let handles = batch.commit_with_handles(&self.socket, Missing::Skip)?;
+        claim.handles.clear();
+        remember_rules(locked, claim, added.handles(&handles))
     }
 
     /// What stands in the way of a claim's ports and may go: it is of the same attachment, or of
@@ -380,7 +423,7 @@ impl Filter {
         locked: &Locked,
         key: &Attachment,
         claimant: Claimant,
-        extend: impl FnOnce(&mut Batch, &Removed),
+        promised: &[IpAddr],
     ) -> Result<Removed, Error> {
         let claim = self.store.read(key, claimant);
         let mut batch = Batch::new();
@@ -395,8 +438,11 @@ impl Filter {
         if claimant == Claimant::Portmap && claim.as_ref().is_none_or(Claim::is_conditional) {
             conditional::remove(&self.socket, &mut batch, key)?;
         }
+        let forwarded = claim.as_ref().and_then(|claim| claim.forward.as_ref());
+        let addresses = forwarded.map_or(promised, |forward| &forward.addresses);
         let removed = Removed {
-            addresses: self.forwarded(claim.as_ref(), &ours)?,
+            key: key.clone(),
+            addresses: self.not_of_others(addresses, &ours)?,
             was_last_of_network: locked.is_last_of(key, claimant),
             was_last: locked.is_last(key, claimant),
             claim,
@@ -410,20 +456,30 @@ impl Filter {
             batch.del_table(&INET);
             batch.del_table(&BRIDGE);
         }
-        extend(&mut batch, &removed);
+        let gone = Gone {
+            key,
+            claimant,
+            claim: removed.claim.as_ref(),
+            addresses: &removed.addresses,
+            was_last_of_network: removed.was_last_of_network,
+        };
+        chains::remove(&self.socket, &mut batch, &gone)?;
         batch.commit_skipping_missing(&self.socket)?;
         opened.iter().for_each(|link| localnet::close(link));
         locked.remove(key, claimant)?;
+        if let Some(claim) = removed.claim.as_ref().filter(|_| removed.was_last) {
+            let admin = match claim.forward.as_ref().map(|forward| &forward.by) {
+                Some(Forwarder::Chains(admin)) => Some(admin.as_str()),
+                _ => None,
+            };
+            reference::tidy(&self.socket, admin)?;
+        }
         Ok(removed)
     }
 
-    /// The addresses of a claim that are still its own: an address may have a new owner by now.
-    fn forwarded(&self, claim: Option<&Claim>, ours: &str) -> Result<Vec<IpAddr>, Error> {
-        let Some(forward) = claim.and_then(|claim| claim.forward.as_ref()) else {
-            return Ok(Vec::new());
-        };
-        let places: Vec<(&Set, Key)> = forward
-            .addresses
+    /// Those of `addresses` that nobody else has by now.
+    fn not_of_others(&self, addresses: &[IpAddr], ours: &str) -> Result<Vec<IpAddr>, Error> {
+        let places: Vec<(&Set, Key)> = addresses
             .iter()
             .map(|ip| (&Sets::of(Family::of(*ip)).forwarded, Key::new().ip(*ip)))
             .collect();
@@ -433,7 +489,7 @@ impl Filter {
         let is_ours = |found: Option<FoundElement>| {
             found.is_none_or(|found| found.comment.as_deref() == Some(ours))
         };
-        let all = forward.addresses.iter().copied().zip(found);
+        let all = addresses.iter().copied().zip(found);
         Ok(all.filter_map(|(ip, found)| is_ours(found).then_some(ip)).collect())
     }
 
@@ -464,6 +520,17 @@ impl Filter {
         let sets = nft::sets(&self.socket, table)?;
         // A table of ours without any is what somebody made of it.
         Ok(Some(sets.into_iter().find_map(number).unwrap_or(0)))
+    }
+}
+
+/// How often a change is tried that another program keeps interfering with.
+const TRIES: u32 = 4;
+
+/// Keeps where the rules of a claim are.
+fn remember_rules(locked: &Locked, claim: &Claim, handles: Vec<Handle>) -> Result<(), Error> {
+    match handles == claim.handles {
+        true => Ok(()),
+        false => locked.write(&Claim { handles, ..claim.clone() }),
     }
 }
 

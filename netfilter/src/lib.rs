@@ -4,6 +4,7 @@
 //! This crate refuses to know configurations and results, and to run programs where the packet
 //! filter can be spoken to.
 
+mod chains;
 pub mod claim;
 mod condition;
 mod conditional;
@@ -12,6 +13,7 @@ mod elements;
 mod error;
 mod file;
 mod filter;
+pub mod fuzzing;
 pub mod layout;
 pub mod localnet;
 mod protocol;

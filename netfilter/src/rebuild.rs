@@ -10,13 +10,9 @@ use crate::filter::Filter;
 use crate::layout::{self, BRIDGE, INET, LAYOUT_NUMBER};
 use crate::store::Locked;
 
-/// Makes both tables hold what living attachments want, and nothing else. `extend` may put more
-/// into the batch. Returns the claims that hold now.
-pub(crate) fn with_all(
-    filter: &Filter,
-    locked: &Locked,
-    extend: impl Fn(&mut Batch, &[Claim]),
-) -> Result<Vec<Claim>, Error> {
+/// Makes both tables hold what living attachments want, and nothing else. Returns the claims that
+/// hold now.
+pub(crate) fn with_all(filter: &Filter, locked: &Locked) -> Result<Vec<Claim>, Error> {
     let mut claims = locked.store().all()?;
     claims.retain(|claim| !filter.is_dead(claim));
     let mut wanted: Vec<Wanted> = Vec::new();
@@ -46,7 +42,6 @@ pub(crate) fn with_all(
     for claim in &claims {
         conditional::add(&mut batch, claim);
     }
-    extend(&mut batch, &claims);
     batch.commit(&filter.socket)?;
     Ok(claims)
 }

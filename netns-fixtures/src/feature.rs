@@ -24,12 +24,16 @@ pub enum Feature {
     Ipv6,
     /// The Go reference plugins, Debian's package `containernetworking-plugins`.
     ReferencePlugins,
+    /// iptables over nf_tables, as `iptables` and `ip6tables`: Debian's package `iptables`.
+    Iptables,
     /// The program `strace`, Debian's package of that name.
     Strace,
     /// containerd with its client `ctr` and `runc`.
     Containerd,
     /// Podman 4, which still speaks CNI, and `runc`.
     Podman,
+    /// iptables of the legacy variant, and its tables in the kernel.
+    LegacyIptables,
     /// A `busybox` that needs no libraries: all that a container of a test consists of.
     Busybox,
     /// firewalld, and what a system bus needs: `dbus-daemon` with its tools.
@@ -91,9 +95,11 @@ impl Feature {
             Self::Wireguard => "wireguard links (CONFIG_WIREGUARD)",
             Self::Ipv6 => "IPv6",
             Self::ReferencePlugins => "the Go plugins (package containernetworking-plugins)",
+            Self::Iptables => "iptables over nf_tables (package iptables)",
             Self::Strace => "strace (package strace)",
             Self::Containerd => "containerd (packages containerd and runc)",
             Self::Podman => "Podman (packages podman and runc)",
+            Self::LegacyIptables => "iptables of the legacy variant (package iptables)",
             Self::Busybox => "a static busybox (package busybox-static)",
             Self::Firewalld => "firewalld (package firewalld)",
         }
@@ -123,6 +129,13 @@ impl Feature {
             Self::Wireguard => link("type wireguard"),
             Self::Ipv6 => std::path::Path::new("/proc/sys/net/ipv6").exists(),
             Self::ReferencePlugins => crate::bins::reference().join("bridge").exists(),
+            Self::Iptables => {
+                are_installed(&["iptables", "ip6tables", "iptables-save", "ip6tables-save"])
+                    && lab.scratch(|scratch| {
+                        let tried = scratch.try_run("iptables --version");
+                        crate::namespace::text(&tried.stdout).contains("nf_tables")
+                    })
+            }
             Self::Strace => are_installed(&["strace"]),
             Self::Containerd => are_installed(&["containerd", "ctr", "runc"]),
             Self::Podman => are_installed(&["podman", "runc"]),
@@ -133,6 +146,15 @@ impl Feature {
                 "dbus-monitor",
                 "dbus-send",
             ]),
+            Self::LegacyIptables => {
+                are_installed(&["iptables-legacy", "ip6tables-legacy"])
+                    && lab.scratch(|scratch| {
+                        let looks = |program| scratch.try_run(&format!("{program} -t nat -S"));
+                        ["iptables-legacy", "ip6tables-legacy"]
+                            .into_iter()
+                            .all(|program| looks(program).status.success())
+                    })
+            }
             Self::Busybox => {
                 // ldd says by its exit code that there is nothing to link at run time.
                 are_installed(&["busybox"])

@@ -35,11 +35,13 @@ pub mod fuzzing;
 mod listener;
 mod mapping;
 mod message;
+mod published;
 mod start;
 
 pub use client::{Client, Served};
 pub use listener::{Listener, Offer, listen};
 pub use mapping::{BadProtocol, Mapping, Protocol};
+pub use published::serve_published;
 pub use start::find;
 
 /// File name of the program, beside the plugins.

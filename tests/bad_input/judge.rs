@@ -10,7 +10,7 @@ use std::time::Duration;
 use netns_fixtures::{Call, Container, Lab, Outcome, Snapshot};
 use serde_json::Value;
 
-use crate::under_test::{BOOKKEEPING, least_config};
+use crate::under_test::{BOOKKEEPING, furnish, least_config};
 
 /// Hangs after this long: calls take milliseconds, and nothing that a plugin waits for on its own
 /// takes seconds.
@@ -60,6 +60,7 @@ impl<'lab> Bench<'lab> {
         fs::write(&file, "").unwrap_or_else(|error| panic!("{file}: {error}"));
         lab.host().run(&format!("mkfifo {PIPE}"));
         let container = lab.container("c1");
+        furnish(&container, plugin);
         // Once, so that what stays after any call is there.
         let call = of(lab, plugin, &container).config(&least_config(plugin, version));
         call.clone().verb("ADD").run().succeeded();

@@ -92,6 +92,10 @@ fn usual_config(plugin: &str) -> Value {
             config["ipam"] = json!({ "type": plugin, "ranges": ranges, "routes": routes });
         }
         "static" => config["ipam"]["routes"] = routes,
+        "tuning" => {
+            config["mtu"] = json!(1400);
+            config["sysctl"] = json!({ "net.ipv4.conf.IFNAME.arp_notify": "1" });
+        }
         "host" => {
             let ports = json!([{ "hostPort": 80, "containerPort": 80, "protocol": "tcp" }]);
             config["runtimeConfig"] = json!({ "portMappings": ports });

@@ -77,6 +77,17 @@ killed! {
         del_is_completed_by_gc: Killed::Del(Rescue::GcWhileNamespaceLives),
         gc_is_completed_by_gc: Killed::Gc(Rescue::GcWhileNamespaceLives),
     ];
+    a_killed_call_of_tuning: Scene::tuning(), [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
+        add_is_undone_by_gc: Killed::Add(Rescue::Gc),
+        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+        del_is_completed_by_del_without_namespace: Killed::Del(Rescue::DelWithoutNamespace),
+        del_is_completed_by_gc_in_a_living_namespace: Killed::Del(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
+    ];
     // These leave nothing outside of the namespace.
     a_killed_call_of_loopback: Scene::inside("loopback"), [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
@@ -94,7 +105,7 @@ fn battery(lab: &Lab, scene: &Scene, killed: Killed) {
     let points = warmed_up(lab, scene, killed);
     let (Killed::Add(rescue) | Killed::Del(rescue) | Killed::Gc(rescue)) = killed;
     // A container that lives is part of what must be as before; the others go with all they have.
-    let living = rescue.leaves_namespace().then(|| lab.container("living"));
+    let living = rescue.leaves_namespace().then(|| scene.container(lab, "living"));
     if let Some(living) = &living {
         // An `lo` that was up once keeps its address.
         scene.call(lab, "ADD", living).run().succeeded();
@@ -107,7 +118,7 @@ fn battery(lab: &Lab, scene: &Scene, killed: Killed) {
         let container = match &living {
             Some(living) => living,
             None => {
-                dying = lab.container(&format!("dying{number}"));
+                dying = scene.container(lab, &format!("dying{number}"));
                 &dying
             }
         };
@@ -142,7 +153,7 @@ fn await_the_kernel(lab: &Lab, links: &[String]) {
 /// Calls the verbs once, so that directories and the bridge, which stay, are there; gives back where
 /// the one to be killed can be.
 fn warmed_up(lab: &Lab, scene: &Scene, killed: Killed) -> Vec<Point> {
-    let container = lab.container("warm");
+    let container = scene.container(lab, "warm");
     let add = scene.call(lab, "ADD", &container);
     let del = scene.call(lab, "DEL", &container);
     add.run().succeeded();

@@ -6,7 +6,7 @@ use netns_fixtures::{Lab, lab_with_plugins, skip};
 use super::scene::{HINTS, Scene};
 use crate::under_test::only_ours;
 
-/// Told to our debug builds: the step at which ADD of `bridge` panics.
+/// Told to our debug builds: the step at which ADD panics.
 const PANIC_AT: &str = "CAIS_PANIC_AT";
 
 /// Directories stay, as the locks in them do; so does forwarding, which others may rely on by now.
@@ -60,6 +60,32 @@ mod an_add_of_bridge_that_panics_is_undone {
         at_step_gateway: "gateway",
         at_step_container: "container",
         at_step_forwarding: "forwarding",
+        at_step_done: "done",
+    );
+}
+
+mod an_add_of_tuning_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        only_ours(lab, "has no such steps");
+        let scene = Scene::tuning();
+        let container = scene.container(lab, "c1");
+        let before = lab.snapshot();
+        let outcome = scene.call(lab, "ADD", &container).env(PANIC_AT, step).run();
+        if outcome.status.success() {
+            skip("only debug builds panic when told to");
+        }
+        let text = format!("told to panic at step {step}");
+        outcome.refused(999).says(&["tuning failed inside", &text, "this is a bug in cais"]);
+        lab.assert_unchanged(&before);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_record: "record",
+        at_step_sysctl: "sysctl",
+        at_step_attributes: "attributes",
+        at_step_reading_back: "reading back",
         at_step_done: "done",
     );
 }

@@ -3,7 +3,7 @@
 use netns_fixtures::{Call, Container, Lab};
 use serde_json::{Value, json};
 
-use crate::under_test::NETWORK;
+use crate::under_test::{NETWORK, furnish, result_before};
 
 /// The newest version, which alone has GC.
 const VERSION: &str = "1.1.0";
@@ -49,6 +49,29 @@ impl Scene {
             "runtimeConfig": { "portMappings": ports },
         });
         Self { plugin: "host", config: config.clone(), stock: Some(("host", config)) }
+    }
+
+    /// Every attribute of an interface, and sysctls of it and of another. None of those for which the
+    /// kernel may begin the call once more (`restart_syscall`), since calls are counted.
+    pub(crate) fn tuning() -> Self {
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "tuning",
+            "mac": "02:00:00:00:00:cc", "mtu": 1400, "promisc": true, "allmulti": true,
+            "txQLen": 17,
+            "sysctl": {
+                "net.ipv4.conf.IFNAME.arp_notify": "1", "net.ipv4.conf.IFNAME.rp_filter": "2",
+                "net.ipv4.conf.lo.arp_notify": "1",
+            },
+            "prevResult": result_before(VERSION, ""),
+        });
+        Self { plugin: "tuning", config, stock: None }
+    }
+
+    /// A container that has all that the plugin needs.
+    pub(crate) fn container(&self, lab: &Lab, name: &str) -> Container {
+        let container = lab.container(name);
+        furnish(&container, self.plugin);
+        container
     }
 
     /// A plugin that works inside of the container only.

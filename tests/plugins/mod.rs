@@ -7,3 +7,4 @@ mod host_local;
 mod loopback;
 mod none;
 mod static_;
+mod tuning;

@@ -73,7 +73,14 @@ impl Change {
     /// Largest packet in bytes.
     #[must_use]
     pub fn mtu(self, mtu: Mtu) -> Self {
-        self.number(libc::IFLA_MTU, mtu.get(), format!("mtu {}", mtu.get()))
+        self.mtu_as_read(mtu.get())
+    }
+
+    /// Largest packet in bytes, as some link had it. To put back what was: `lo` has more than
+    /// [`Mtu`] can say.
+    #[must_use]
+    pub fn mtu_as_read(self, bytes: u32) -> Self {
+        self.number(libc::IFLA_MTU, bytes, format!("mtu {bytes}"))
     }
 
     /// Ethernet address. Setting the present one pins it: a bridge then stops following its ports.

@@ -38,6 +38,8 @@ pub struct Link {
     pub alias: Option<String>,
     /// How many users hold it in promiscuous mode.
     pub promiscuity: u32,
+    /// Packets that may wait in its transmit queue.
+    pub txqueuelen: u32,
     /// Device group.
     pub group: u32,
     /// Transmit queues.
@@ -147,6 +149,19 @@ impl Link {
         self.flags & libc::IFF_UP as u32 != 0
     }
 
+    /// Whether its administrator has it take frames for any address. Captures and bridges hold it
+    /// so as well, without this flag: see [`promiscuity`](Self::promiscuity).
+    #[must_use]
+    pub fn is_promisc(&self) -> bool {
+        self.flags & libc::IFF_PROMISC as u32 != 0
+    }
+
+    /// Whether its administrator has it take every multicast frame.
+    #[must_use]
+    pub fn is_allmulticast(&self) -> bool {
+        self.flags & libc::IFF_ALLMULTI as u32 != 0
+    }
+
     /// Whether it can carry packets. Kinds that never say (`lo`, dummy, tun) are taken at their
     /// carrier; the others have to say so, since `unknown` is what they begin with.
     #[must_use]
@@ -195,6 +210,7 @@ impl Link {
             link_netnsid: None,
             alias: None,
             promiscuity: 0,
+            txqueuelen: 0,
             group: 0,
             tx_queues: 0,
             rx_queues: 0,
@@ -221,6 +237,7 @@ impl Link {
                 self.link_netnsid = attribute.u32().map(|id| id as i32).filter(|&id| id >= 0);
             }
             libc::IFLA_PROMISCUITY => self.promiscuity = number(),
+            libc::IFLA_TXQLEN => self.txqueuelen = number(),
             libc::IFLA_GROUP => self.group = number(),
             libc::IFLA_NUM_TX_QUEUES => self.tx_queues = number(),
             libc::IFLA_NUM_RX_QUEUES => self.rx_queues = number(),

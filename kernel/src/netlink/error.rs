@@ -97,6 +97,12 @@ impl RequestError {
         self.source.errno() == Some(Errno::EEXIST)
     }
 
+    /// Whether something else still needs what we wanted to take away (`EBUSY`).
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.source.errno() == Some(Errno::EBUSY)
+    }
+
     /// Whether what we named is not there.
     ///
     /// The kernel's word for it depends on the object: `ENODEV` for links (`ENXIO` in a few

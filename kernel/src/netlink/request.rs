@@ -42,6 +42,16 @@ impl Request {
         &self.action
     }
 
+    /// `RTM_` number, or netfilter's subsystem and verb.
+    pub(crate) fn kind(&self) -> u16 {
+        self.kind
+    }
+
+    /// Whether it asks for the same as `other`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.flags == other.flags && self.body == other.body
+    }
+
     /// Whether the kernel answers with a message (or an error) even when no acknowledgement is
     /// asked for: the lowest bits of `RTM_GET` numbers are 2. Netfilter, whose numbers are above
     /// them, acknowledges its queries, too.

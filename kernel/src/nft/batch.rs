@@ -1,44 +1,30 @@
-use std::os::fd::AsFd;
-
+use super::commit::Ticket;
 use super::element::Element;
 use super::object::{BaseChain, Field, Set, Table, Values, concatenation};
 use super::rule::Rule;
-use super::{COMMENT, HEADER_BYTES, SUBSYSTEM, comment, header, message, verb};
+use super::{COMMENT, comment, header, message, verb};
 use crate::netlink::encoder::Encoder;
-use crate::netlink::{Action, Request, RequestError, Socket};
-use crate::sys;
+use crate::netlink::{Action, Request};
 
 /// Changes that are made together or not at all, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    requests: Vec<Request>,
+    pub(super) requests: Vec<Request>,
     /// Numbers that tell the sets of one batch apart.
     sets: u32,
-}
-
-/// What it means that something to be deleted is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The batch fails.
-    Fail,
-    /// That deletion is left out.
-    Skip,
 }
 
 /// A message's verb, its flags, and how both read in an error.
 struct Change(u16, u16, &'static str);
 
-/// `NFNL_MSG_BATCH_BEGIN` and `_END`.
-const BATCH_BEGIN: u16 = 0x10;
-const BATCH_END: u16 = 0x11;
 const CREATE: u16 = libc::NLM_F_CREATE as u16;
+const EXCL: u16 = libc::NLM_F_EXCL as u16;
 const APPEND: u16 = libc::NLM_F_APPEND as u16;
+const ECHO: u16 = libc::NLM_F_ECHO as u16;
+/// `NLM_F_NONREC`
+const ALONE: u16 = 0x100;
 /// Elements that go in one message: their list must stay below 64 KiB.
 const ELEMENTS: usize = 200;
-/// A batch above this needs a larger socket: half of the usual `net.core.wmem_default`.
-const SOCKET_BYTES: usize = 100_000;
-/// How often a batch is sent again without what turned out to be gone.
-const ROUNDS: usize = 5;
 
 impl Batch {
     /// An empty one.
@@ -53,10 +39,12 @@ impl Batch {
         self.requests.is_empty()
     }
 
-    /// Makes a table unless it is there.
+    /// Makes a table unless it is there, with a comment unless that is empty.
     pub fn add_table(&mut self, table: &Table, text: &str) {
         let mut body = table_body(table);
-        body.bytes(attr::table::USERDATA, &comment(COMMENT, text));
+        if !text.is_empty() {
+            body.bytes(attr::table::USERDATA, &comment(COMMENT, text));
+        }
         self.push(Change(verb::NEWTABLE, CREATE, "add table"), body, || table.to_string());
     }
 
@@ -67,14 +55,39 @@ impl Batch {
         });
     }
 
+    /// Deletes a table unless something is in it, which is `EBUSY`.
+    pub fn del_empty_table(&mut self, table: &Table) {
+        self.push(Change(verb::DELTABLE, ALONE, "delete table"), table_body(table), || {
+            table.to_string()
+        });
+    }
+
     /// Makes a chain that rules jump to, unless it is there.
     pub fn add_chain(&mut self, table: &Table, name: &str) {
         let body = chain_body(table, name);
         self.push(Change(verb::NEWCHAIN, CREATE, "add chain"), body, || format!("{table} {name}"));
     }
 
-    /// Makes a base chain, unless it is there. Its policy is to accept.
+    /// Makes a chain that rules jump to. `EEXIST` when it is there, unless this batch made it.
+    pub fn create_chain(&mut self, table: &Table, name: &str) {
+        let body = chain_body(table, name);
+        self.push(Change(verb::NEWCHAIN, CREATE | EXCL, "create chain"), body, || {
+            format!("{table} {name}")
+        });
+    }
+
+    /// Makes a base chain, unless it is there. Its policy becomes to accept.
     pub fn add_base_chain(&mut self, table: &Table, name: &str, base: BaseChain) {
+        self.base_chain(Change(verb::NEWCHAIN, CREATE, "add chain"), table, name, base);
+    }
+
+    /// Makes a base chain that accepts. `EEXIST` when it is there, whatever its policy, unless this
+    /// batch made it.
+    pub fn create_base_chain(&mut self, table: &Table, name: &str, base: BaseChain) {
+        self.base_chain(Change(verb::NEWCHAIN, CREATE | EXCL, "create chain"), table, name, base);
+    }
+
+    fn base_chain(&mut self, change: Change, table: &Table, name: &str, base: BaseChain) {
         let mut body = chain_body(table, name);
         body.nested(attr::chain::HOOK, |hook| {
             hook.u32_be(1, base.hook as u32);
@@ -82,10 +95,18 @@ impl Batch {
         });
         body.u32_be(attr::chain::POLICY, ACCEPT);
         body.text(attr::chain::TYPE, base.kind.name());
-        self.push(Change(verb::NEWCHAIN, CREATE, "add chain"), body, || format!("{table} {name}"));
+        self.push(change, body, || format!("{table} {name}"));
     }
 
-    /// Deletes a chain that no rule jumps to.
+    /// Deletes a chain that has no rules. `EBUSY` when it has, or when one leads to it.
+    pub fn del_empty_chain(&mut self, table: &Table, name: &str) {
+        let body = chain_body(table, name);
+        self.push(Change(verb::DELCHAIN, ALONE, "delete chain"), body, || {
+            format!("{table} {name}")
+        });
+    }
+
+    /// Deletes a chain with its rules. `EBUSY` when another leads to it.
     pub fn del_chain(&mut self, table: &Table, name: &str) {
         let body = chain_body(table, name);
         self.push(Change(verb::DELCHAIN, 0, "delete chain"), body, || format!("{table} {name}"));
@@ -205,6 +226,13 @@ impl Batch {
         self.rule(0, table, chain, rule);
     }
 
+    /// As [`Batch::add_rule`], for a rule that is to be deleted by its handle: the ticket gets it
+    /// from what [`Batch::commit_with_handles`] returns.
+    pub fn add_rule_with_handle(&mut self, table: &Table, chain: &str, rule: &Rule) -> Ticket {
+        self.rule(APPEND | ECHO, table, chain, rule);
+        Ticket(self.requests.len() - 1)
+    }
+
     fn rule(&mut self, place: u16, table: &Table, chain: &str, rule: &Rule) {
         let mut body = header(table.family);
         body.text(attr::rule::TABLE, table.name);
@@ -233,85 +261,11 @@ impl Batch {
         what: impl FnOnce() -> String,
     ) {
         let action = Action::Nft { verb, what: what() };
-        self.requests.push(Request::new(message(kind), flags, body, action));
-    }
-
-    /// Carries out the whole batch.
-    ///
-    /// # Errors
-    /// The first change that the kernel refused; then none was made.
-    pub fn commit(&self, socket: &Socket) -> Result<(), RequestError> {
-        self.send(socket, &self.requests.iter().collect::<Vec<_>>()).map_err(|mut refused| {
-            let (_, error) = refused.swap_remove(0);
-            error
-        })
-    }
-
-    /// As [`Batch::commit`], but leaves out what deletes something that is not there.
-    ///
-    /// # Errors
-    /// The first change that was refused for another reason; then none was made.
-    pub fn commit_skipping_missing(&self, socket: &Socket) -> Result<(), RequestError> {
-        let mut left: Vec<&Request> = self.requests.iter().collect();
-        let mut rounds = 0;
-        while !left.is_empty() {
-            let Err(mut refused) = self.send(socket, &left) else { return Ok(()) };
-            rounds += 1;
-            let hopeless = refused.iter().position(|(_, error)| !error.is_missing());
-            if let Some(index) = hopeless.or((rounds == ROUNDS).then_some(0)) {
-                return Err(refused.swap_remove(index).1);
-            }
-            refused.sort_by_key(|(index, _)| std::cmp::Reverse(*index));
-            for (index, _) in refused {
-                left.remove(index);
-            }
+        let request = Request::new(message(kind), flags, body, action);
+        if flags & EXCL == 0 || !self.requests.iter().any(|one| one.is_same(&request)) {
+            self.requests.push(request);
         }
-        Ok(())
     }
-
-    /// Sends `requests` as one batch; what was refused, by its place among them, the first first.
-    fn send(
-        &self,
-        socket: &Socket,
-        requests: &[&Request],
-    ) -> Result<(), Vec<(usize, RequestError)>> {
-        let Some(first) = requests.first() else { return Ok(()) };
-        let failed = |source| vec![(0, socket.failed(first.action(), source))];
-        let sequence = socket.take_sequences(requests.len() + 2);
-        let bytes = envelope(requests, sequence);
-        if bytes.len() > SOCKET_BYTES {
-            sys::set_send_buffer(socket.as_fd(), bytes.len() * 2);
-        }
-        socket.send(&bytes).map_err(failed)?;
-        let mut refused: Vec<(usize, RequestError)> = Vec::new();
-        // The kernel has done all of it when the send returns, and acknowledges nothing unasked.
-        let heard = socket.drain(|message| {
-            let Err(source) = message.verdict() else { return };
-            // What concerns the batch as a whole carries the number of its first message.
-            let place = message.sequence.wrapping_sub(sequence) as usize;
-            if place > requests.len() {
-                return; // an answer to an older batch
-            }
-            let index = place.saturating_sub(1);
-            refused.push((index, socket.failed(requests[index].action(), source)));
-        });
-        heard.map_err(failed)?;
-        if refused.is_empty() { Ok(()) } else { Err(refused) }
-    }
-}
-
-/// The messages between the two that make them one transaction.
-fn envelope(requests: &[&Request], sequence: u32) -> Vec<u8> {
-    let mut frame = [0; HEADER_BYTES];
-    frame[2..].copy_from_slice(&SUBSYSTEM.to_be_bytes());
-    let edge = |kind| Request::new(kind, 0, Encoder::after(&frame), Action::Open);
-    let mut bytes = Vec::with_capacity(256 * (requests.len() + 2));
-    edge(BATCH_BEGIN).write(sequence, 0, &mut bytes);
-    for (offset, request) in (1..).zip(requests) {
-        request.write(sequence.wrapping_add(offset), 0, &mut bytes);
-    }
-    edge(BATCH_END).write(sequence.wrapping_add(requests.len() as u32 + 1), 0, &mut bytes);
-    bytes
 }
 
 fn table_body(table: &Table) -> Encoder {
@@ -353,6 +307,7 @@ const FLAG_CONCAT: u32 = 0x80;
 pub(super) mod attr {
     pub(in super::super) mod table {
         pub(in super::super::super) const NAME: u16 = 1;
+        pub(in super::super::super) const USE: u16 = 3;
         pub(in super::super::super) const USERDATA: u16 = 6;
     }
     pub(in super::super) mod chain {

@@ -21,13 +21,17 @@
 //! (`linux/netfilter/nf_tables.h`).
 
 mod batch;
+mod commit;
 mod element;
 mod object;
 mod read;
 pub(crate) use read::fuzz;
 mod rule;
+mod single;
+pub mod xt;
 
-pub use batch::{Batch, Missing};
+pub use batch::Batch;
+pub use commit::{Handles, Missing, Ticket};
 pub use element::{Data, Element, Key, Verdict};
 pub use object::{BaseChain, Field, Hook, Kind, Set, Table, Values};
 pub use read::{
@@ -35,6 +39,7 @@ pub use read::{
     rules, sets, tables,
 };
 pub use rule::{Ct, Meta, Op, Payload, Reg, Rule};
+pub use single::{find_chains, find_rules, table_uses};
 
 use crate::netlink::encoder::Encoder;
 

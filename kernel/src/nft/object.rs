@@ -34,6 +34,15 @@ impl Table {
         Self { family: libc::NFPROTO_BRIDGE as u8, name }
     }
 
+    /// The same table of one family or the other.
+    #[must_use]
+    pub const fn of_family(family: types::Family, name: &'static str) -> Self {
+        match family {
+            types::Family::V4 => Self::ip(name),
+            types::Family::V6 => Self::ip6(name),
+        }
+    }
+
     /// Its name without the family.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -97,6 +106,14 @@ pub enum Hook {
     Output = 3,
     /// As it leaves.
     Postrouting = 4,
+}
+
+impl Hook {
+    /// The hook with this number.
+    pub(super) fn of(number: u32) -> Option<Self> {
+        let all = [Self::Prerouting, Self::Input, Self::Forward, Self::Output, Self::Postrouting];
+        all.into_iter().find(|hook| *hook as u32 == number)
+    }
 }
 
 /// One part of the key or of the value of a set.

@@ -1,6 +1,6 @@
 use super::batch::{attr, set_body};
 use super::element::{self, Key, NFTA_DATA_VALUE, NFTA_DATA_VERDICT};
-use super::object::{Set, Table};
+use super::object::{Hook, Set, Table};
 use super::{COMMENT, HEADER_BYTES, header, message, parse_comment, verb};
 use crate::netlink::attributes::{Attribute, Attributes};
 
@@ -32,6 +32,10 @@ pub struct FoundChain {
     pub uses: u32,
     /// Whether packets enter it from a hook.
     pub is_base: bool,
+    /// From which, for a base chain.
+    pub hook: Option<Hook>,
+    /// What a base chain may do, as nft(8) names it; empty for others.
+    pub kind: String,
     /// Whether a base chain drops what its rules do not accept.
     pub drops: bool,
 }
@@ -47,6 +51,15 @@ pub struct FoundRule {
     pub target: Option<String>,
     /// Its expressions in wire form: look for what is known to be in them.
     pub expressions: Vec<u8>,
+}
+
+impl FoundRule {
+    /// What its expressions compare with or put into registers, in their order and in wire form:
+    /// addresses, ports, names. Rules that nft(8) reads alike hold the same ones.
+    #[must_use]
+    pub fn constants(&self) -> Vec<Vec<u8>> {
+        Attributes::after(0, &self.expressions).filter_map(constant).collect()
+    }
 }
 
 /// Whether `table` is there.
@@ -227,13 +240,18 @@ fn verdict_chain(data: Attribute<'_>) -> Option<String> {
     verdict.nested().find(|a| a.kind == 2).map(Attribute::text)
 }
 
-fn parse_chain(body: &[u8]) -> FoundChain {
+pub(super) fn parse_chain(body: &[u8]) -> FoundChain {
     let mut found = FoundChain::default();
     for attribute in Attributes::after(HEADER_BYTES, body) {
         match attribute.kind {
             attr::chain::TABLE => found.table = attribute.text(),
             attr::chain::NAME => found.name = attribute.text(),
-            attr::chain::HOOK => found.is_base = true,
+            attr::chain::HOOK => {
+                found.is_base = true;
+                let number = attribute.nested().find(|a| a.kind == 1).and_then(Attribute::u32_be);
+                found.hook = number.and_then(Hook::of);
+            }
+            attr::chain::TYPE => found.kind = attribute.text(),
             attr::chain::POLICY => found.drops = attribute.u32_be() == Some(0),
             attr::chain::USE => found.uses = attribute.u32_be().unwrap_or_default(),
             _ => {}
@@ -242,7 +260,7 @@ fn parse_chain(body: &[u8]) -> FoundChain {
     found
 }
 
-fn parse_rule(body: &[u8]) -> Option<FoundRule> {
+pub(super) fn parse_rule(body: &[u8]) -> Option<FoundRule> {
     let mut found = FoundRule::default();
     for attribute in Attributes::after(HEADER_BYTES, body) {
         match attribute.kind {
@@ -269,10 +287,27 @@ fn target(expression: Attribute<'_>) -> Option<String> {
     data.nested().find(|a| a.kind == 2).and_then(verdict_chain)
 }
 
+/// The value in an expression that compares (`cmp`) or loads (`immediate`).
+fn constant(expression: Attribute<'_>) -> Option<Vec<u8>> {
+    let mut parts = expression.nested();
+    let place = match &*parts.find(|a| a.kind == 1)?.text() {
+        "cmp" => 3,
+        "immediate" => 2,
+        _ => return None,
+    };
+    let data = parts.find(|a| a.kind == 2)?.nested().find(|a| a.kind == place)?;
+    data.nested().find(|a| a.kind == NFTA_DATA_VALUE).map(|a| a.value.to_vec())
+}
+
 /// Reads `body` as everything of this module. Must not panic, whatever it holds.
 pub(crate) fn fuzz(body: &[u8]) {
     let _ = parse_chain(body);
-    let _ = parse_rule(body);
+    if let Some(rule) = parse_rule(body) {
+        let _ = rule.constants();
+        for family in [types::Family::V4, types::Family::V6] {
+            let _ = super::xt::Spec::of(&rule, family);
+        }
+    }
     for entry in element_list(body).into_iter().flatten() {
         let _ = parse_element(entry, None);
     }

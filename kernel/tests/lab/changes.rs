@@ -50,11 +50,26 @@ fn one_message_sets_everything_about_a_link() {
             (ours.alias.as_deref(), ours.promiscuity, ours.master),
             (Some("c1/eth0"), 1, None)
         );
+        assert!(ours.is_promisc() && ours.is_allmulticast());
+        assert_eq!(ours.txqueuelen, 17);
 
         socket.run(&link::set(&p0).alias("").promisc(false).up().request()).unwrap();
         let seen = ip_link("p0");
         assert_eq!(seen["ifalias"], Value::Null);
         assert!(!has_flag(&seen, "PROMISC") && has_flag(&seen, "UP"));
+        assert!(!link::get(&socket, &p0).unwrap().is_promisc());
+    });
+}
+
+#[test]
+fn an_mtu_that_was_read_can_be_put_back_where_no_other_link_could_have_it() {
+    isolated(|| {
+        let (socket, lo) = (here(), name("lo"));
+        let before = link::get(&socket, &lo).unwrap().mtu;
+        assert!(Mtu::try_from(before).is_err(), "{before} bytes are an ordinary MTU");
+        socket.run(&link::set(&lo).mtu(Mtu::try_from(1500).unwrap()).request()).unwrap();
+        socket.run(&link::set(&lo).mtu_as_read(before).request()).unwrap();
+        assert_eq!(ip_link("lo")["mtu"], before);
     });
 }
 

@@ -11,5 +11,6 @@ fn main() -> std::process::ExitCode {
         &loopback::Loopback,
         &none::NoNetwork,
         &portmap::Portmap,
+        &tuning::Tuning,
     ])
 }

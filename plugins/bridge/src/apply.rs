@@ -154,10 +154,10 @@ impl<'a> Adding<'a> {
         };
         let Some(claim) = wanted.claim() else { return Ok(()) };
         let filter = Filter::open(&self.host.run_dir)?;
-        filter.add(&claim, |_| {})?;
+        filter.add(&claim)?;
         // Its socket stays on the host, wherever the thread goes.
         undo.push(format!("take back what {} wants of the packet filter", claim.key), move || {
-            Ok(filter.remove(&claim.key, claim.claimant, |_, _| {}).map(drop)?)
+            Ok(filter.remove(&claim.key, claim.claimant, &[]).map(drop)?)
         });
         Ok(())
     }

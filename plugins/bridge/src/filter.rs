@@ -65,7 +65,7 @@ pub(crate) fn concerns(network: &Network, key: &Attachment, run_dir: &Path) -> b
 /// what was deleted.
 pub(crate) fn remove(key: &Attachment, run_dir: &Path) -> Result<Socket, Error> {
     let filter = Filter::open(run_dir)?;
-    filter.remove(key, Claimant::Interface, |_, _| {})?;
+    filter.remove(key, Claimant::Interface, &[])?;
     Ok(filter.into_socket())
 }
 

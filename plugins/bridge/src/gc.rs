@@ -53,16 +53,9 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
         let failed = |e| Error::new(code::IO, format!("remove record of {key}: {e}"));
         errors.extend(records.remove(key).map_err(failed).err());
     }
-    let sweep = Sweep { network, claimant: Claimant::Interface, is_complete: valid.is_some() };
+    let sweep = Sweep { network, claimant: Claimant::Interface, valid: valid.as_deref() };
     let filter = Filter::open(run_dir)?;
-    let swept = filter.sweep(
-        sweep,
-        |key, claim| match &valid {
-            Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
-            None => claim.is_some_and(|claim| filter.is_dead(claim)),
-        },
-        |_, _| {},
-    );
+    let swept = filter.sweep(sweep);
     errors.extend(swept.map_err(Error::from).err());
     Error::joined(errors).map_or(Ok(()), Err)
 }

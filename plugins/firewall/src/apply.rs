@@ -10,9 +10,8 @@ use firewalld::{Firewalld, Member, Zone};
 use kernel::netns::Netns;
 use kernel::undo::Undo;
 use netfilter::claim::{Forward, Forwarder};
-use netfilter::{Claim, Claimant, Filter, Store};
+use netfilter::{Claim, Claimant, Filter, Store, reference};
 
-use crate::chains;
 use crate::config::{Backend, Config};
 
 /// Lets packets through, or takes back whatever was done.
@@ -42,9 +41,9 @@ fn steps<'a>(claim: &'a Claim, run_dir: &'a Path, undo: &mut Undo<'a>) -> Result
     let Some(forward) = &claim.forward else { return Ok(()) };
     step("filter");
     let filter = Filter::open(run_dir)?;
-    chains::add(&filter, claim)?;
+    filter.add(claim)?;
     undo.push(format!("take back the forwarding of {}", claim.key), move || {
-        Ok(chains::remove(&filter, &claim.key, &[]).map(drop)?)
+        Ok(filter.remove(&claim.key, Claimant::Firewall, &[]).map(drop)?)
     });
     if let Forwarder::Firewalld(zone) = &forward.by {
         step("firewalld");
@@ -114,7 +113,7 @@ pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let filter = Filter::open(run_dir)?;
     let result = call.config.prev_result().ok().flatten().unwrap_or_default();
     let promised: Vec<IpAddr> = result.ips.iter().map(|ip| ip.address.ip()).collect();
-    let removed = chains::remove(&filter, &call.attachment, &promised)?;
+    let removed = filter.remove(&call.attachment, Claimant::Firewall, &promised)?;
     unbind(&removed)
 }
 
@@ -151,7 +150,8 @@ pub(crate) fn check(
     };
     match &forward.by {
         Forwarder::Nobody => Ok(()),
-        Forwarder::Chains(_) => chains::check(&filter, forward),
+        Forwarder::Chains(_) if claim.is_some() => Ok(()),
+        Forwarder::Chains(_) => Ok(reference::firewall::check(filter.socket(), forward, &[])?),
         Forwarder::Firewalld(zone) => bound(forward, &parsed(zone)?),
     }
 }

@@ -11,16 +11,9 @@ use crate::apply::unbind;
 pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let valid = call.config.valid_attachments()?;
     let network = call.config.name();
-    let of = Sweep { network, claimant: Claimant::Firewall, is_complete: valid.is_some() };
+    let of = Sweep { network, claimant: Claimant::Firewall, valid: valid.as_deref() };
     let filter = Filter::open(run_dir)?;
-    let removed = filter.sweep(
-        of,
-        |key, claim| match &valid {
-            Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
-            None => claim.is_some_and(|claim| filter.is_dead(claim)),
-        },
-        |_, _| {},
-    )?;
+    let removed = filter.sweep(of)?;
     let errors = removed.iter().filter_map(|removed| unbind(removed).err()).collect();
     Error::joined(errors).map_or(Ok(()), Err)
 }

@@ -9,7 +9,6 @@
 //! It never changes a policy, the administrator's chain, or what others wrote.
 
 mod apply;
-mod chains;
 pub mod config;
 mod gc;
 #[cfg(test)]

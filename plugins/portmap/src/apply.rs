@@ -5,16 +5,18 @@ use std::path::Path;
 use attach::error::{no_netns, refused};
 use cni::record::{NetnsId, boot_id};
 use cni::{Call, Error, code};
-use kernel::link;
+use kernel::link::{self, Deleter};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route;
 use kernel::undo::Undo;
 use netfilter::claim::{Ports, ReferencePorts};
-use netfilter::{Claim, Claimant, Filter, Masquerade, Publication, localnet};
+use netfilter::{Claim, Claimant, Filter, Masquerade, Publication, Removed, localnet};
+use proxy::{Client, serve_published};
 use types::{Family, IfName};
 
 use crate::config::Config;
+use crate::{connections, listeners};
 
 /// Publishes everything, or takes back whatever was done.
 pub(crate) fn add(
@@ -23,8 +25,10 @@ pub(crate) fn add(
     publication: Publication,
     run_dir: &Path,
 ) -> Result<(), Error> {
+    listeners::look(&publication, config.on_listener)?;
     let claim = claim(call, config, publication)?;
-    Undo::run(|undo| steps(&claim, run_dir, undo)).map_err(|failure| {
+    let client = Client::new(run_dir, &call.path);
+    Undo::run(|undo| steps(claim, &client, run_dir, undo)).map_err(|failure| {
         failure
             .leftovers
             .iter()
@@ -32,17 +36,39 @@ pub(crate) fn add(
     })
 }
 
-fn steps<'a>(claim: &'a Claim, run_dir: &Path, undo: &mut Undo<'a>) -> Result<(), Error> {
+fn steps<'a>(
+    mut claim: Claim,
+    client: &'a Client<'a>,
+    run_dir: &'a Path,
+    undo: &mut Undo<'a>,
+) -> Result<(), Error> {
+    let key = claim.key.clone();
+    step("proxy");
+    if let Some(ports) = &mut claim.ports {
+        undo.push(format!("stop the proxy for {key}"), {
+            let key = key.clone();
+            move || Ok(client.drop(&key)?)
+        });
+        // Without it the container is reached on all ways but those that the reference lacks, too.
+        match serve_published(client, &ports.publication) {
+            Ok(proxied) => ports.proxied = proxied,
+            Err(error) => cni::warn("portmap", &error.msg),
+        }
+    }
     step("filter");
     let filter = Filter::open(run_dir)?;
-    filter.add(claim, |_| {})?;
-    undo.push(format!("take back the ports of {}", claim.key), move || {
-        Ok(filter.remove(&claim.key, claim.claimant, |_, _| {}).map(drop)?)
-    });
-    step("localhost");
-    if let Some(link) = claim.ports.as_ref().and_then(|ports| ports.link.as_ref()) {
-        localnet::open(link).map_err(|e| Error::from_chain(code::IO, &e))?;
+    filter.add(&claim)?;
+    if let Some(ports) = &claim.ports {
+        step("localhost");
+        if let Some(link) = &ports.link {
+            localnet::open(link).map_err(|e| Error::from_chain(code::IO, &e))?;
+        }
+        step("connections");
+        connections::forget_others(filter.socket(), &ports.publication)?;
     }
+    undo.push(format!("take back the ports of {key}"), move || {
+        Ok(filter.remove(&key, Claimant::Portmap, &[]).map(drop)?)
+    });
     step("done");
     Ok(())
 }
@@ -83,8 +109,18 @@ fn link_to(publication: &Publication) -> Result<Option<IfName>, Error> {
 /// Takes back what `call` published, remembered or not.
 pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let filter = Filter::open(run_dir)?;
-    filter.remove(&call.attachment, Claimant::Portmap, |_, _| {})?;
-    Ok(())
+    let removed = filter.remove(&call.attachment, Claimant::Portmap, &[])?;
+    let stopped = Client::new(run_dir, &call.path).drop(&call.attachment);
+    let forgotten = forget(&filter, &removed);
+    Deleter::detached(run_dir.join("deleter")).close_later(filter.into_socket());
+    Error::joined([stopped, forgotten].into_iter().filter_map(Result::err).collect())
+        .map_or(Ok(()), Err)
+}
+
+/// Forgets flows to ports that are not published any more.
+pub(crate) fn forget(filter: &Filter, removed: &Removed) -> Result<(), Error> {
+    let ports = removed.claim.as_ref().and_then(|claim| claim.ports.as_ref());
+    ports.map_or(Ok(()), |ports| connections::forget_own(filter.socket(), &ports.publication))
 }
 
 /// Where tests make ADD panic (`CAIS_PANIC_AT`, debug builds only), to see it undone.

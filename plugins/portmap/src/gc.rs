@@ -4,20 +4,22 @@ use std::path::Path;
 
 use cni::{Error, NetworkCall};
 use netfilter::{Claimant, Filter, Sweep};
+use proxy::Client;
+
+use crate::apply::forget;
 
 /// Removes everything of the network that is not valid; without a list, what is proven dead.
 pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let valid = call.config.valid_attachments()?;
     let network = call.config.name();
-    let of = Sweep { network, claimant: Claimant::Portmap, is_complete: valid.is_some() };
+    let of = Sweep { network, claimant: Claimant::Portmap, valid: valid.as_deref() };
     let filter = Filter::open(run_dir)?;
-    filter.sweep(
-        of,
-        |key, claim| match &valid {
-            Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
-            None => claim.is_some_and(|claim| filter.is_dead(claim)),
-        },
-        |_, _| {},
-    )?;
-    Ok(())
+    let removed = filter.sweep(of)?;
+    let client = Client::new(run_dir, &call.path);
+    let mut errors = Vec::new();
+    for one in &removed {
+        errors.extend(forget(&filter, one).err());
+        errors.extend(client.drop(&one.key).err());
+    }
+    Error::joined(errors).map_or(Ok(()), Err)
 }

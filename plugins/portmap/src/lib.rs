@@ -12,7 +12,9 @@
 
 mod apply;
 pub mod config;
+mod connections;
 mod gc;
+mod listeners;
 pub mod plan;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,61 @@
+use kernel::nft::{Batch, Handles, Ticket};
+use types::Family;
+
+use super::view::View;
+use crate::claim::Handle;
+use kernel::nft::xt::Spec;
+
+/// Rules of one attachment, to be remembered once the batch is carried out.
+#[derive(Clone, Debug, Default)]
+#[must_use = "without the handles, removing the rules means to read whole chains"]
+pub struct Added {
+    pending: Vec<(Ticket, Handle)>,
+    /// Rules that were there already.
+    known: Vec<Handle>,
+}
+
+impl Added {
+    /// Where the rules are, after the batch was carried out with
+    /// [`Batch::commit_with_handles`].
+    #[must_use]
+    pub fn handles(&self, found: &Handles) -> Vec<Handle> {
+        let new = self.pending.iter().filter_map(|(ticket, place)| {
+            found.get(*ticket).map(|number| Handle { number, ..place.clone() })
+        });
+        self.known.iter().cloned().chain(new).collect()
+    }
+
+    /// Takes over those of another part of the same batch.
+    pub fn extend(&mut self, other: Self) {
+        self.pending.extend(other.pending);
+        self.known.extend(other.known);
+    }
+
+    /// Appends a rule to a chain.
+    pub(super) fn append(&mut self, batch: &mut Batch, view: &View<'_>, chain: &str, spec: &Spec) {
+        let ticket = batch.add_rule_with_handle(&view.table, chain, &spec.rule(view.family));
+        self.pending.push((ticket, place(view, chain, 0)));
+    }
+
+    /// Keeps a rule that is there.
+    pub(super) fn keep(&mut self, view: &View<'_>, chain: &str, number: u64) {
+        self.known.push(place(view, chain, number));
+    }
+}
+
+fn place(view: &View<'_>, chain: &str, number: u64) -> Handle {
+    Handle {
+        family: nfproto(view.family),
+        table: view.table.name().to_owned(),
+        chain: chain.to_owned(),
+        number,
+    }
+}
+
+/// `NFPROTO_*`
+pub(super) fn nfproto(family: Family) -> u8 {
+    match family {
+        Family::V4 => libc::NFPROTO_IPV4 as u8,
+        Family::V6 => libc::NFPROTO_IPV6 as u8,
+    }
+}

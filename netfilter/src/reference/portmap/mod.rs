@@ -1,0 +1,186 @@
+//! Published ports: `CNI-HOSTPORT-*`, and `CNI-DN-*` for each container.
+//!
+//! An ADD whose chain is there already replaces it, where the reference appends: what an earlier
+//! container of the same name published would lead to its old address first.
+
+mod remove;
+mod specs;
+
+use kernel::netlink::Socket;
+use kernel::nft::Batch;
+use types::{Attachment, Cidr, Family};
+
+use super::view::{NAT, View, contains};
+use super::{Added, names, owner};
+use crate::claim::{Handle, ReferencePorts};
+use crate::{Error, Masquerade, Publication};
+
+pub(super) use remove::{Sweeping, chain, stale};
+pub use remove::{remove, sweep};
+pub(super) use specs::{entry, masquerade, masquerade_entry, set_mark};
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+const PREROUTING: &str = "PREROUTING";
+const OUTPUT: &str = "OUTPUT";
+const POSTROUTING: &str = "POSTROUTING";
+
+/// Publishes the ports of an attachment, with what all attachments share where it is missing.
+/// `stored` are the handles that an earlier ADD of it told.
+///
+/// # Errors
+/// [`Error::Refused`] when the tables cannot be read, [`Error::Chain`] when a chain of that name is
+/// something else, [`Error::Condition`].
+pub fn add(
+    socket: &Socket,
+    batch: &mut Batch,
+    publication: &Publication,
+    how: &ReferencePorts,
+    stored: &[Handle],
+) -> Result<Added, Error> {
+    let mut added = Added::default();
+    if publication.mappings.is_empty() {
+        return Ok(added);
+    }
+    let chain = chain_of(&publication.key);
+    for (family, target) in targets(publication) {
+        let view = view(socket, family, &chain, how)?;
+        if publication.masquerade != Masquerade::Nobody {
+            share_mark(&view, batch, how)?;
+        }
+        share_entry(&view, batch)?;
+        remove::chain(&view, batch, names::HOSTPORT_DNAT, &chain, stored)?;
+        if view.has(&chain) {
+            batch.add_chain(&view.table, &chain);
+        } else {
+            batch.create_chain(&view.table, &chain);
+        }
+        for spec in specs::chain(publication, how, family, target) {
+            batch.add_rule(&view.table, &chain, &spec.rule(family));
+        }
+        for spec in specs::jumps(publication, family)? {
+            added.append(batch, &view, names::HOSTPORT_DNAT, &spec);
+        }
+    }
+    Ok(added)
+}
+
+/// Compares the tables with what [`add`] makes, whoever made it.
+///
+/// # Errors
+/// [`Error::Differs`] with the first rule that is missing; [`Error::Refused`] when the tables
+/// cannot be read.
+pub fn check(
+    socket: &Socket,
+    publication: &Publication,
+    how: &ReferencePorts,
+    stored: &[Handle],
+) -> Result<(), Error> {
+    if publication.mappings.is_empty() {
+        return Ok(());
+    }
+    let chain = chain_of(&publication.key);
+    for (family, target) in targets(publication) {
+        let view = view(socket, family, &chain, how)?;
+        let lines = view.lines(&chain)?;
+        for spec in specs::chain(publication, how, family, target) {
+            view.demand(&chain, contains(&lines, &spec), &spec)?;
+        }
+        for name in [PREROUTING, OUTPUT] {
+            let spec = entry();
+            view.demand(name, contains(&view.lines(name)?, &spec), &spec)?;
+        }
+        let handles = owner::handles_in(stored, family, NAT, names::HOSTPORT_DNAT);
+        let mut jumps = view.lines_at(names::HOSTPORT_DNAT, &handles)?;
+        let wanted = specs::jumps(publication, family)?;
+        if !wanted.iter().all(|spec| contains(&jumps, spec)) {
+            jumps = view.lines(names::HOSTPORT_DNAT)?;
+        }
+        for spec in &wanted {
+            view.demand(names::HOSTPORT_DNAT, contains(&jumps, spec), spec)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether ports of a container of a network are published, by us or by others.
+///
+/// # Errors
+/// [`Error::Refused`] when the tables cannot be read.
+pub fn owns(socket: &Socket, network: &str, container: &str) -> Result<bool, Error> {
+    let chain = names::dnat(network, container);
+    for family in FAMILIES {
+        if View::of(socket, family, NAT, &[&chain])?.has(&chain) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn chain_of(key: &Attachment) -> String {
+    names::dnat(key.network.as_str(), key.container.as_str())
+}
+
+fn targets(publication: &Publication) -> impl Iterator<Item = (Family, Cidr)> {
+    FAMILIES.into_iter().filter_map(|family| Some((family, publication.target(family)?)))
+}
+
+fn view<'a>(
+    socket: &'a Socket,
+    family: Family,
+    chain: &str,
+    how: &ReferencePorts,
+) -> Result<View<'a>, Error> {
+    let mut names = vec![
+        PREROUTING,
+        OUTPUT,
+        POSTROUTING,
+        names::HOSTPORT_DNAT,
+        names::HOSTPORT_SETMARK,
+        names::HOSTPORT_MASQ,
+        chain,
+    ];
+    names.extend(how.set_mark_chain.as_deref());
+    View::of(socket, family, NAT, &names)
+}
+
+/// The chains that mark and masquerade, or the one that somebody else has for it.
+fn share_mark(view: &View<'_>, batch: &mut Batch, how: &ReferencePorts) -> Result<(), Error> {
+    if let Some(name) = &how.set_mark_chain {
+        return match view.has(name) {
+            true => Ok(()),
+            false => Err(view.unusable(name, "externalSetMarkChain names it, and it is not there")),
+        };
+    }
+    let (marks, masquerades) = (names::HOSTPORT_SETMARK, names::HOSTPORT_MASQ);
+    view.ensure(batch, marks)?;
+    let spec = set_mark(how.mark_bit);
+    if !contains(&view.lines(marks)?, &spec) {
+        batch.add_rule(&view.table, marks, &spec.rule(view.family));
+    }
+    view.ensure(batch, masquerades)?;
+    let lines = view.lines(masquerades)?;
+    let spec = masquerade(how.mark_bit);
+    if !contains(&lines, &spec) {
+        batch.add_rule(&view.table, masquerades, &spec.rule(view.family));
+    }
+    // POSTROUTING may hold a rule for each container of the host: it is not read.
+    if view.incoming(masquerades, &lines) == 0 {
+        view.ensure_base(batch, POSTROUTING)?;
+        let rule = masquerade_entry().rule(view.family);
+        batch.insert_rule(&view.table, POSTROUTING, &rule);
+    }
+    Ok(())
+}
+
+/// The chain of all jumps, and the two that lead to it.
+fn share_entry(view: &View<'_>, batch: &mut Batch) -> Result<(), Error> {
+    view.ensure(batch, names::HOSTPORT_DNAT)?;
+    for name in [PREROUTING, OUTPUT] {
+        view.ensure_base(batch, name)?;
+        let is_used = view.has(names::HOSTPORT_DNAT);
+        if !is_used || !contains(&view.lines(name)?, &entry()) {
+            batch.add_rule(&view.table, name, &entry().rule(view.family));
+        }
+    }
+    Ok(())
+}
