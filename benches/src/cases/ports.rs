@@ -55,10 +55,10 @@ pub(crate) fn publish(options: &Options, scratch: &Scratch, report: &mut Report)
 /// minutes for 50.
 fn runs_beside_go(options: &Options, count: u16, held: u16) -> Option<usize> {
     match (count, held) {
-        (1, 0..=100) => Some(options.runs),
-        (_, 0) => Some(options.runs.min(if options.smoke { 1 } else { 20 })),
-        (1, 101..=1_000) => Some(options.runs.min(20)),
-        (1, _) | (_, 101..=1_000) => Some(options.runs.min(3)),
+        _ if options.smoke => (held == 0).then_some(1),
+        (1, 0) => Some(options.runs),
+        (_, 0) | (1, 1..=1_000) => Some(options.runs.min(20)),
+        (1, _) | (_, 1..=1_000) => Some(options.runs.min(3)),
         _ => None,
     }
 }

@@ -115,25 +115,32 @@ fn address(number: u16) -> String {
     format!("10.90.{}.{}", number / 250 + 1, number % 250 + 1)
 }
 
+/// Containers whose rules go to the kernel at once: what a user who is not root may send has limits.
+const AT_ONCE: u16 = 100;
+
 /// What the Go plugin leaves of `held` containers with a port each, for iptables-restore(8).
 fn go_rules(held: u16) -> String {
-    let mut rules = String::from("*nat\n");
+    let mut rules = String::new();
     let chain = |number: u16| format!("CNI-DN-{number:021x}");
-    for number in 0..held {
-        let _ = writeln!(rules, ":{} - [0:0]", chain(number));
+    for first in (0..held).step_by(AT_ONCE.into()) {
+        let numbers = first..held.min(first + AT_ONCE);
+        rules.push_str("*nat\n");
+        for number in numbers.clone() {
+            let _ = writeln!(rules, ":{} - [0:0]", chain(number));
+        }
+        for number in numbers {
+            let (chain, port, address) = (chain(number), FIRST_HELD + number, address(number));
+            let _ = write!(
+                rules,
+                "-A CNI-HOSTPORT-DNAT -p tcp -m comment \
+                 --comment \"dnat name: \\\"bench\\\" id: \\\"held-{number}\\\"\" \
+                 -m multiport --dports {port} -j {chain}\n\
+                 -A {chain} -s {SUBNET} -p tcp -m tcp --dport {port} -j CNI-HOSTPORT-SETMARK\n\
+                 -A {chain} -s 127.0.0.1/32 -p tcp -m tcp --dport {port} -j CNI-HOSTPORT-SETMARK\n\
+                 -A {chain} -p tcp -m tcp --dport {port} -j DNAT --to-destination {address}:80\n"
+            );
+        }
+        rules.push_str("COMMIT\n");
     }
-    for number in 0..held {
-        let (chain, port, address) = (chain(number), FIRST_HELD + number, address(number));
-        let _ = write!(
-            rules,
-            "-A CNI-HOSTPORT-DNAT -p tcp -m comment \
-             --comment \"dnat name: \\\"bench\\\" id: \\\"held-{number}\\\"\" \
-             -m multiport --dports {port} -j {chain}\n\
-             -A {chain} -s {SUBNET} -p tcp -m tcp --dport {port} -j CNI-HOSTPORT-SETMARK\n\
-             -A {chain} -s 127.0.0.1/32 -p tcp -m tcp --dport {port} -j CNI-HOSTPORT-SETMARK\n\
-             -A {chain} -p tcp -m tcp --dport {port} -j DNAT --to-destination {address}:80\n"
-        );
-    }
-    rules.push_str("COMMIT\n");
     rules
 }
