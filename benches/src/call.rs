@@ -6,9 +6,19 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use kernel::netns::Netns;
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use serde_json::Value;
+
+/// What takes its turn with others.
+pub(crate) trait Subject {
+    /// Does what `verb` says and measures it.
+    ///
+    /// # Errors
+    /// When it does not succeed.
+    fn call(&self, verb: &str) -> Result<Sample>;
+}
 
 /// A plugin with everything that stays the same from call to call.
 #[derive(Clone)]
@@ -18,6 +28,8 @@ pub(crate) struct Plugin {
     pub(crate) config: String,
     /// `CNI_*` variables and ours, without the verb.
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// The network namespace that is its host; `None` for that of this process.
+    pub(crate) host: Option<PathBuf>,
 }
 
 /// What one call took.
@@ -37,6 +49,7 @@ impl Plugin {
             program: folder.join(name),
             config: config.to_string(),
             environment: vec![("CNI_PATH", folder.display().to_string())],
+            host: None,
         }
     }
 
@@ -48,14 +61,37 @@ impl Plugin {
         self
     }
 
+    /// Gives it another configuration.
+    #[must_use]
+    pub(crate) fn with_config(mut self, config: &Value) -> Plugin {
+        self.config = config.to_string();
+        self
+    }
+
     /// Calls the plugin and measures it.
+    ///
+    /// # Errors
+    /// As [`Plugin::answer`].
+    pub(crate) fn call(&self, verb: &str) -> Result<Sample> {
+        Ok(self.answer(verb)?.0)
+    }
+
+    /// Calls the plugin and measures it; what it printed comes along.
     ///
     /// The spawn is the same for every subject: std uses posix_spawn, and the environment is given
     /// whole, so nothing of ours is searched or copied in the child.
     ///
     /// # Errors
     /// When the plugin does not answer with success; the error carries what it printed.
-    pub(crate) fn call(&self, verb: &str) -> Result<Sample> {
+    pub(crate) fn answer(&self, verb: &str) -> Result<(Sample, String)> {
+        match &self.host {
+            None => self.answer_here(verb),
+            // A child is where the thread is that spawns it, and the move is not measured.
+            Some(path) => Netns::open(path)?.run(|| self.answer_here(verb))?,
+        }
+    }
+
+    fn answer_here(&self, verb: &str) -> Result<(Sample, String)> {
         let mut command = self.command(Command::new(&self.program), verb);
         let before = getrusage(UsageWho::RUSAGE_CHILDREN)?;
         let started = Instant::now();
@@ -63,12 +99,15 @@ impl Plugin {
             .with_context(|| format!("{verb} of {}", self.program.display()))?;
         let wall = started.elapsed();
         let after = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-        drop(printed);
-        Ok(Sample {
-            wall,
-            cpu: cpu(&after).saturating_sub(cpu(&before)),
-            minor_faults: after.minor_page_faults() - before.minor_page_faults(),
-        })
+        Ok((Sample::between(&before, &after, wall), printed))
+    }
+
+    /// The result that the plugin prints for ADD.
+    ///
+    /// # Errors
+    /// As [`Plugin::answer`], and when what it printed is no JSON.
+    pub(crate) fn result(&self) -> Result<Value> {
+        first_json(&self.answer("ADD")?.1)
     }
 
     /// Calls the plugin through `launcher`, which runs the program given as its last argument, and
@@ -90,6 +129,39 @@ impl Plugin {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command
     }
+}
+
+impl Subject for Plugin {
+    fn call(&self, verb: &str) -> Result<Sample> {
+        Plugin::call(self, verb)
+    }
+}
+
+impl Sample {
+    /// What was used from `before` until `after`.
+    pub(crate) fn between(before: &Usage, after: &Usage, wall: Duration) -> Sample {
+        Sample {
+            wall,
+            cpu: cpu(after).saturating_sub(cpu(before)),
+            minor_faults: after.minor_page_faults() - before.minor_page_faults(),
+        }
+    }
+
+    /// Both, one after the other.
+    #[must_use]
+    pub(crate) fn and(self, next: Sample) -> Sample {
+        Sample {
+            wall: self.wall + next.wall,
+            cpu: self.cpu + next.cpu,
+            minor_faults: self.minor_faults + next.minor_faults,
+        }
+    }
+}
+
+/// The JSON at the start of what was printed; warnings come after it.
+pub(crate) fn first_json(printed: &str) -> Result<Value> {
+    let first = serde_json::Deserializer::from_str(printed).into_iter().next();
+    first.and_then(Result::ok).with_context(|| format!("no result in `{}`", printed.trim()))
 }
 
 /// Gives `input` to the command and waits for its answer, both streams together.
@@ -138,6 +210,20 @@ mod tests {
     fn a_call_passes_config_and_verb_and_takes_some_time() {
         let sample = shell("test \"$CNI_COMMAND\" = ADD").call("ADD").unwrap();
         assert!(sample.wall > Duration::ZERO && sample.minor_faults > 0, "{sample:?}");
+    }
+
+    #[test]
+    fn a_result_is_read_from_before_the_warnings() {
+        let printed = "{ \"cniVersion\": \"1.0.0\" }\nplugin: a warning";
+        assert_eq!(first_json(printed).unwrap()["cniVersion"], "1.0.0");
+        assert!(first_json("plugin: a warning").is_err());
+    }
+
+    #[test]
+    fn samples_add_up() {
+        let one = Sample { wall: Duration::from_millis(3), cpu: Duration::ZERO, minor_faults: 5 };
+        let sum = one.and(one);
+        assert_eq!((sum.wall, sum.minor_faults), (Duration::from_millis(6), 10));
     }
 
     #[test]

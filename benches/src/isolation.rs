@@ -94,6 +94,8 @@ impl Drop for Scratch {
 
 /// A named network namespace, as a container has it.
 pub(crate) struct Container {
+    /// As ip-netns(8) knows it.
+    pub(crate) name: String,
     /// The path that `CNI_NETNS` carries.
     pub(crate) path: String,
 }
@@ -103,6 +105,12 @@ impl Container {
     pub(crate) fn new(name: &str) -> Result<Container> {
         run("ip", &["netns", "add", name])?;
         run("ip", &["-n", name, "link", "set", "lo", "up"])?;
-        Ok(Container { path: format!("/run/netns/{name}") })
+        Ok(Container { name: name.to_owned(), path: format!("/run/netns/{name}") })
+    }
+
+    /// Runs a command inside that prepares something.
+    pub(crate) fn run(&self, command: &str) -> Result<()> {
+        let words = ["netns", "exec", &self.name].into_iter().chain(command.split(' '));
+        run("ip", &words.collect::<Vec<_>>())
     }
 }

@@ -13,6 +13,7 @@ use anyhow::Result;
 
 mod call;
 mod cases;
+mod host;
 mod isolation;
 mod options;
 mod report;

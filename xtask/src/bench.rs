@@ -21,6 +21,11 @@ const TOOLS: &[Tool] = &[
         package: "conntrack",
         without: "there is no table of connections to forget from",
     },
+    Tool {
+        proof: "/usr/sbin/iptables",
+        package: "iptables",
+        without: "the Go plugins cannot masquerade or publish ports",
+    },
     Tool { proof: "strace", package: "strace", without: "system calls cannot be counted" },
 ];
 

@@ -3,7 +3,8 @@
 //! JSON, no checks, no undo.
 //!
 //! It takes `CNI_COMMAND` and `CNI_NETNS` as a plugin does, and `FLOOR_BRIDGE` and `FLOOR_LEASES`.
-//! The bridge exists and has its address.
+//! The bridge exists and has its address. With `FLOOR_MASQUERADE` the address is put into a set as
+//! well, whose table exists, too.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use kernel::link::{self, Dev, Link, Veth};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
+use kernel::nft::{Batch, Element, Field, Key as SetKey, Set, Table};
 use kernel::route::Route;
 use kernel::sysctl::Key;
 use kernel::{addr, netlink::RequestError};
@@ -22,6 +24,10 @@ const HOST_END: &str = "vethfloor";
 const CONTAINER_END: &str = "eth0";
 const ADDRESS: &str = "10.90.0.2/16";
 const GATEWAY: &str = "10.90.0.1";
+
+/// What the case `masquerade` has made.
+const TABLE: Table = Table::inet("floor");
+const MASQUERADED: Set = Set::new("masqueraded", &[Field::Ipv4]);
 
 /// How long a port may take to come up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,6 +50,7 @@ fn add() -> Outcome<()> {
     addr::list(&host, &bridge)?;
     lease()?;
     let port = connect(&host, &bridge, &netns)?;
+    masquerade(Batch::add_element)?;
     Key::ip_forward().read()?;
     netns.enter_for_good()?;
     configure(&Socket::open("container")?)?;
@@ -78,6 +85,7 @@ fn configure(container: &Socket) -> Outcome<()> {
 }
 
 fn del() -> Outcome<()> {
+    masquerade(Batch::del_element)?;
     Netns::open(variable("CNI_NETNS")?)?.enter_for_good()?;
     let name: IfName = CONTAINER_END.parse()?;
     let record = PathBuf::from(variable("FLOOR_LEASES")?).join("deleter");
@@ -85,6 +93,17 @@ fn del() -> Outcome<()> {
     let (leases, _lock) = locked()?;
     fs::remove_file(leases.join("10.90.0.2"))?;
     Ok(())
+}
+
+/// Puts the address into the set or takes it out, where that is asked for.
+fn masquerade(change: fn(&mut Batch, &Table, &Set, &Element)) -> Outcome<()> {
+    if std::env::var_os("FLOOR_MASQUERADE").is_none() {
+        return Ok(());
+    }
+    let address: Cidr = ADDRESS.parse()?;
+    let mut batch = Batch::new();
+    change(&mut batch, &TABLE, &MASQUERADED, &Element::new(SetKey::new().ip(address.ip())));
+    Ok(batch.commit(&Socket::open_netfilter("host")?)?)
 }
 
 /// The files that host-local leaves of a lease.

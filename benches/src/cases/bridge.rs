@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Pair, in_turns, pool};
 use crate::call::Plugin;
-use crate::isolation::{Container, Scratch, run};
+use crate::isolation::{Container, Scratch};
 use crate::options::Options;
 use crate::report::{Goal, Report};
 
@@ -21,7 +21,9 @@ pub(crate) fn with_addresses(
 ) -> Result<()> {
     let leases = ["ours", "peer"].map(|subject| pool(&scratch.path(&format!("bridge-{subject}"))));
     let pair = pair(options, scratch, "bridge", &leases)?;
-    let floor = floor(options, scratch)?;
+    let floor = floor(options, scratch, "bridge-floor")?;
+    floor.call("ADD")?;
+    floor.call("DEL")?;
     let verbs = ["ADD", "DEL"];
     let series = in_turns(&[&pair.ours, &pair.peer, &floor], &verbs, options.runs)?;
     for ((verb, [ours, peer, floor]), goal) in verbs.iter().zip(&series).zip([0.3, 0.12]) {
@@ -31,21 +33,21 @@ pub(crate) fn with_addresses(
     Ok(())
 }
 
-/// The same kernel and file operations by a minimal program, on a bridge that exists already.
-fn floor(options: &Options, scratch: &Scratch) -> Result<Plugin> {
-    let container = Container::new("floor")?;
-    let leases = scratch.path("bridge-floor");
+/// The same kernel and file operations by a minimal program, on a bridge that exists already, on a
+/// host of its own called `name`.
+pub(super) fn floor(options: &Options, scratch: &Scratch, name: &str) -> Result<Plugin> {
+    let host = Container::new(name)?;
+    let container = Container::new(&format!("{name}-c"))?;
+    let leases = scratch.path(name);
     fs::create_dir_all(&leases)?;
-    run("ip", &["link", "add", FLOOR_BRIDGE, "address", "02:00:00:00:00:01", "type", "bridge"])?;
-    run("ip", &["address", "add", "10.90.0.1/16", "dev", FLOOR_BRIDGE])?;
-    run("ip", &["link", "set", FLOOR_BRIDGE, "up"])?;
+    host.run(&format!("ip link add {FLOOR_BRIDGE} address 02:00:00:00:00:01 type bridge"))?;
+    host.run(&format!("ip address add 10.90.0.1/16 dev {FLOOR_BRIDGE}"))?;
+    host.run(&format!("ip link set {FLOOR_BRIDGE} up"))?;
     let plugin = Plugin::new(&options.tools, "floor", &Value::Null)
         .with("CNI_NETNS", container.path)
         .with("FLOOR_BRIDGE", FLOOR_BRIDGE)
         .with("FLOOR_LEASES", leases.display().to_string());
-    plugin.call("ADD")?;
-    plugin.call("DEL")?;
-    Ok(plugin)
+    Ok(Plugin { host: Some(host.path.into()), ..plugin })
 }
 
 /// Layer 2 alone.

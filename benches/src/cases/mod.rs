@@ -5,14 +5,19 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::call::{Plugin, Sample};
+use crate::call::{Plugin, Sample, Subject};
 use crate::isolation::Scratch;
 use crate::options::Options;
 use crate::report::Report;
 
 mod bridge;
+mod chain;
+mod connect;
 mod conntrack;
 mod leases;
+mod masquerade;
+mod ports;
+mod published;
 mod start;
 mod weight;
 
@@ -23,6 +28,10 @@ pub(crate) type Case = fn(&Options, &Scratch, &mut Report) -> Result<()>;
 pub(crate) const ALL: &[(&str, Case)] = &[
     ("bridge", bridge::with_addresses),
     ("bridge-bare", bridge::without_addresses),
+    ("masquerade", masquerade::add_and_del),
+    ("ports", ports::publish),
+    ("chain", chain::whole),
+    ("connect", connect::through_a_port),
     ("leases", leases::one_by_one),
     ("parallel", leases::many_at_once),
     ("conntrack", conntrack::flush),
@@ -47,8 +56,8 @@ impl Pair {
 
 /// Calls `verbs` one after the other, `runs` times, the subjects in turns. What comes back is for
 /// each verb the series of each subject.
-fn in_turns<const N: usize>(
-    subjects: &[&Plugin; N],
+fn in_turns<S: Subject + ?Sized, const N: usize>(
+    subjects: &[&S; N],
     verbs: &[&str],
     runs: usize,
 ) -> Result<Vec<[Vec<Sample>; N]>> {

@@ -1,0 +1,102 @@
+//! A host of a subject's own with one container on it, so that the rules of one subject never slow
+//! another.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::call::Plugin;
+use crate::isolation::{Container, Scratch};
+
+/// The subnet of the container, of which [`Host::BRIDGE`] has the first address.
+pub(crate) const SUBNET: &str = "10.90.0.0/16";
+
+/// A network namespace that plays the host.
+pub(crate) struct Host {
+    pub(crate) namespace: Container,
+    pub(crate) container: Container,
+    /// Where its plugins are.
+    plugins: PathBuf,
+    /// Where their state is.
+    state: PathBuf,
+}
+
+impl Host {
+    /// The bridge of its network.
+    pub(crate) const BRIDGE: &str = "bench0";
+
+    /// Makes a host called `name` that has the plugins of a folder.
+    pub(crate) fn new(plugins: &Path, name: &str, scratch: &Scratch) -> Result<Host> {
+        Ok(Host {
+            namespace: Container::new(name)?,
+            container: Container::new(&format!("{name}-c"))?,
+            plugins: plugins.to_owned(),
+            state: scratch.path(name),
+        })
+    }
+
+    /// Makes another container, which its plugins know nothing of yet.
+    pub(crate) fn neighbour(&self) -> Result<Container> {
+        Container::new(&format!("{}-n", self.namespace.name))
+    }
+
+    /// One of its plugins, for its container.
+    pub(crate) fn plugin(&self, name: &str, config: &Value) -> Plugin {
+        self.plugin_for(&self.container, name, config)
+    }
+
+    /// One of its plugins, for any container.
+    pub(crate) fn plugin_for(&self, container: &Container, name: &str, config: &Value) -> Plugin {
+        let plugin = Plugin::new(&self.plugins, name, config)
+            .with("CNI_NETNS", container.path.clone())
+            .with("CNI_IFNAME", "eth0")
+            .with("CNI_CONTAINERID", container.name.clone())
+            .with("CAIS_ROOT", self.state.join("root").display().to_string());
+        Plugin { host: Some(self.namespace.path.clone().into()), ..plugin }
+    }
+
+    /// The configuration of `bridge` with addresses from `host-local`, masqueraded or not.
+    pub(crate) fn bridge(&self, masquerade: bool) -> Value {
+        json!({
+            "cniVersion": "1.0.0",
+            "name": "bench",
+            "type": "bridge",
+            "bridge": Self::BRIDGE,
+            "isGateway": true,
+            "ipMasq": masquerade,
+            "ipam": {
+                "type": "host-local",
+                "dataDir": self.state.join("leases").display().to_string(),
+                "ranges": [[{ "subnet": SUBNET }]],
+                "routes": [{ "dst": "0.0.0.0/0" }],
+            },
+        })
+    }
+}
+
+/// The configuration of `portmap` that leads `ports` of the host, in pairs with those of the
+/// container, there.
+pub(crate) fn portmap(ports: &[(u16, u16)], backend: Option<&str>) -> Value {
+    let mappings: Vec<Value> = ports
+        .iter()
+        .map(|(host, container)| json!({ "hostPort": host, "containerPort": container, "protocol": "tcp" }))
+        .collect();
+    let mut config = json!({
+        "cniVersion": "1.0.0",
+        "name": "bench",
+        "type": "portmap",
+        "runtimeConfig": { "portMappings": mappings },
+    });
+    if let Some(backend) = backend {
+        config["backend"] = backend.into();
+    }
+    config
+}
+
+/// `config` with the result of the plugin before.
+pub(crate) fn after(result: &Value, config: &Value) -> Value {
+    let mut config = config.clone();
+    config["prevResult"] = result.clone();
+    config
+}
