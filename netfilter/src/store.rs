@@ -91,29 +91,26 @@ impl Store {
         Ok(claims)
     }
 
-    /// One claim of each network but `network`.
+    /// All claims of all networks but `network`, in no order.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn one_of_each_other(&self, network: &NetworkName) -> Result<Vec<Claim>, Error> {
+    pub fn of_others(&self, network: &NetworkName) -> Result<Vec<Claim>, Error> {
         let own = self.network_dir(network);
         let mut claims = Vec::new();
         for dir in self.networks()?.into_iter().filter(|dir| *dir != own) {
-            claims.extend(self.claims_in(&dir)?.next());
+            claims.extend(self.in_directory(&dir)?);
         }
         Ok(claims)
     }
 
     fn in_directory(&self, dir: &Path) -> Result<Vec<Claim>, Error> {
-        Ok(self.claims_in(dir)?.collect())
-    }
-
-    fn claims_in(&self, dir: &Path) -> Result<impl Iterator<Item = Claim>, Error> {
         let names = listed(dir).map_err(|e| self.failed("list", dir, e))?;
         Ok(names
             .into_iter()
             .filter(|path| !is_unfinished(path))
-            .filter_map(|path| file::parse(&fs::read_to_string(path).ok()?)))
+            .filter_map(|path| file::parse(&fs::read_to_string(path).ok()?))
+            .collect())
     }
 
     fn networks(&self) -> Result<Vec<PathBuf>, Error> {

@@ -23,8 +23,9 @@ pub(crate) fn add(
     publication: Publication,
     run_dir: &Path,
 ) -> Result<(), Error> {
-    let claim = claim(call, config, publication)?;
-    Undo::run(|undo| steps(&claim, run_dir, undo)).map_err(|failure| {
+    let filter = Filter::open(run_dir)?;
+    let claim = claim(call, config, publication, &filter)?;
+    Undo::run(|undo| steps(&claim, &filter, undo)).map_err(|failure| {
         failure
             .leftovers
             .iter()
@@ -32,9 +33,8 @@ pub(crate) fn add(
     })
 }
 
-fn steps<'a>(claim: &'a Claim, run_dir: &Path, undo: &mut Undo<'a>) -> Result<(), Error> {
+fn steps<'a>(claim: &'a Claim, filter: &'a Filter, undo: &mut Undo<'a>) -> Result<(), Error> {
     step("filter");
-    let filter = Filter::open(run_dir)?;
     filter.add(claim, |_| {})?;
     undo.push(format!("take back the ports of {}", claim.key), move || {
         Ok(filter.remove(&claim.key, claim.claimant, |_, _| {}).map(drop)?)
@@ -48,7 +48,12 @@ fn steps<'a>(claim: &'a Claim, run_dir: &Path, undo: &mut Undo<'a>) -> Result<()
 }
 
 /// What the attachment wants, with what the host says of it.
-fn claim(call: &Call, config: &Config, publication: Publication) -> Result<Claim, Error> {
+fn claim(
+    call: &Call,
+    config: &Config,
+    publication: Publication,
+    filter: &Filter,
+) -> Result<Claim, Error> {
     let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
     let failed = |e| Error::new(code::IO, format!("identify {}: {e}", call.sandbox()));
     let inode = netns.inode().map_err(failed)?;
@@ -60,7 +65,10 @@ fn claim(call: &Call, config: &Config, publication: Publication) -> Result<Claim
         && ports.publication.mappings.iter().any(|mapping| mapping.serves(Family::V4))
     {
         ports.link = link_to(&ports.publication)?;
-        ports.link_opened = ports.link.as_ref().is_some_and(localnet::is_closed);
+        if let Some(link) = &ports.link {
+            // By an earlier attachment, perhaps, which this one may outlive.
+            ports.link_opened = localnet::is_closed(link) || filter.has_opened(link)?;
+        }
     }
     if config.reference_chains {
         let (mark_bit, set_mark_chain) = (config.mark_bit, config.set_mark_chain.clone());
