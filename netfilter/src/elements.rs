@@ -189,11 +189,7 @@ impl Elements {
                 let last = wanted.element.last().cloned();
                 seen.insert((wanted.set.name, wanted.element.key().clone(), last))
             };
-            let mut kept: Vec<Wanted> = list.into_iter().filter(new).collect();
-            for wanted in &mut kept {
-                wanted.element = wanted.element.clone().comment(owner);
-            }
-            kept
+            list.into_iter().filter(new).map(|wanted| wanted.comment(owner)).collect()
         };
         Self {
             own: owned(self.own, &owner(key)),

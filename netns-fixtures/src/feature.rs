@@ -20,6 +20,8 @@ pub enum Feature {
     Vrf,
     /// `CONFIG_WIREGUARD`.
     Wireguard,
+    /// `CONFIG_BRIDGE_NETFILTER`: bridged frames shown to the packet filter.
+    BrNetfilter,
     /// IPv6, which can be switched off at boot.
     Ipv6,
     /// The Go reference plugins, Debian's package `containernetworking-plugins`.
@@ -89,6 +91,7 @@ impl Feature {
             Self::Ipvlan => "ipvlan links (CONFIG_IPVLAN)",
             Self::Vrf => "vrf links (CONFIG_NET_VRF)",
             Self::Wireguard => "wireguard links (CONFIG_WIREGUARD)",
+            Self::BrNetfilter => "br_netfilter (CONFIG_BRIDGE_NETFILTER)",
             Self::Ipv6 => "IPv6",
             Self::ReferencePlugins => "the Go plugins (package containernetworking-plugins)",
             Self::Strace => "strace (package strace)",
@@ -121,6 +124,7 @@ impl Feature {
             Self::Ipvlan => link("link base type ipvlan"),
             Self::Vrf => link("type vrf table 10"),
             Self::Wireguard => link("type wireguard"),
+            Self::BrNetfilter => lab.host().sysctl("bridge/bridge-nf-call-iptables").is_some(),
             Self::Ipv6 => std::path::Path::new("/proc/sys/net/ipv6").exists(),
             Self::ReferencePlugins => crate::bins::reference().join("bridge").exists(),
             Self::Strace => are_installed(&["strace"]),

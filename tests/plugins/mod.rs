@@ -6,4 +6,5 @@ mod host;
 mod host_local;
 mod loopback;
 mod none;
+mod portmap;
 mod static_;

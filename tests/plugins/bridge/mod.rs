@@ -3,9 +3,11 @@
 mod gateway;
 mod links;
 mod mac;
+mod masquerade;
 mod parallel;
 mod ports;
 mod repeat;
+mod spoof;
 mod sysctls;
 mod traffic;
 mod undo;
