@@ -90,6 +90,13 @@ impl Claim {
         })
     }
 
+    /// The link whose `route_localnet` cais turned on for it, or for one before it.
+    #[must_use]
+    pub fn opened_link(&self) -> Option<&IfName> {
+        let ports = self.ports.as_ref()?;
+        ports.link.as_ref().filter(|_| ports.link_opened)
+    }
+
     /// Whether the attachment is proven dead: made in an earlier boot than `boot`, or its path no
     /// longer leads to its namespace.
     #[must_use]

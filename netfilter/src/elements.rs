@@ -1,5 +1,7 @@
 //! From claims to the elements that serve them.
 
+use std::collections::HashSet;
+
 use kernel::nft::{Element, FoundElement, Key, Set, Table, Verdict};
 use types::{Attachment, Cidr, Family, NetworkName, stable_hash};
 
@@ -185,14 +187,12 @@ impl Elements {
     /// Names the owners, and leaves out what is there twice.
     fn finish(self, key: &Attachment) -> Self {
         let owned = |list: Vec<Wanted>, owner: &str| {
-            let mut kept: Vec<Wanted> = Vec::with_capacity(list.len());
-            for wanted in list {
-                let wanted = wanted.comment(owner);
-                if !kept.contains(&wanted) {
-                    kept.push(wanted);
-                }
-            }
-            kept
+            let mut seen = HashSet::with_capacity(list.len());
+            let new = |wanted: &Wanted| {
+                let last = wanted.element.last().cloned();
+                seen.insert((wanted.set.name, wanted.element.key().clone(), last))
+            };
+            list.into_iter().filter(new).map(|wanted| wanted.comment(owner)).collect()
         };
         Self {
             own: owned(self.own, &owner(key)),

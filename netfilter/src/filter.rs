@@ -6,7 +6,7 @@ use std::path::Path;
 use cni::GcAttachment;
 use kernel::netlink::Socket;
 use kernel::nft::{self, Batch, Element, FoundElement, Key, Missing, Set, Table};
-use types::{Attachment, Family, NetworkName};
+use types::{Attachment, Family, IfName, NetworkName};
 
 use crate::chains::{self, Gone};
 use crate::claim::{Claim, Claimant, Entrance, Handle, Ports};
@@ -236,6 +236,16 @@ impl Filter {
         }
     }
 
+    /// Whether cais turned `route_localnet` of `link` on, and has not turned it off since.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn has_opened(&self, link: &IfName) -> Result<bool, Error> {
+        let key = Key::new().ifname(link);
+        let found = nft::element(&self.socket, &INET, &[(&layout::OPENED, &key)])?;
+        Ok(found.into_iter().flatten().next().is_some())
+    }
+
     /// Whether the attachment of a claim is proven dead.
     #[must_use]
     pub fn is_dead(&self, claim: &Claim) -> bool {
@@ -460,7 +470,12 @@ impl Filter {
         if removed.was_last_of_network {
             opened = shared::delete_of_network(self, &mut batch, &key.network)?;
         }
-        if removed.was_last && removed.claim.is_some() && !shared::in_use(&self.socket, &ours)? {
+        if let Some(link) = removed.claim.as_ref().and_then(Claim::opened_link)
+            && self.is_last_to_have_opened(key, link)?
+        {
+            opened.push(link.to_string());
+        }
+        if removed.was_last && removed.claim.is_some() && !self.holds_others(&ours)? {
             batch = Batch::new();
             batch.del_table(&INET);
             batch.del_table(&BRIDGE);
@@ -501,6 +516,23 @@ impl Filter {
         };
         let all = addresses.iter().copied().zip(found);
         Ok(all.filter_map(|(ip, found)| is_ours(found).then_some(ip)).collect())
+    }
+
+    /// Whether nothing else says that cais turned `route_localnet` of `link` on: somebody flushed
+    /// the tables.
+    fn is_last_to_have_opened(&self, key: &Attachment, link: &IfName) -> Result<bool, Error> {
+        if self.has_opened(link)? {
+            return Ok(false);
+        }
+        let all = self.store.all()?;
+        Ok(!all.iter().any(|other| other.key != *key && other.opened_link() == Some(link)))
+    }
+
+    /// Whether the tables hold anything but what `ours` wants; what a newer cais has in them is not
+    /// known here.
+    fn holds_others(&self, ours: &str) -> Result<bool, Error> {
+        let newer = self.layout_of(&INET)?.is_some_and(|found| found > layout::LAYOUT_NUMBER);
+        Ok(newer || shared::in_use(&self.socket, ours)?)
     }
 
     /// What is there at the place of each of `list`.

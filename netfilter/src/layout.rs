@@ -11,6 +11,8 @@ use kernel::nft::{
 };
 use types::Family;
 
+use crate::Protocol;
+
 /// Routed packets.
 pub const INET: Table = Table::inet("cais");
 /// Frames of bridges.
@@ -239,9 +241,13 @@ impl Sets {
 
     /// Loads `ip daddr . meta l4proto . th dport`.
     fn load_where(&self) -> Rule {
+        self.load_dport_at(self.rule())
+    }
+
+    /// The same in a rule that has begun.
+    fn load_dport_at(&self, rule: Rule) -> Rule {
         let next = self.after_address();
-        self.rule()
-            .load(self.daddr(), Reg::FIRST)
+        rule.load(self.daddr(), Reg::FIRST)
             .load_meta(Meta::L4Proto, Reg::word(next))
             .load(Payload::DPORT, Reg::word(next + 1))
     }
@@ -262,8 +268,7 @@ impl Sets {
         let range = self.load_where().map(&self.dnat_ip_range).dnat(proto, None);
         batch.add_rule(&INET, CHAIN, &range);
         if self.family == Family::V6 {
-            batch.add_rule(&INET, CHAIN, &self.load_where().map(&PROXY_IP).redirect());
-            batch.add_rule(&INET, CHAIN, &any().map(&PROXY_ANY).redirect());
+            self.proxy_rules(batch, CHAIN);
             // The kernel routes neither of them to a container.
             let here = self.rule().load(self.daddr(), Reg::FIRST);
             let loopback = std::net::Ipv6Addr::LOCALHOST.octets();
@@ -275,6 +280,18 @@ impl Sets {
         }
         batch.add_rule(&INET, CHAIN, &any().map(&self.dnat_any).dnat(proto, port));
         batch.add_rule(&INET, CHAIN, &any().map(&self.dnat_any_range).dnat(proto, None));
+    }
+
+    /// The rules that lead to the proxy. nft(8) reads a ruleset with a port to redirect to, such as
+    /// one that an administrator saved, only where the rule says which protocol's it is.
+    fn proxy_rules(&self, batch: &mut Batch, chain: &str) {
+        for proto in [Protocol::Tcp, Protocol::Udp] {
+            let of = |rule: Rule| rule.l4proto(Op::Eq, proto.number());
+            let ip = self.load_dport_at(of(self.rule())).map(&PROXY_IP).redirect();
+            batch.add_rule(&INET, chain, &ip);
+            let any = load_port(of(self.rule())).map(&PROXY_ANY).redirect();
+            batch.add_rule(&INET, chain, &any);
+        }
     }
 
     /// The rules that hide who a packet comes from.

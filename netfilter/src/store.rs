@@ -99,27 +99,33 @@ impl Store {
         let own = self.network_dir(network);
         let mut claims = Vec::new();
         for dir in self.networks()?.into_iter().filter(|dir| *dir != own) {
-            let mut of_network: Vec<Claim> = Vec::new();
-            for claim in self.claims_in(&dir)? {
-                if !of_network.iter().any(|known| known.claimant == claim.claimant) {
-                    of_network.push(claim);
+            let mut missing = Claimant::ALL.to_vec();
+            for path in listed(&dir).map_err(|e| self.failed("list", &dir, e))? {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let kind = name.split('@').next().unwrap_or_default();
+                let Some(place) = missing.iter().position(|one| one.name() == kind) else {
+                    continue; // known, and its file need not be read
+                };
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                if let Some(claim) = file::parse(&text) {
+                    missing.remove(place);
+                    claims.push(claim);
+                }
+                if missing.is_empty() {
+                    break;
                 }
             }
-            claims.extend(of_network);
         }
         Ok(claims)
     }
 
     fn in_directory(&self, dir: &Path) -> Result<Vec<Claim>, Error> {
-        Ok(self.claims_in(dir)?.collect())
-    }
-
-    fn claims_in(&self, dir: &Path) -> Result<impl Iterator<Item = Claim>, Error> {
         let names = listed(dir).map_err(|e| self.failed("list", dir, e))?;
         Ok(names
             .into_iter()
             .filter(|path| !is_unfinished(path))
-            .filter_map(|path| file::parse(&fs::read_to_string(path).ok()?)))
+            .filter_map(|path| file::parse(&fs::read_to_string(path).ok()?))
+            .collect())
     }
 
     fn networks(&self) -> Result<Vec<PathBuf>, Error> {

@@ -1,7 +1,6 @@
 //! Publishing what the plan says, and taking it back.
 
 use std::path::Path;
-use std::rc::Rc;
 
 use attach::error::{no_netns, refused};
 use cni::record::{NetnsId, boot_id};
@@ -28,12 +27,13 @@ pub(crate) fn add(
     publication: Publication,
     run_dir: &Path,
 ) -> Result<(), Error> {
-    let claim = claim(call, config, publication, run_dir)?;
+    let filter = Filter::open(run_dir)?;
+    let claim = claim(call, config, publication, (&filter, run_dir))?;
     if let Some(ports) = claim.ports.as_ref().filter(|ports| ports.entrance == Entrance::Host) {
         listeners::look(&ports.publication, config.on_listener)?;
     }
     let client = Client::new(run_dir, &call.path);
-    Undo::run(|undo| steps(claim, &client, run_dir, undo)).map_err(|failure| {
+    Undo::run(|undo| steps(claim, &client, &filter, undo)).map_err(|failure| {
         failure
             .leftovers
             .iter()
@@ -44,7 +44,7 @@ pub(crate) fn add(
 fn steps<'a>(
     mut claim: Claim,
     client: &'a Client<'a>,
-    run_dir: &'a Path,
+    filter: &'a Filter,
     undo: &mut Undo<'a>,
 ) -> Result<(), Error> {
     let key = claim.key.clone();
@@ -61,11 +61,9 @@ fn steps<'a>(
         }
     }
     step("filter");
-    let filter = Rc::new(Filter::open(run_dir)?);
     filter.add(&claim)?;
-    let again = Rc::clone(&filter);
     undo.push(format!("take back the ports of {key}"), move || {
-        Ok(again.remove(&key, Claimant::Portmap, &[]).map(drop)?)
+        Ok(filter.remove(&key, Claimant::Portmap, &[]).map(drop)?)
     });
     if let Some(ports) = &claim.ports {
         step("localhost");
@@ -84,7 +82,7 @@ fn claim(
     call: &Call,
     config: &Config,
     publication: Publication,
-    run_dir: &Path,
+    (filter, run_dir): (&Filter, &Path),
 ) -> Result<Claim, Error> {
     let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
     let failed = |e| Error::new(code::IO, format!("identify {}: {e}", call.sandbox()));
@@ -102,7 +100,10 @@ fn claim(
         && ports.publication.mappings.iter().any(|mapping| mapping.serves(Family::V4))
     {
         ports.link = link_to(&ports.publication)?;
-        ports.link_opened = ports.link.as_ref().is_some_and(localnet::is_closed);
+        if let Some(link) = &ports.link {
+            // By an earlier attachment, perhaps, which this one may outlive.
+            ports.link_opened = localnet::is_closed(link) || filter.has_opened(link)?;
+        }
     }
     if config.reference_chains {
         let (mark_bit, set_mark_chain) = (config.mark_bit, config.set_mark_chain.clone());
