@@ -15,7 +15,7 @@ use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
 use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::store::{Locked, Store};
-use crate::{agreement, conditional, leftovers, localnet, rebuild, reference, shared};
+use crate::{agreement, conditional, handback, leftovers, localnet, rebuild, reference, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -162,6 +162,33 @@ impl Filter {
             self.write_chains(&locked, claim)?;
         }
         Ok(claims)
+    }
+
+    /// Gives everything back to the reference plugins: in one transaction their nftables tables get
+    /// what living attachments want, and ours go. Their chains of iptables follow where packets get
+    /// to them as there. Nothing is remembered afterwards. Returns the claims that were.
+    ///
+    /// What the reference does not have goes: networks are not kept apart any more, and `[::1]` and
+    /// IPv6 clients of containers without IPv6 are not served.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] where the tables are a newer cais', and what went wrong; then ours stay.
+    pub fn hand_back(&self) -> Result<Vec<Claim>, Error> {
+        self.serviceable()?;
+        let locked = self.store.lock()?;
+        let (living, dead): (Vec<Claim>, Vec<Claim>) =
+            self.store.all()?.into_iter().partition(|claim| !self.is_dead(claim));
+        for claim in &living {
+            handback::write(&self.socket, claim)?;
+        }
+        let mut batch = Batch::new();
+        batch.del_table(&INET);
+        batch.del_table(&BRIDGE);
+        batch.commit_skipping_missing(&self.socket)?;
+        for claim in living.iter().chain(&dead) {
+            locked.remove(&claim.key, claim.claimant)?;
+        }
+        Ok(living)
     }
 
     /// Compares what `claim` wants with what is there.

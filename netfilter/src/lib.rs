@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod filter;
 pub mod fuzzing;
+mod handback;
 pub mod layout;
 mod leftovers;
 pub mod localnet;
