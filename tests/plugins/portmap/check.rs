@@ -73,7 +73,8 @@ fn an_element_that_leads_elsewhere_is_noticed() {
 #[test]
 fn what_others_have_or_lose_is_no_difference() {
     lab_with_plugins(|lab| {
-        let chain = web(lab, Family::V4);
+        only_ours(lab, super::CHECK_FAILS);
+        let chain = web(lab, Family::Dual);
         let (ports, others) = (both(OUTSIDE, INSIDE), both(9090, INSIDE));
         let c = published(lab, &chain, "c1", &ports);
         let sibling = published(lab, &chain, "sibling", &others);
@@ -102,7 +103,8 @@ fn a_missing_rule_of_conditions_is_noticed() {
 #[test]
 fn other_ports_than_those_of_add_are_a_difference_and_none_are_none() {
     lab_with_plugins(|lab| {
-        let chain = web(lab, Family::V4);
+        only_ours(lab, super::CHECK_FAILS);
+        let chain = web(lab, Family::Dual);
         let ports = both(OUTSIDE, INSIDE);
         let c = published(lab, &chain, "c1", &ports);
         let moved = both(9090, INSIDE);

@@ -92,7 +92,10 @@ fn the_switch_is_turned_back_after_all_rules_were_flushed() {
 mod del_removes_all {
     use super::*;
 
-    fn case(lab: &Lab, (happened, config): (fn(&Lab, &Container), fn(&mut Value))) {
+    /// What happens after ADD, and what becomes of the configuration.
+    type Given = (fn(&Lab, &Container), fn(&mut Value));
+
+    fn case(lab: &Lab, (happened, config): Given) {
         only_ours(lab, KEEPS);
         let chain = web(lab, Family::Dual);
         let c = warm(lab, &chain);
