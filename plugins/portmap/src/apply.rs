@@ -12,7 +12,7 @@ use kernel::route;
 use kernel::undo::Undo;
 use netfilter::claim::{Linked, Ports, ReferencePorts};
 use netfilter::{
-    Claim, Claimant, Entrance, Filter, Masquerade, Publication, Removed, Store, localnet,
+    Claim, Claimant, Entrance, Filter, Masquerade, Publication, Removed, Store, kind, localnet,
 };
 use proxy::{Client, serve_published};
 use types::{Attachment, Family, IfName};
@@ -27,7 +27,7 @@ pub(crate) fn add(
     publication: Publication,
     run_dir: &Path,
 ) -> Result<(), Error> {
-    let filter = Filter::open(run_dir)?;
+    let filter = Filter::open(run_dir, &kind::Portmap)?;
     let claim = claim(call, config, publication, (&filter, run_dir))?;
     if let Some(ports) = claim.ports.as_ref().filter(|ports| ports.entrance == Entrance::Host) {
         listeners::look(&ports.publication, config.on_listener)?;
@@ -63,7 +63,7 @@ fn steps<'a>(
     step("filter");
     filter.add(&claim)?;
     undo.push(format!("take back the ports of {key}"), move || {
-        Ok(filter.remove(&key, Claimant::Portmap, &[]).map(drop)?)
+        Ok(filter.remove(&key, &[]).map(drop)?)
     });
     if let Some(ports) = &claim.ports {
         step("localhost");
@@ -134,8 +134,8 @@ fn link_to(publication: &Publication) -> Result<Option<IfName>, Error> {
 
 /// Takes back what `call` published, remembered or not.
 pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
-    let filter = Filter::open(run_dir)?;
-    let removed = filter.remove(&call.attachment, Claimant::Portmap, &[])?;
+    let filter = Filter::open(run_dir, &kind::Portmap)?;
+    let removed = filter.remove(&call.attachment, &[])?;
     let stopped = Client::new(run_dir, &call.path).drop(&call.attachment);
     let forgotten = forget(&filter, &removed);
     Deleter::detached(run_dir.join("deleter")).close_later(filter.into_socket());

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cni::{Error, NetworkCall};
-use netfilter::{Claimant, Filter, Sweep};
+use netfilter::{Filter, Sweep, kind};
 use proxy::Client;
 
 use crate::apply::forget;
@@ -12,8 +12,8 @@ use crate::apply::forget;
 pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let valid = call.config.valid_attachments()?;
     let network = call.config.name();
-    let of = Sweep { network, claimant: Claimant::Portmap, valid: valid.as_deref() };
-    let filter = Filter::open(run_dir)?;
+    let of = Sweep { network, valid: valid.as_deref() };
+    let filter = Filter::open(run_dir, &kind::Portmap)?;
     let removed = filter.sweep(of)?;
     let client = Client::new(run_dir, &call.path);
     let mut errors = Vec::new();
