@@ -152,8 +152,16 @@ impl Filter {
     pub fn reload(&self) -> Result<Vec<Claim>, Error> {
         let locked = self.store.lock()?;
         let mut claims = rebuild::with_all(self, &locked)?;
-        for claim in &mut claims {
-            self.write_chains(&locked, kind::of(claim.claimant), claim)?;
+        let mut rest = claims.iter_mut().filter(|claim| claim.has_chains());
+        // The first makes what all share; after it many go together.
+        while let Some(first) = rest.next() {
+            self.write_chains(&locked, kind::of(first.claimant), first)?;
+            let mut many: Vec<&mut Claim> = rest.by_ref().take(TOGETHER).collect();
+            if self.write_many_chains(&locked, &mut many).is_err() {
+                for claim in many {
+                    self.write_chains(&locked, kind::of(claim.claimant), claim)?;
+                }
+            }
         }
         Ok(claims)
     }
@@ -333,6 +341,23 @@ impl Filter {
         remember_rules(locked, claim, added.handles(&handles))
     }
 
+    /// As [`Filter::write_chains`] for many in one batch. It is refused as a whole where two of them
+    /// share a chain.
+    fn write_many_chains(&self, locked: &Locked, claims: &mut [&mut Claim]) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        let mut added = Vec::with_capacity(claims.len());
+        for claim in claims.iter() {
+            let kind = kind::of(claim.claimant);
+            added.push(kind.add(&self.socket, &mut batch, claim, Some(claim))?);
+        }
+        let handles = batch.commit_with_handles(&self.socket, Missing::Skip)?;
+        for (claim, added) in claims.iter_mut().zip(added) {
+            claim.handles = added.handles(&handles);
+            locked.write(claim)?;
+        }
+        Ok(())
+    }
+
     /// What stands in the way of a claim's ports and may go: it is of the same attachment, or of
     /// one that is proven dead.
     fn evictable(&self, claim: &Claim) -> Result<Vec<Conflict>, Error> {
@@ -467,18 +492,21 @@ impl Filter {
         let claim = self.store.read(key, claimant);
         let mut batch = Batch::new();
         let ours = owner(key);
+        let mut known = promised.to_vec();
         match &claim {
             Some(claim) => {
                 let own = elements::of(claim).own;
                 self.delete_found(&mut batch, &own.iter().collect::<Vec<_>>(), &ours)?;
             }
-            None => shared::delete_by_comment(&self.socket, &mut batch, claimant, &ours)?,
+            None => {
+                known.extend(shared::delete_by_comment(&self.socket, &mut batch, claimant, &ours)?);
+            }
         }
         if claimant == Claimant::Portmap && claim.as_ref().is_none_or(Claim::is_conditional) {
             conditional::remove(&self.socket, &mut batch, key)?;
         }
         let forwarded = claim.as_ref().and_then(|claim| claim.forward.as_ref());
-        let addresses = forwarded.map_or(promised, |forward| &forward.addresses);
+        let addresses = forwarded.map_or(&known, |forward| &forward.addresses);
         let removed = Removed {
             key: key.clone(),
             addresses: self.not_of_others(addresses, &ours)?,
@@ -511,10 +539,7 @@ impl Filter {
         opened.iter().for_each(|link| localnet::close(link));
         self.kind.remove_leftovers(&self.socket, &gone)?;
         locked.remove(key, claimant)?;
-        if let Some(claim) = &removed.claim
-            && claim.has_chains()
-            && locked.is_last_with_chains()
-        {
+        if removed.claim.as_ref().is_none_or(Claim::has_chains) && locked.is_last_with_chains() {
             self.kind.tidy(&self.socket)?;
         }
         Ok(removed)
@@ -582,6 +607,9 @@ impl Filter {
         Ok(Some(sets.into_iter().find_map(number).unwrap_or(0)))
     }
 }
+
+/// Claims whose chains of the reference are written in one batch.
+const TOGETHER: usize = 500;
 
 /// How often a change is tried that another program keeps interfering with.
 const TRIES: u32 = 4;

@@ -7,6 +7,7 @@ use attach::error::no_netns;
 use cni::record::{NetnsId, boot_id};
 use cni::{AddResult, Call, Error, code};
 use firewalld::{Firewalld, Member, Zone};
+use kernel::link::Deleter;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
 use netfilter::claim::{Forward, Forwarder};
@@ -114,7 +115,9 @@ pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let result = call.config.prev_result().ok().flatten().unwrap_or_default();
     let promised: Vec<IpAddr> = result.ips.iter().map(|ip| ip.address.ip()).collect();
     let removed = filter.remove(&call.attachment, &promised)?;
-    unbind(&removed)
+    let unbound = unbind(&removed);
+    Deleter::detached(run_dir.join("deleter")).close_later(filter.into_socket());
+    unbound
 }
 
 /// Removes the addresses of a claim that firewalld had from its zone.

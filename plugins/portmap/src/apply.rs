@@ -10,7 +10,7 @@ use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route;
 use kernel::undo::Undo;
-use netfilter::claim::{Linked, Ports, ReferencePorts};
+use netfilter::claim::{Linked, Ports, Proxied, ReferencePorts};
 use netfilter::{
     Claim, Claimant, Entrance, Filter, Masquerade, Publication, Removed, Store, kind, localnet,
 };
@@ -55,9 +55,12 @@ fn steps<'a>(
             move || Ok(client.drop(&key)?)
         });
         // Without it the container is reached on all ways but those that the reference lacks, too.
-        match serve_published(client, &ports.publication) {
-            Ok(proxied) => ports.proxied = proxied,
-            Err(error) => cni::warn("portmap", &error.msg),
+        match still_served(client, filter, &ports.publication) {
+            Some(proxied) => ports.proxied = proxied,
+            None => match serve_published(client, &ports.publication) {
+                Ok(proxied) => ports.proxied = proxied,
+                Err(error) => cni::warn("portmap", &error.msg),
+            },
         }
     }
     step("filter");
@@ -75,6 +78,21 @@ fn steps<'a>(
     }
     step("done");
     Ok(())
+}
+
+/// What the proxy serves since an earlier ADD of the same ports, if it does.
+fn still_served(
+    client: &Client<'_>,
+    filter: &Filter,
+    publication: &Publication,
+) -> Option<Vec<Proxied>> {
+    let earlier = filter.store().read(&publication.key, Claimant::Portmap)?.ports?;
+    if earlier.publication != *publication || earlier.proxied.is_empty() {
+        return None;
+    }
+    let (_, served) = client.list().ok()??;
+    let of_key = served.iter().filter(|served| served.key == publication.key).count();
+    (of_key == earlier.proxied.len()).then_some(earlier.proxied)
 }
 
 /// What the attachment wants, with what the host says of it.

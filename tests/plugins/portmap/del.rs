@@ -213,7 +213,7 @@ fn rules_of_the_administrator_survive_and_keep_the_table() {
 fn tables_of_others_are_left_as_they_are() {
     lab_with_plugins(|lab| {
         only_ours(lab, "works in table ip nat");
-        let chain = web(lab, Family::Dual);
+        let chain = web_with(lab, &json!({ "backend": "nftables" }));
         let c = warm(lab, &chain);
         carry_out(
             lab,
