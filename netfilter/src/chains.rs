@@ -9,7 +9,7 @@ use types::{Attachment, NetworkName};
 
 use crate::claim::{Claim, Claimant, Forwarder};
 use crate::error::Error;
-use crate::reference::{Added, firewall, masquerade, portmap};
+use crate::reference::{Added, firewall, masquerade, passing, portmap};
 
 /// Puts what `claim` wants of them into the batch. `stored` are the rules of an earlier claim.
 pub(crate) fn add(
@@ -24,6 +24,7 @@ pub(crate) fn add(
         && let Some(how) = &ports.reference
     {
         added.extend(portmap::add(socket, batch, &ports.publication, how, stored)?);
+        added.extend(passing::add(socket, batch, &ports.publication, stored)?);
     }
     if let Some(forward) = &claim.forward
         && forward.by != Forwarder::Nobody
@@ -41,7 +42,8 @@ pub(crate) struct Gone<'a> {
     pub(crate) claim: Option<&'a Claim>,
     /// Addresses that have rules of `firewall`.
     pub(crate) addresses: &'a [IpAddr],
-    pub(crate) was_last_of_network: bool,
+    /// Whether the plugin has no other claim for its network.
+    pub(crate) was_last_of_kind: bool,
 }
 
 /// Puts the deletion of all rules of an attachment into the batch, whoever wrote them.
@@ -59,12 +61,15 @@ pub(crate) fn remove(socket: &Socket, batch: &mut Batch, gone: &Gone<'_>) -> Res
             if ports.is_none_or(|ports| ports.reference.is_some()) {
                 portmap::remove(socket, batch, owner, stored)?;
             }
+            if let Some(ports) = ports.filter(|ports| ports.reference.is_some()) {
+                passing::remove(socket, batch, &ports.publication, stored)?;
+            }
         }
         (Claimant::Firewall, claim) => {
             firewall::remove(socket, batch, gone.addresses, stored)?;
             let forward = claim.and_then(|claim| claim.forward.as_ref());
             let bridge = forward.and_then(|forward| forward.bridge.as_ref());
-            if let Some(bridge) = bridge.filter(|_| gone.was_last_of_network) {
+            if let Some(bridge) = bridge.filter(|_| gone.was_last_of_kind) {
                 firewall::remove_ingress(socket, batch, bridge.as_str())?;
             }
         }
@@ -78,6 +83,7 @@ pub(crate) fn check(socket: &Socket, claim: &Claim) -> Result<(), Error> {
         && let Some(how) = &ports.reference
     {
         portmap::check(socket, &ports.publication, how, &claim.handles)?;
+        passing::check(socket, &ports.publication, &claim.handles)?;
     }
     if let Some(forward) = &claim.forward
         && forward.by != Forwarder::Nobody

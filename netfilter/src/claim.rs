@@ -74,6 +74,13 @@ impl Claim {
         }
     }
 
+    /// Whether it wants something of the reference's chains.
+    #[must_use]
+    pub fn has_chains(&self) -> bool {
+        self.forward.as_ref().is_some_and(|forward| forward.by != Forwarder::Nobody)
+            || self.ports.as_ref().is_some_and(|ports| ports.reference.is_some())
+    }
+
     /// Whether its ports are published on conditions.
     #[must_use]
     pub fn is_conditional(&self) -> bool {
@@ -162,6 +169,17 @@ pub struct ReferencePorts {
     pub mark_bit: u8,
     /// Chain that sets the mark in place of the reference's own.
     pub set_mark_chain: Option<String>,
+    /// Whether packets get to these chains.
+    pub linked: Linked,
+}
+
+/// Whether packets get to chains of the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// Nothing leads there: they are to be read.
+    No,
+    /// As the reference has it.
+    Yes,
 }
 
 /// What `firewall` wants.

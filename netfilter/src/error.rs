@@ -7,6 +7,7 @@ use kernel::netlink::Error as Cause;
 use types::Attachment;
 
 use crate::Protocol;
+use crate::reference::legacy::LegacyError;
 
 /// Why the packet filter could not be changed or read.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,9 @@ pub enum Error {
     /// The kernel refused a request.
     #[error(transparent)]
     Refused(#[from] RequestError),
+    /// The legacy variant of iptables could not be spoken to.
+    #[error(transparent)]
+    Legacy(#[from] LegacyError),
     /// The right to change things was not to be had.
     #[error("lock {}: {source}", path.display())]
     Lock {
@@ -108,6 +112,9 @@ impl Error {
                 Cause::Timeout(_) | Cause::Interrupted { .. } | Cause::Overrun => code::TRY_AGAIN,
                 _ => code::IO,
             },
+            Self::Legacy(LegacyError::TooSlow { .. }) => code::TRY_AGAIN,
+            Self::Legacy(LegacyError::Name { .. }) => code::INVALID_CONFIG,
+            Self::Legacy(_) => code::IO,
             Self::Lock { source, .. } if source.kind() == io::ErrorKind::TimedOut => {
                 code::TRY_AGAIN
             }
@@ -126,6 +133,7 @@ impl Error {
                     .to_owned()
             }
             Self::Refused(error) => return error.hint(),
+            Self::Legacy(error) => return error.hint().map(str::to_owned),
             Self::Lock { path, .. } => {
                 format!("`fuser {}` names the process that holds it; try again", path.display())
             }

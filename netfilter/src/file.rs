@@ -9,7 +9,7 @@ use cni::record::NetnsId;
 use types::{Attachment, Cidr, Family, IfName};
 
 use crate::claim::{
-    Claim, Claimant, Class, Forward, Forwarder, Handle, Ingress, Isolation, Ports, Proxied,
+    Claim, Claimant, Class, Forward, Forwarder, Handle, Ingress, Isolation, Linked, Ports, Proxied,
     ReferencePorts,
 };
 use crate::{Condition, HostAddress, Mapping, Masquerade, Publication};
@@ -201,7 +201,9 @@ fn read_ports(ports: &mut Ports, word: &str, words: &mut Words<'_>) -> Option<()
         }),
         "reference" => {
             let (mark_bit, set_mark_chain) = (words.value()?, words.optional()?);
-            ports.reference = Some(ReferencePorts { mark_bit, set_mark_chain });
+            // Ours are never led to.
+            let linked = Linked::No;
+            ports.reference = Some(ReferencePorts { mark_bit, set_mark_chain, linked });
         }
         _ => return None,
     }
@@ -336,7 +338,11 @@ mod tests {
             link: Some("cni0".parse().unwrap()),
             link_opened: true,
             proxied: vec![proxied(None), proxied(Some("::1".parse().unwrap()))],
-            reference: Some(ReferencePorts { mark_bit: 13, set_mark_chain: None }),
+            reference: Some(ReferencePorts {
+                mark_bit: 13,
+                set_mark_chain: None,
+                linked: Linked::No,
+            }),
         });
         claim.forward = Some(Forward {
             addresses: vec!["10.1.0.2".parse().unwrap()],

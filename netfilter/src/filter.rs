@@ -9,13 +9,13 @@ use kernel::nft::{self, Batch, Element, FoundElement, Key, Missing, Set, Table};
 use types::{Attachment, Family, NetworkName};
 
 use crate::chains::{self, Gone};
-use crate::claim::{Claim, Claimant, Forwarder, Handle};
+use crate::claim::{Claim, Claimant, Handle};
 use crate::conflict::{self, Conflict};
 use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
 use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::store::{Locked, Store};
-use crate::{conditional, localnet, rebuild, reference, shared};
+use crate::{conditional, leftovers, localnet, rebuild, reference, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -108,12 +108,17 @@ impl Filter {
         locked.write(claim)?;
         let change =
             Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted };
-        let done = self.write_in_tries(&change);
+        let written = self.write_in_tries(&change);
+        let was_written = written.is_ok();
+        let done = written.and_then(|()| leftovers::write(claim));
         if done.is_err() {
-            // What was true before stays remembered.
             match &earlier {
-                Some(earlier) => locked.write(earlier)?,
+                None if was_written => {
+                    self.remove_locked(&locked, &claim.key, claim.claimant, &[])?;
+                }
                 None => locked.remove(&claim.key, claim.claimant)?,
+                // What was true before stays remembered.
+                Some(earlier) => locked.write(earlier)?,
             }
         }
         done
@@ -202,6 +207,7 @@ impl Filter {
             let alive = |id: &str| valid.iter().any(|entry| entry.container.as_str() == id);
             chains::sweep(&self.socket, &mut batch, (of.network, of.claimant), alive)?;
             batch.commit_skipping_missing(&self.socket)?;
+            leftovers::sweep(&self.socket, of.network, of.claimant, valid)?;
         }
         let mut removed = Vec::new();
         let mut failed = None;
@@ -461,18 +467,19 @@ impl Filter {
             claimant,
             claim: removed.claim.as_ref(),
             addresses: &removed.addresses,
-            was_last_of_network: removed.was_last_of_network,
+            was_last_of_kind: locked.is_last_of_kind(key, claimant),
         };
         chains::remove(&self.socket, &mut batch, &gone)?;
         batch.commit_skipping_missing(&self.socket)?;
         opened.iter().for_each(|link| localnet::close(link));
+        let of = (claimant, &removed.addresses[..]);
+        leftovers::remove(&self.socket, key, removed.claim.as_ref(), of)?;
         locked.remove(key, claimant)?;
-        if let Some(claim) = removed.claim.as_ref().filter(|_| removed.was_last) {
-            let admin = match claim.forward.as_ref().map(|forward| &forward.by) {
-                Some(Forwarder::Chains(admin)) => Some(admin.as_str()),
-                _ => None,
-            };
-            reference::tidy(&self.socket, admin)?;
+        if let Some(claim) = &removed.claim
+            && claim.has_chains()
+            && locked.is_last_with_chains()
+        {
+            reference::tidy(&self.socket)?;
         }
         Ok(removed)
     }

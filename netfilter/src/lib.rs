@@ -15,6 +15,7 @@ mod file;
 mod filter;
 pub mod fuzzing;
 pub mod layout;
+mod leftovers;
 pub mod localnet;
 mod protocol;
 mod publication;

@@ -198,6 +198,30 @@ impl Locked {
             })
     }
 
+    /// As [`Locked::is_last_of`] among the claims of the same plugin.
+    #[must_use]
+    pub fn is_last_of_kind(&self, key: &Attachment, claimant: Claimant) -> bool {
+        let own = self.store.file(key, claimant);
+        let kind = format!("{}@", claimant.name());
+        !first(&self.store.network_dir(&key.network), |path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(&kind)) && path != own && !is_unfinished(&path)
+        })
+    }
+
+    /// Whether no claim is left that may want something of the reference's chains: interface
+    /// plugins never do.
+    #[must_use]
+    pub fn is_last_with_chains(&self) -> bool {
+        let interface = format!("{}@", Claimant::Interface.name());
+        !first(&self.store.dir, |dir| {
+            first(&dir, |path| {
+                let name = path.file_name().and_then(|name| name.to_str());
+                name.is_some_and(|name| !name.starts_with(&interface)) && !is_unfinished(&path)
+            })
+        })
+    }
+
     /// Removes what killed calls of `network` began to write.
     pub fn remove_unfinished(&self, network: &NetworkName) {
         for path in listed(&self.store.network_dir(network)).unwrap_or_default() {

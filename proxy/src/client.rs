@@ -1,8 +1,8 @@
 //! What plugins call.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -25,9 +25,9 @@ const TRIES: u32 = 8;
 /// How often a call starts a daemon; one that ends at once will do so again.
 const STARTS: u32 = 3;
 
-/// Name of the lock in the run directory: who holds it may start the daemon, and end it by dropping
+/// Name of the directory in the run directory that is the lock: who holds it may start the daemon, and end it by dropping
 /// the last mapping.
-const LOCK: &str = "proxy.lock";
+const LOCK: &str = "proxy";
 
 /// A mapping that is being served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,15 +146,14 @@ impl<'a> Client<'a> {
 
     /// Takes the lock until the file is dropped.
     fn lock(&self, until: Instant) -> Result<File, Error> {
+        // A directory, so that nothing is left behind that tells of no living thing.
         let path = self.run_dir.join(LOCK);
         let step = || format!("lock {}", path.display());
-        let open =
-            || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = match open() {
+        let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut directory = DirBuilder::new();
                 directory.recursive(true).mode(0o700);
-                directory.create(self.run_dir).and_then(|()| open())
+                directory.create(&path).and_then(|()| File::open(&path))
             }
             other => other,
         };

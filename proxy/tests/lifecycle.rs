@@ -75,7 +75,7 @@ fn dropping_the_last_mapping_ends_it_all_at_once() {
         stage.client().drop(&key("c1")).unwrap();
         let left: Vec<_> =
             fs::read_dir(RUN_DIR).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["proxy.lock"]);
+        assert_eq!(left, ["proxy"]);
     });
 }
 

@@ -10,6 +10,11 @@ use crate::{debian, run, workspace};
 const TOOLS: &[Tool] = &[
     Tool { proof: "ip", package: "iproute2", without: "every case in a namespace fails" },
     Tool { proof: "nft", package: "nftables", without: "firewall cases fail" },
+    Tool {
+        proof: "iptables",
+        package: "iptables",
+        without: "comparisons with iptables are skipped",
+    },
     Tool { proof: "conntrack", package: "conntrack", without: "cases of tracked connections fail" },
     Tool { proof: "unshare", package: "util-linux", without: "every case in a namespace fails" },
     Tool { proof: "strace", package: "strace", without: "crash cases are skipped" },

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use kernel::netlink::Socket;
 use kernel::nft::{
-    self, BaseChain, Batch, Ct, Element, Field, Hook, Key, Kind, Meta, Op, Payload, Reg, Rule, Set,
-    Table, Values, Verdict,
+    self, BaseChain, Batch, Ct, Element, Field, Hook, Key, Kind, Meta, Missing, Op, Payload, Reg,
+    Rule, Set, Table, Values, Verdict,
 };
 
 use crate::isolation::isolated;
@@ -264,5 +264,105 @@ fn a_batch_of_many_thousand_elements_is_one_transaction() {
         batch.add_elements(&TABLE, &PORTS, &many);
         batch.commit(&socket).unwrap();
         assert_eq!(nft::elements(&socket, &TABLE, &PORTS).unwrap().len(), 65_535);
+    });
+}
+
+#[test]
+fn a_rule_is_found_and_deleted_by_the_handle_that_its_batch_told() {
+    isolated(|| {
+        let socket = here();
+        let mut batch = base();
+        batch.add_chain(&TABLE, "many");
+        batch.add_chain(&TABLE, "other");
+        let jump = Rule::new().verdict(&Verdict::Jump("other".into()));
+        batch.add_rule(&TABLE, "many", &Rule::new().counter());
+        let ticket = batch.add_rule_with_handle(&TABLE, "many", &jump);
+        batch.add_rule(&TABLE, "many", &Rule::new().counter());
+        // What is skipped before it does not shift it.
+        let mut skipping = Batch::new();
+        skipping.del_chain(&TABLE, "gone");
+        let again = skipping.add_rule_with_handle(&TABLE, "many", &jump);
+
+        let handles = batch.commit_with_handles(&socket, Missing::Fail).unwrap();
+        let first = handles.get(ticket).unwrap();
+        let found = nft::find_rules(&socket, &TABLE, "many", &[first, first + 1000]).unwrap();
+        assert_eq!(found[0].as_ref().unwrap().target.as_deref(), Some("other"));
+        assert_eq!(found[1], None);
+        let second =
+            skipping.commit_with_handles(&socket, Missing::Skip).unwrap().get(again).unwrap();
+        assert_ne!(first, second);
+
+        let chains = [(&TABLE, "many"), (&TABLE, "gone"), (&TABLE, "other")];
+        let found = nft::find_chains(&socket, &chains).unwrap();
+        let uses = |at: usize| found[at].as_ref().map(|chain| chain.uses);
+        assert_eq!([uses(0), uses(1), uses(2)], [Some(4), None, Some(2)]);
+        let mut delete = Batch::new();
+        delete.del_rule(&TABLE, "many", first);
+        delete.del_rule(&TABLE, "many", second);
+        delete.del_chain(&TABLE, "other");
+        delete.commit(&socket).unwrap();
+        assert!(!listed("table inet demo").contains("other"));
+    });
+}
+
+#[test]
+fn what_cannot_be_added_is_never_skipped() {
+    isolated(|| {
+        let socket = here();
+        base().commit(&socket).unwrap();
+        let before = listed("ruleset");
+        let mut batch = Batch::new();
+        batch.del_chain(&TABLE, "gone");
+        batch.add_rule(&TABLE, "gone", &Rule::new().counter());
+        let error = batch.commit_skipping_missing(&socket).unwrap_err();
+        assert_says(&error.to_string(), &["add rule to chain inet demo gone"]);
+        assert_eq!(listed("ruleset"), before);
+    });
+}
+
+#[test]
+fn a_chain_or_table_with_something_in_it_is_not_deleted_as_an_empty_one() {
+    isolated(|| {
+        let socket = here();
+        let mut batch = base();
+        batch.create_chain(&TABLE, "full");
+        batch.create_chain(&TABLE, "full"); // made by this batch
+        batch.add_rule(&TABLE, "full", &Rule::new().counter());
+        batch.commit(&socket).unwrap();
+        let mut create = Batch::new();
+        create.create_chain(&TABLE, "full");
+        assert!(create.commit(&socket).unwrap_err().is_exists());
+        let before = listed("ruleset");
+        let mut chain = Batch::new();
+        chain.del_empty_chain(&TABLE, "full");
+        assert!(chain.commit(&socket).unwrap_err().is_busy());
+        let mut table = Batch::new();
+        table.del_empty_table(&TABLE);
+        assert!(table.commit(&socket).unwrap_err().is_busy());
+        assert_eq!(listed("ruleset"), before);
+        assert_eq!(nft::table_uses(&socket, &TABLE).unwrap(), Some(7), "six sets and a chain");
+        assert_eq!(nft::table_uses(&socket, &Table::inet("gone")).unwrap(), None);
+    });
+}
+
+#[test]
+fn the_hook_and_type_of_a_base_chain_are_read_and_its_policy_stays() {
+    isolated(|| {
+        let socket = here();
+        let done = Command::new("nft")
+            .arg(
+                "add table inet demo; add chain inet demo gate \
+                 { type filter hook forward priority 5; policy drop; }",
+            )
+            .status();
+        assert!(done.unwrap().success());
+        let found = nft::find_chains(&socket, &[(&TABLE, "gate")]).unwrap().remove(0).unwrap();
+        assert!(found.is_base && found.drops);
+        assert_eq!((found.hook, found.kind.as_str()), (Some(Hook::Forward), "filter"));
+        let mut batch = Batch::new();
+        let base = BaseChain { kind: Kind::Filter, hook: Hook::Forward, priority: 5 };
+        batch.create_base_chain(&TABLE, "gate", base);
+        assert!(batch.commit(&socket).unwrap_err().is_exists());
+        assert!(listed("ruleset").contains("policy drop"));
     });
 }

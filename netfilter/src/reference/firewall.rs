@@ -39,7 +39,7 @@ pub fn add(
             let known = view.lines_at(names::FORWARD, &handles)?;
             for spec in addresses.iter().flat_map(|address| pair(*address)) {
                 match known.iter().find(|line| line.is(&spec)) {
-                    Some(line) => added.keep(&view, names::FORWARD, line.handle),
+                    Some(line) => added.keep(&view, names::FORWARD, line.handle()),
                     None => added.append(batch, &view, names::FORWARD, &spec),
                 }
             }
@@ -71,11 +71,11 @@ pub fn remove(
         let all_known = wanted.iter().all(|spec| contains(&known, spec));
         let lines = if all_known { known } else { view.lines(names::FORWARD)? };
         for spec in &wanted {
-            let is_stored = |line: &&Line| handles.contains(&line.handle);
+            let is_stored = |line: &&Line| handles.contains(&line.handle());
             let mut equal = lines.iter().filter(|line| line.is(spec)).peekable();
             let first = equal.peek().copied();
             if let Some(line) = equal.find(is_stored).or(first) {
-                batch.del_rule(&view.table, names::FORWARD, line.handle);
+                batch.del_rule(&view.table, names::FORWARD, line.handle());
                 found = true;
             }
         }
@@ -125,13 +125,9 @@ pub fn check(socket: &Socket, forward: &Forward, stored: &[Handle]) -> Result<()
 
 /// The chains that all containers share, with what leads to them.
 fn share(view: &View<'_>, batch: &mut Batch, admin: &str) -> Result<(), Error> {
-    view.ensure_base(batch, FORWARD)?;
-    view.ensure(batch, names::FORWARD)?;
+    share_entry(view, batch)?;
     view.ensure(batch, admin)?;
     let is_new = !view.has(names::FORWARD);
-    if is_new || !contains(&view.lines(FORWARD)?, &entry()) {
-        batch.insert_rule(&view.table, FORWARD, &entry().rule(view.family));
-    }
     let overrides = overrides(admin);
     // CNI-FORWARD may be long: it is read only where others lead to the administrator's chain, too.
     let is_led_to = !is_new
@@ -142,6 +138,16 @@ fn share(view: &View<'_>, batch: &mut Batch, admin: &str) -> Result<(), Error> {
         };
     if !is_led_to {
         batch.insert_rule(&view.table, names::FORWARD, &overrides.rule(view.family));
+    }
+    Ok(())
+}
+
+/// `CNI-FORWARD` and what leads to it.
+pub(super) fn share_entry(view: &View<'_>, batch: &mut Batch) -> Result<(), Error> {
+    view.ensure_base(batch, FORWARD)?;
+    view.ensure(batch, names::FORWARD)?;
+    if !view.has(names::FORWARD) || !contains(&view.lines(FORWARD)?, &entry()) {
+        batch.insert_rule(&view.table, FORWARD, &entry().rule(view.family));
     }
     Ok(())
 }

@@ -86,8 +86,8 @@ pub(super) fn add(
     if !policy.isolated {
         // The reference forgets this when the network is no longer isolated.
         let strict = Policy::of(Ingress::Isolated, bridge).map(|policy| policy.stays());
-        for line in first.iter().filter(|line| line.spec == strict) {
-            batch.del_rule(&view.table, ISOLATION_1, line.handle);
+        for line in first.iter().filter(|line| line.spec() == strict) {
+            batch.del_rule(&view.table, ISOLATION_1, line.handle());
         }
     }
     Ok(())
@@ -131,7 +131,7 @@ pub(super) fn remove(
                 [policy.leaves(), policy.stays(), policy.enters()].iter().any(|spec| line.is(spec))
             });
             if ours {
-                batch.del_rule(&view.table, chain, line.handle);
+                batch.del_rule(&view.table, chain, line.handle());
                 found = true;
             }
         }

@@ -36,7 +36,7 @@ pub fn add(
         view.ensure_base(batch, POSTROUTING)?;
         view.ensure(batch, &name)?;
         let mut known: Vec<Spec> =
-            view.lines(&name)?.into_iter().filter_map(|line| line.spec).collect();
+            view.lines(&name)?.into_iter().filter_map(|line| line.spec()).collect();
         for spec in addresses.iter().flat_map(|address| rules(*address, &comment)) {
             if !known.contains(&spec) {
                 batch.add_rule(&view.table, &name, &spec.rule(family));
@@ -48,7 +48,7 @@ pub fn add(
         for address in &addresses {
             let spec = jump(&name, *address, &comment);
             match jumps.iter().find(|line| line.is(&spec)) {
-                Some(line) => added.keep(&view, POSTROUTING, line.handle),
+                Some(line) => added.keep(&view, POSTROUTING, line.handle()),
                 None => added.append(batch, &view, POSTROUTING, &spec),
             }
         }

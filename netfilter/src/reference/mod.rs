@@ -23,6 +23,7 @@ pub mod masquerade_nft;
 mod matching;
 pub mod names;
 mod owner;
+pub mod passing;
 pub mod portmap;
 pub mod spoof_nft;
 mod tidy;

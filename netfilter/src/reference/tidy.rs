@@ -13,18 +13,18 @@ const FEW: u32 = 8;
 
 /// Takes away the chains of the reference layouts that nothing uses any more, what leads to them,
 /// and then base chains and tables that are empty and accept: so that a host without containers
-/// looks as one that never had any. `admin` is the administrator's chain; it goes only if it is
-/// empty. Whether anything went.
+/// looks as one that never had any. The administrator's chain goes only if it is empty. Whether
+/// anything went.
 ///
 /// It is a batch of its own, which fails as a whole when somebody comes to use a chain meanwhile;
 /// then everything stays, and that is no error.
 ///
 /// # Errors
 /// [`Error::Refused`] when the tables cannot be read, or a change is refused for another reason.
-pub fn tidy(socket: &Socket, admin: Option<&str>) -> Result<bool, Error> {
+pub fn tidy(socket: &Socket) -> Result<bool, Error> {
     let mut went = false;
     for family in [Family::V4, Family::V6] {
-        for mut tidying in [ports(socket, family)?, forwarding(socket, family, admin)?] {
+        for mut tidying in [ports(socket, family)?, forwarding(socket, family)?] {
             tidying.base_chains()?;
             if tidying.batch.is_empty() {
                 continue;
@@ -74,22 +74,18 @@ fn ports(socket: &Socket, family: Family) -> Result<Tidying<'_>, Error> {
     Ok(tidying)
 }
 
-fn forwarding<'a>(
-    socket: &'a Socket,
-    family: Family,
-    admin: Option<&str>,
-) -> Result<Tidying<'a>, Error> {
+fn forwarding(socket: &Socket, family: Family) -> Result<Tidying<'_>, Error> {
     const BASES: &[&str] = &["INPUT", "FORWARD", "OUTPUT"];
     let mut wanted = BASES.to_vec();
     wanted.extend([names::FORWARD, names::ISOLATION_1, names::ISOLATION_2]);
-    wanted.extend(admin);
+    let admin = admin(socket, family)?;
+    wanted.extend(admin.as_deref());
     let mut tidying = Tidying::of(View::of(socket, family, FILTER, &wanted)?, BASES);
     let entry = |line: &Line| line.is(&firewall::entry());
-    let overrides = |line: &Line| {
-        line.target.as_deref().is_some_and(|chain| line.is(&firewall::overrides(chain)))
-    };
+    let overrides =
+        |line: &Line| line.target().is_some_and(|chain| line.is(&firewall::overrides(chain)));
     if tidying.chain(names::FORWARD, &["FORWARD"], entry, overrides)?
-        && let Some(admin) = admin
+        && let Some(admin) = &admin
     {
         tidying.admin(admin)?;
     }
@@ -97,6 +93,19 @@ fn forwarding<'a>(
         tidying.chain(names::ISOLATION_2, &[], |_| false, ingress::is_frame)?;
     }
     Ok(tidying)
+}
+
+/// The administrator's chain: where the first rule of `CNI-FORWARD` leads.
+fn admin(socket: &Socket, family: Family) -> Result<Option<String>, Error> {
+    let view = View::of(socket, family, FILTER, &[names::FORWARD])?;
+    if view.chain(names::FORWARD).is_none_or(|found| found.uses > FEW) {
+        return Ok(None);
+    }
+    let lines = view.lines(names::FORWARD)?;
+    let chain = |line: &Line| {
+        line.target().filter(|chain| line.is(&firewall::overrides(chain))).map(str::to_owned)
+    };
+    Ok(lines.iter().find_map(chain))
 }
 
 impl<'a> Tidying<'a> {
@@ -121,12 +130,12 @@ impl<'a> Tidying<'a> {
         let mut rules = Vec::new();
         for &chain in from {
             let jumps = self.view.lines(chain)?;
-            rules.extend(jumps.iter().filter(|one| entries(one)).map(|one| (chain, one.handle)));
+            rules.extend(jumps.iter().filter(|one| entries(one)).map(|one| (chain, one.handle())));
         }
         if !lines.iter().all(own) || self.view.incoming(name, &lines) > rules.len() {
             return Ok(false);
         }
-        rules.extend(lines.iter().map(|line| (name, line.handle)));
+        rules.extend(lines.iter().map(|line| (name, line.handle())));
         for (chain, handle) in &rules {
             self.batch.del_rule(&self.view.table, chain, *handle);
         }

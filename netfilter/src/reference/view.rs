@@ -17,12 +17,10 @@ pub(super) struct View<'a> {
     chains: BTreeMap<String, FoundChain>,
 }
 
-/// A rule as iptables would show it, where it can.
+/// A rule that was read.
 pub(super) struct Line {
-    pub(super) handle: u64,
-    /// The chain that it leads to.
-    pub(super) target: Option<String>,
-    pub(super) spec: Option<Spec>,
+    rule: FoundRule,
+    family: Family,
 }
 
 pub(super) const NAT: &str = "nat";
@@ -72,7 +70,7 @@ impl<'a> View<'a> {
             return Ok(Vec::new());
         }
         let rules = nft::rules(self.socket, &self.table, chain)?;
-        Ok(rules.into_iter().map(|rule| self.line(rule)).collect())
+        Ok(rules.into_iter().map(|rule| Line { rule, family: self.family }).collect())
     }
 
     /// The rules of a chain with these handles, as far as they are there.
@@ -81,12 +79,7 @@ impl<'a> View<'a> {
             return Ok(Vec::new());
         }
         let found = nft::find_rules(self.socket, &self.table, chain, handles)?;
-        Ok(found.into_iter().flatten().map(|rule| self.line(rule)).collect())
-    }
-
-    fn line(&self, rule: FoundRule) -> Line {
-        let spec = Spec::of(&rule, self.family);
-        Line { handle: rule.handle, target: rule.target, spec }
+        Ok(found.into_iter().flatten().map(|rule| Line { rule, family: self.family }).collect())
     }
 
     /// How many rules lead to a chain, which has `rules` of its own.
@@ -148,14 +141,30 @@ impl<'a> View<'a> {
 }
 
 impl Line {
+    /// What deletes it.
+    pub(super) fn handle(&self) -> u64 {
+        self.rule.handle
+    }
+
+    /// The chain that it leads to.
+    pub(super) fn target(&self) -> Option<&str> {
+        self.rule.target.as_deref()
+    }
+
+    /// The rule as iptables would show it, where it can. Read anew each time: of the many rules of
+    /// a chain few are asked.
+    pub(super) fn spec(&self) -> Option<Spec> {
+        Spec::of(&self.rule, self.family)
+    }
+
     /// Whether it is this rule.
     pub(super) fn is(&self, spec: &Spec) -> bool {
-        self.spec.as_ref() == Some(spec)
+        self.target() == spec.jump() && self.spec().as_ref() == Some(spec)
     }
 
     /// Whether it leads to this chain.
     pub(super) fn leads_to(&self, chain: &str) -> bool {
-        self.target.as_deref() == Some(chain)
+        self.target() == Some(chain)
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use kernel::netlink::Socket;
 use kernel::nft::{Batch, Missing};
-use netfilter::claim::{Handle, ReferencePorts};
+use netfilter::claim::{Handle, Linked, ReferencePorts};
 use netfilter::reference::Added;
 use netfilter::{Error, HostAddress, Mapping, Masquerade, Protocol, Publication};
 use netns_fixtures::Namespace;
@@ -106,5 +106,5 @@ pub(crate) fn at(ip: &str, mapping: Mapping) -> Mapping {
 }
 
 pub(crate) fn usual() -> ReferencePorts {
-    ReferencePorts { mark_bit: 13, set_mark_chain: None }
+    ReferencePorts { mark_bit: 13, set_mark_chain: None, linked: Linked::Yes }
 }

@@ -1,5 +1,6 @@
 //! Beside what administrators and other programs have in the same tables.
 
+use kernel::nft::Batch;
 use netfilter::Protocol;
 use netfilter::reference::{portmap, tidy};
 use netns_fixtures::{Feature, lab};
@@ -27,7 +28,7 @@ fn an_administrators_native_rules_stay_and_ours_are_beside_them() {
         assert!(sh(host, "nft list table ip nat").contains("tcp dport @ports redirect to :22"));
         let whose = ("mynet", "c1");
         assert!(removed(host, |socket, batch| portmap::remove(socket, batch, whose, &handles)));
-        assert!(asked(host, |socket| tidy(socket, None)).unwrap());
+        assert!(asked(host, |socket| tidy(socket)).unwrap());
         assert_eq!(sh(host, "nft list ruleset"), before);
     });
 }
@@ -68,5 +69,29 @@ fn what_iptables_restores_after_a_reboot_is_known_again() {
             portmap::remove(socket, batch, ("mynet", "c1"), &[])
         }));
         assert_eq!(saved_with(host, "CNI-DN"), [""; 0]);
+    });
+}
+
+#[test]
+fn of_two_first_containers_at_the_same_time_one_is_refused_whole_and_built_again() {
+    lab(|lab| {
+        let host = lab.host();
+        let published = |id| publication(id, vec![mapping(Protocol::Tcp, 8080, 80)]);
+        asked(host, |socket| {
+            let built = |id| {
+                let mut batch = Batch::new();
+                let added = portmap::add(socket, &mut batch, &published(id), &usual(), &[]);
+                (batch, added.unwrap())
+            };
+            let ((first, _), (second, _)) = (built("c1"), built("c2"));
+            first.commit(socket).unwrap();
+            assert!(second.commit(socket).unwrap_err().is_exists());
+            assert!(!portmap::owns(socket, "mynet", "c2").unwrap());
+            built("c2").0.commit(socket).unwrap();
+            for id in ["c1", "c2"] {
+                portmap::check(socket, &published(id), &usual(), &[]).unwrap();
+            }
+        });
+        assert_eq!(sh(host, "nft list chain ip nat PREROUTING").matches("jump").count(), 1);
     });
 }

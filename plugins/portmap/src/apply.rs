@@ -10,7 +10,7 @@ use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route;
 use kernel::undo::Undo;
-use netfilter::claim::{Ports, ReferencePorts};
+use netfilter::claim::{Linked, Ports, ReferencePorts};
 use netfilter::{Claim, Claimant, Filter, Masquerade, Publication, Removed, localnet};
 use proxy::{Client, serve_published};
 use types::{Family, IfName};
@@ -90,7 +90,8 @@ fn claim(call: &Call, config: &Config, publication: Publication) -> Result<Claim
     }
     if config.reference_chains {
         let (mark_bit, set_mark_chain) = (config.mark_bit, config.set_mark_chain.clone());
-        ports.reference = Some(ReferencePorts { mark_bit, set_mark_chain });
+        let linked = Linked::No;
+        ports.reference = Some(ReferencePorts { mark_bit, set_mark_chain, linked });
     }
     claim.ports = Some(ports);
     Ok(claim)

@@ -1,5 +1,9 @@
 //! Published ports: `CNI-HOSTPORT-*`, and `CNI-DN-*` for each container.
 //!
+//! They are written for those who read them, and led to only where `linked` asks for it: our own
+//! table publishes the ports, and the kernel looks through all that packets can reach whenever a
+//! rule is added to it.
+//!
 //! An ADD whose chain is there already replaces it, where the reference appends: what an earlier
 //! container of the same name published would lead to its old address first.
 
@@ -12,12 +16,12 @@ use types::{Attachment, Cidr, Family};
 
 use super::view::{NAT, View, contains};
 use super::{Added, names, owner};
-use crate::claim::{Handle, ReferencePorts};
+use crate::claim::{Handle, Linked, ReferencePorts};
 use crate::{Error, Masquerade, Publication};
 
 pub(super) use remove::{Sweeping, chain, stale};
 pub use remove::{remove, sweep};
-pub(super) use specs::{entry, masquerade, masquerade_entry, set_mark};
+pub(super) use specs::{entry, masquerade, masquerade_entry, port_lists, set_mark};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 const PREROUTING: &str = "PREROUTING";
@@ -47,7 +51,7 @@ pub fn add(
         if publication.masquerade != Masquerade::Nobody {
             share_mark(&view, batch, how)?;
         }
-        share_entry(&view, batch)?;
+        share_entry(&view, batch, how)?;
         remove::chain(&view, batch, names::HOSTPORT_DNAT, &chain, stored)?;
         if view.has(&chain) {
             batch.add_chain(&view.table, &chain);
@@ -85,7 +89,7 @@ pub fn check(
         for spec in specs::chain(publication, how, family, target) {
             view.demand(&chain, contains(&lines, &spec), &spec)?;
         }
-        for name in [PREROUTING, OUTPUT] {
+        for name in [PREROUTING, OUTPUT].iter().filter(|_| how.linked == Linked::Yes) {
             let spec = entry();
             view.demand(name, contains(&view.lines(name)?, &spec), &spec)?;
         }
@@ -120,7 +124,7 @@ fn chain_of(key: &Attachment) -> String {
     names::dnat(key.network.as_str(), key.container.as_str())
 }
 
-fn targets(publication: &Publication) -> impl Iterator<Item = (Family, Cidr)> {
+pub(super) fn targets(publication: &Publication) -> impl Iterator<Item = (Family, Cidr)> {
     FAMILIES.into_iter().filter_map(|family| Some((family, publication.target(family)?)))
 }
 
@@ -157,6 +161,9 @@ fn share_mark(view: &View<'_>, batch: &mut Batch, how: &ReferencePorts) -> Resul
     if !contains(&view.lines(marks)?, &spec) {
         batch.add_rule(&view.table, marks, &spec.rule(view.family));
     }
+    if how.linked == Linked::No {
+        return Ok(());
+    }
     view.ensure(batch, masquerades)?;
     let lines = view.lines(masquerades)?;
     let spec = masquerade(how.mark_bit);
@@ -173,8 +180,11 @@ fn share_mark(view: &View<'_>, batch: &mut Batch, how: &ReferencePorts) -> Resul
 }
 
 /// The chain of all jumps, and the two that lead to it.
-fn share_entry(view: &View<'_>, batch: &mut Batch) -> Result<(), Error> {
+fn share_entry(view: &View<'_>, batch: &mut Batch, how: &ReferencePorts) -> Result<(), Error> {
     view.ensure(batch, names::HOSTPORT_DNAT)?;
+    if how.linked == Linked::No {
+        return Ok(());
+    }
     for name in [PREROUTING, OUTPUT] {
         view.ensure_base(batch, name)?;
         let is_used = view.has(names::HOSTPORT_DNAT);

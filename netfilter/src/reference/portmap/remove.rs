@@ -49,7 +49,7 @@ pub(in crate::reference) fn chain(
         jumps = view.lines(from)?.into_iter().filter(leads).collect();
     }
     for jump in &jumps {
-        batch.del_rule(&view.table, from, jump.handle);
+        batch.del_rule(&view.table, from, jump.handle());
     }
     if jumps.len() < incoming {
         batch.flush_chain(&view.table, chain); // somebody else leads to it, too
@@ -93,8 +93,9 @@ pub(in crate::reference) fn stale(
         let lines = View::of(socket, family, NAT, &[sweeping.from])?.lines(sweeping.from)?;
         let mut gone: Vec<(&str, Vec<&Line>)> = Vec::new();
         for line in &lines {
-            let Some(chain) = line.target.as_deref() else { continue };
-            let Some(text) = line.spec.as_ref().and_then(|spec| spec.text()) else { continue };
+            let Some(chain) = line.target() else { continue };
+            let spec = line.spec();
+            let Some(text) = spec.as_ref().and_then(|spec| spec.text()) else { continue };
             let Some((network, container)) = owner::parse(sweeping.prefix, text) else { continue };
             let theirs = [names::dnat(network, container), names::masquerade(network, container)];
             if !theirs.iter().any(|name| name == chain) || is_valid(network, container) {
@@ -109,7 +110,7 @@ pub(in crate::reference) fn stale(
         let view = View::of(socket, family, NAT, &chains)?;
         for (chain, jumps) in gone {
             for jump in &jumps {
-                batch.del_rule(&view.table, sweeping.from, jump.handle);
+                batch.del_rule(&view.table, sweeping.from, jump.handle());
             }
             if view.incoming(chain, &view.lines(chain)?) <= jumps.len() {
                 batch.del_chain(&view.table, chain);

@@ -55,7 +55,8 @@ pub(super) fn jumps(publication: &Publication, family: Family) -> Result<Vec<Spe
         let protocol = mappings[0].protocol.number();
         let base = Spec::new(Target::Jump(chain.clone())).protocol(protocol);
         let Some(base) = conditional(base, publication, family, protocol)? else { continue };
-        for ports in port_lists(mappings) {
+        let outside = |mapping: &Mapping| (mapping.host_port, mapping.last_host_port());
+        for ports in port_lists(mappings, outside) {
             let spec = base.clone().comment(comment.clone());
             specs.push(spec.with(Extension::DestinationPorts(ports)));
         }
@@ -63,8 +64,11 @@ pub(super) fn jumps(publication: &Publication, family: Family) -> Result<Vec<Spe
     Ok(specs)
 }
 
-/// Host ports in lists that fit a rule, in the order of the configuration.
-fn port_lists(mappings: &[&Mapping]) -> Vec<Vec<(u16, u16)>> {
+/// Ports of one side in lists that fit a rule, in the order of the configuration.
+pub(in crate::reference) fn port_lists(
+    mappings: &[&Mapping],
+    side: impl Fn(&Mapping) -> (u16, u16),
+) -> Vec<Vec<(u16, u16)>> {
     let mut lists: Vec<Vec<(u16, u16)>> = Vec::new();
     let mut room = 0;
     for mapping in mappings {
@@ -75,7 +79,7 @@ fn port_lists(mappings: &[&Mapping]) -> Vec<Vec<(u16, u16)>> {
         }
         room -= numbers;
         if let Some(list) = lists.last_mut() {
-            list.push((mapping.host_port, mapping.last_host_port()));
+            list.push(side(mapping));
         }
     }
     lists
@@ -193,12 +197,13 @@ mod tests {
 
     #[test]
     fn a_rule_holds_fifteen_numbers_of_which_a_range_takes_two() {
+        let outside = |mapping: &Mapping| (mapping.host_port, mapping.last_host_port());
         let list: Vec<Mapping> = (1..=14).map(|port| mapping(port, 1)).collect();
         let mut many: Vec<&Mapping> = list.iter().collect();
-        assert_eq!(port_lists(&many).len(), 1);
+        assert_eq!(port_lists(&many, outside).len(), 1);
         let range = mapping(1000, 100);
         many.push(&range);
-        let lists = port_lists(&many);
+        let lists = port_lists(&many, outside);
         assert_eq!(lists.len(), 2);
         assert_eq!(lists[1], [(1000, 1099)]);
     }

@@ -1,0 +1,130 @@
+//! New connections to published ports, let through in `CNI-FORWARD`: the reference leaves them to
+//! the policy of `FORWARD`, and so to fail where that is to drop. Answers of the container pass,
+//! too, so that `portmap` needs no `firewall` after it.
+
+use kernel::netlink::Socket;
+use kernel::nft::Batch;
+use kernel::nft::xt::{Match, Spec, Target};
+use types::{Cidr, Family};
+
+use super::firewall::{entry, share_entry};
+use super::ingress::FORWARD;
+use super::portmap::{port_lists, targets};
+use super::view::{FILTER, Line, View, contains};
+use super::{Added, names, owner};
+use crate::claim::Handle;
+use crate::{Error, Mapping, Protocol, Publication};
+
+/// Lets them through. `stored` are the handles that an earlier ADD told; without them rules are
+/// appended unread.
+///
+/// # Errors
+/// [`Error::Refused`] when the tables cannot be read, [`Error::Chain`] when a chain of that name is
+/// something else.
+pub fn add(
+    socket: &Socket,
+    batch: &mut Batch,
+    publication: &Publication,
+    stored: &[Handle],
+) -> Result<Added, Error> {
+    let mut added = Added::default();
+    for (family, target) in targets(publication) {
+        let specs = specs(publication, family, target);
+        if specs.is_empty() {
+            continue;
+        }
+        let view = View::of(socket, family, FILTER, &[FORWARD, names::FORWARD])?;
+        share_entry(&view, batch)?;
+        let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
+        let known = view.lines_at(names::FORWARD, &handles)?;
+        for line in known.iter().filter(|line| !specs.iter().any(|spec| line.is(spec))) {
+            batch.del_rule(&view.table, names::FORWARD, line.handle());
+        }
+        for spec in &specs {
+            match known.iter().find(|line| line.is(spec)) {
+                Some(line) => added.keep(&view, names::FORWARD, line.handle()),
+                None => added.append(batch, &view, names::FORWARD, spec),
+            }
+        }
+    }
+    Ok(added)
+}
+
+/// Takes that back: the rules of `stored`, the handles that [`add`] told, or else one of each.
+///
+/// # Errors
+/// [`Error::Refused`] when the tables cannot be read.
+pub fn remove(
+    socket: &Socket,
+    batch: &mut Batch,
+    publication: &Publication,
+    stored: &[Handle],
+) -> Result<(), Error> {
+    for (family, target) in targets(publication) {
+        let specs = specs(publication, family, target);
+        let view = View::of(socket, family, FILTER, &[names::FORWARD])?;
+        let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
+        let mut lines = view.lines_at(names::FORWARD, &handles)?;
+        if !specs.iter().all(|spec| contains(&lines, spec)) {
+            lines = view.lines(names::FORWARD)?;
+        }
+        for spec in &specs {
+            let is_stored = |line: &&Line| handles.contains(&line.handle());
+            let mut equal = lines.iter().filter(|line| line.is(spec)).peekable();
+            let first = equal.peek().copied();
+            if let Some(line) = equal.find(is_stored).or(first) {
+                batch.del_rule(&view.table, names::FORWARD, line.handle());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares the tables with what [`add`] makes.
+///
+/// # Errors
+/// [`Error::Differs`] with the first rule that is missing; [`Error::Refused`] when the tables
+/// cannot be read.
+pub fn check(socket: &Socket, publication: &Publication, stored: &[Handle]) -> Result<(), Error> {
+    for (family, target) in targets(publication) {
+        let specs = specs(publication, family, target);
+        if specs.is_empty() {
+            continue;
+        }
+        let view = View::of(socket, family, FILTER, &[FORWARD, names::FORWARD])?;
+        view.demand(FORWARD, contains(&view.lines(FORWARD)?, &entry()), &entry())?;
+        let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
+        let mut lines = view.lines_at(names::FORWARD, &handles)?;
+        if !specs.iter().all(|spec| contains(&lines, spec)) {
+            lines = view.lines(names::FORWARD)?;
+        }
+        for spec in &specs {
+            view.demand(names::FORWARD, contains(&lines, spec), spec)?;
+        }
+    }
+    Ok(())
+}
+
+/// For each protocol the container's ports, and all that it answers.
+fn specs(publication: &Publication, family: Family, target: Cidr) -> Vec<Spec> {
+    let accept = || Spec::new(Target::Accept);
+    let mut specs = Vec::new();
+    for protocol in Protocol::ALL {
+        let mappings: Vec<&Mapping> = publication
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.protocol == protocol && mapping.serves(family))
+            .collect();
+        let inside = |mapping: &Mapping| {
+            (mapping.container_port, mapping.container_port + (mapping.count - 1))
+        };
+        for ports in port_lists(&mappings, inside) {
+            let to = accept().destination(Cidr::host(target.ip())).protocol(protocol.number());
+            specs.push(to.with(Match::DestinationPorts(ports)));
+        }
+    }
+    if !specs.is_empty() {
+        specs.push(accept().source(Cidr::host(target.ip())).with(Match::Known));
+    }
+    specs
+}
