@@ -9,11 +9,15 @@
 #[macro_use]
 mod battery;
 mod bad_input;
+mod chain;
 mod conformance;
 mod crash;
+mod echo;
 mod equality;
 mod fake;
+mod filter;
 mod plugins;
 mod runtimes;
 mod swap;
 mod under_test;
+mod uplink;

@@ -71,6 +71,16 @@ pub(crate) enum Command {
     Gc(Gc),
     /// Ask the plugins of a network whether they can serve it
     Status(OfNetwork),
+    /// Write the packet filter's rules of all living attachments again
+    ///
+    /// For hosts whose ruleset was flushed, by `nft flush ruleset` or a restart of nftables or
+    /// firewalld. The tables of cais come back in one transaction, rules of others are left alone.
+    Reload,
+    /// Give all living attachments back to the reference plugins
+    ///
+    /// Writes masquerade and published ports in their layouts and removes the tables of cais. Leases
+    /// are in their files already. What they do not have, such as networks kept apart, ends.
+    Handback,
     /// Show the versions that the plugins of a network speak
     Version(Version),
     /// List what is attached

@@ -23,6 +23,12 @@ pub(crate) struct Fault {
     pub(crate) exit: u8,
 }
 
+impl From<netfilter::Error> for Fault {
+    fn from(error: netfilter::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         Self { error, exit: 1 }

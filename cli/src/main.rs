@@ -11,7 +11,8 @@
 //! | `signals` | standing in for a command that runs in a namespace |
 //!
 //! `cais` talks to plugins and to namespaces. It never touches a link itself, but for `lo` of the
-//! namespaces that it makes.
+//! namespaces that it makes; of the packet filter it writes again what plugins remember, or gives it
+//! back.
 
 mod args;
 mod commands;
@@ -48,6 +49,8 @@ fn main() -> ExitCode {
         Command::Del(args) => commands::del::run(&session, &args),
         Command::Gc(args) => commands::gc::run(&session, &args),
         Command::Status(args) => commands::status::run(&session, &args),
+        Command::Reload => commands::reload::run(&session),
+        Command::Handback => commands::handback::run(&session),
         Command::Version(args) => commands::version::run(&session, &args),
         Command::Attachments(args) => commands::attachments::run(&session, &args),
         Command::Validate(args) => commands::validate::run(&session, &args),

@@ -28,6 +28,8 @@ pub enum Kind {
     Text,
     /// One of these texts.
     OneOf(&'static [&'static str]),
+    /// `true` or `false`, be it as text, or one of these texts.
+    FlagOr(&'static [&'static str]),
     /// A list; its elements are described by keys below it, or are texts.
     List,
     /// An object; its members are described by keys below it.
@@ -43,6 +45,7 @@ impl Kind {
             Self::Integer(low, high) => format!("integer {low} to {high}"),
             Self::Text => "text".to_owned(),
             Self::OneOf(texts) => texts.join(", "),
+            Self::FlagOr(texts) => format!("true, false, {}", texts.join(", ")),
             Self::List => "list".to_owned(),
             Self::Object => "object".to_owned(),
         }

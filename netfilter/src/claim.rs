@@ -90,6 +90,13 @@ impl Claim {
         })
     }
 
+    /// The link whose `route_localnet` cais turned on for it, or for one before it.
+    #[must_use]
+    pub fn opened_link(&self) -> Option<&IfName> {
+        let ports = self.ports.as_ref()?;
+        ports.link.as_ref().filter(|_| ports.link_opened)
+    }
+
     /// Whether the attachment is proven dead: made in an earlier boot than `boot`, or its path no
     /// longer leads to its namespace.
     #[must_use]
@@ -124,6 +131,8 @@ pub enum Class {
     Routed,
     /// Nothing, and nothing goes out: `internal`.
     Internal,
+    /// All: only its containers are kept from each other.
+    Any,
 }
 
 /// Published ports with what goes with them.
@@ -131,6 +140,8 @@ pub enum Class {
 pub struct Ports {
     /// What leads where.
     pub publication: Publication,
+    /// Where clients come in.
+    pub entrance: Entrance,
     /// The host's link that leads to the container, where `127.0.0.1` of the host does, too.
     pub link: Option<IfName>,
     /// Whether the host had to be told so (`route_localnet` was off).
@@ -141,11 +152,41 @@ pub struct Ports {
     pub reference: Option<ReferencePorts>,
 }
 
+/// Where clients of published ports come in. The network decides: see [`Class`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// At ports of the host, which lead to the container.
+    Host,
+    /// At the container's own address; no port of the host is taken.
+    Container,
+    /// Nowhere: nothing comes in.
+    Nowhere,
+}
+
 impl Ports {
-    /// Ports that only our own tables publish.
+    /// Ports of the host that only our own tables publish.
     #[must_use]
     pub fn of(publication: Publication) -> Self {
-        Self { publication, link: None, link_opened: false, proxied: Vec::new(), reference: None }
+        Self {
+            publication,
+            entrance: Entrance::Host,
+            link: None,
+            link_opened: false,
+            proxied: Vec::new(),
+            reference: None,
+        }
+    }
+}
+
+impl Class {
+    /// Where clients of ports come in that a network of this class publishes.
+    #[must_use]
+    pub fn entrance(self) -> Entrance {
+        match self {
+            Self::Routed => Entrance::Container,
+            Self::Internal => Entrance::Nowhere,
+            _ => Entrance::Host,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use kernel::netlink::Socket;
 use kernel::nft::{self, Batch, Meta, Op, Payload, Reg, Rule, Verdict};
 use types::{Attachment, Cidr, Family};
 
-use crate::claim::Claim;
+use crate::claim::{Claim, Entrance, Ports};
 use crate::elements::owner;
 use crate::error::Error;
 use crate::layout::{CONDITIONAL, INET};
@@ -46,7 +46,8 @@ pub(crate) fn check(socket: &Socket, claim: &Claim) -> Result<(), Error> {
 }
 
 fn rules(claim: &Claim) -> Vec<Rule> {
-    let Some(ports) = &claim.ports else { return Vec::new() };
+    let at_host = |ports: &&Ports| ports.entrance == Entrance::Host;
+    let Some(ports) = claim.ports.as_ref().filter(at_host) else { return Vec::new() };
     let publication = &ports.publication;
     let mut rules = Vec::new();
     for family in [Family::V4, Family::V6] {

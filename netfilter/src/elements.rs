@@ -1,11 +1,13 @@
 //! From claims to the elements that serve them.
 
+use std::collections::HashSet;
+
 use kernel::nft::{Element, FoundElement, Key, Set, Table, Verdict};
 use types::{Attachment, Cidr, Family, NetworkName, stable_hash};
 
-use crate::claim::{Claim, Class, Forward, Ingress, Isolation, Ports};
+use crate::claim::{Claim, Class, Entrance, Forward, Ingress, Isolation, Ports};
 use crate::layout::{self, BRIDGE, INET, Sets, class};
-use crate::{Mapping, Masquerade, Publication};
+use crate::{Mapping, Masquerade};
 
 /// An element and where it belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,14 +187,12 @@ impl Elements {
     /// Names the owners, and leaves out what is there twice.
     fn finish(self, key: &Attachment) -> Self {
         let owned = |list: Vec<Wanted>, owner: &str| {
-            let mut kept: Vec<Wanted> = Vec::with_capacity(list.len());
-            for wanted in list {
-                let wanted = wanted.comment(owner);
-                if !kept.contains(&wanted) {
-                    kept.push(wanted);
-                }
-            }
-            kept
+            let mut seen = HashSet::with_capacity(list.len());
+            let new = |wanted: &Wanted| {
+                let last = wanted.element.last().cloned();
+                seen.insert((wanted.set.name, wanted.element.key().clone(), last))
+            };
+            list.into_iter().filter(new).map(|wanted| wanted.comment(owner)).collect()
         };
         Self {
             own: owned(self.own, &owner(key)),
@@ -211,25 +211,19 @@ fn same_subnet(cidr: Cidr) -> Wanted {
 fn isolate(isolation: &Isolation, shared: &mut Vec<Wanted>) {
     let bridge = || Key::new().ifname(&isolation.bridge);
     let mut in_set = |set, key| shared.push(Wanted::of(set, Element::new(key)));
-    in_set(&layout::LINKS, bridge());
+    if isolation.class != Class::Any {
+        in_set(&layout::LINKS, bridge());
+    }
     in_set(&layout::WITHIN, bridge().ifname(&isolation.bridge));
     if !isolation.icc {
         in_set(&layout::NO_ICC, bridge());
     }
-    let chain = match isolation.class {
-        Class::Strict => class::STRICT,
-        Class::Isolated => class::ISOLATED,
-        Class::Open => class::OPEN,
-        Class::Unprotected => class::UNPROTECTED,
-        Class::Routed => class::ROUTED,
-        Class::Internal => class::INTERNAL,
-    };
     match isolation.class {
         Class::Open => in_set(&layout::OPEN, bridge()),
         Class::Isolated => in_set(&layout::ISOLATED, bridge()),
         _ => {}
     }
-    shared.push(Wanted::leading(&layout::TO, bridge(), chain, true));
+    shared.push(Wanted::leading(&layout::TO, bridge(), isolation.class.chain(), true));
     if isolation.class == Class::Internal {
         // Where it stays in the network the way goes on: it jumps.
         shared.push(Wanted::leading(&layout::FROM, bridge(), class::NOTHING_OUT, false));
@@ -252,13 +246,31 @@ fn police(forward: &Forward, elements: &mut Elements) {
     }
 }
 
+impl Class {
+    /// What leads into a network of this class.
+    pub(crate) const fn chain(self) -> &'static str {
+        match self {
+            Self::Strict => class::STRICT,
+            Self::Isolated => class::ISOLATED,
+            Self::Open => class::OPEN,
+            Self::Unprotected => class::UNPROTECTED,
+            Self::Routed => class::ROUTED,
+            Self::Internal => class::INTERNAL,
+            Self::Any => class::ANY,
+        }
+    }
+}
+
 /// Sets that say of what class a bridge's network is: it is in those that are wanted and in no
 /// other.
-pub(crate) const CLASS_SETS: [&Set; 4] =
-    [&layout::NO_ICC, &layout::OPEN, &layout::ISOLATED, &layout::FROM];
+pub(crate) const CLASS_SETS: [&Set; 5] =
+    [&layout::LINKS, &layout::NO_ICC, &layout::OPEN, &layout::ISOLATED, &layout::FROM];
 
 fn publish(ports: &Ports, elements: &mut Elements) {
     let publication = &ports.publication;
+    if ports.entrance == Entrance::Nowhere {
+        return;
+    }
     for family in [Family::V4, Family::V6] {
         let Some(target) = publication.target(family) else { continue };
         let serving: Vec<&Mapping> =
@@ -267,7 +279,10 @@ fn publish(ports: &Ports, elements: &mut Elements) {
             continue;
         }
         for mapping in serving {
-            map(publication, mapping, target, elements);
+            map(ports, mapping, target, elements);
+        }
+        if ports.entrance != Entrance::Host {
+            continue; // nobody's source has to be hidden
         }
         let sets = Sets::of(family);
         let address = || Element::new(Key::new().ip(target.ip()));
@@ -297,11 +312,14 @@ fn publish(ports: &Ports, elements: &mut Elements) {
     }
 }
 
-/// The elements that lead from the host's ports to the container's.
-fn map(publication: &Publication, mapping: &Mapping, target: Cidr, elements: &mut Elements) {
+/// The elements that lead from the host's ports to the container's, and let clients through.
+fn map(ports: &Ports, mapping: &Mapping, target: Cidr, elements: &mut Elements) {
+    let publication = &ports.publication;
     let sets = Sets::of(target.family());
     let proto = mapping.protocol.number();
-    let conditional = !publication.conditions(target.family()).is_empty();
+    // Conditions are rules, see `conditional`.
+    let at_host =
+        ports.entrance == Entrance::Host && publication.conditions(target.family()).is_empty();
     // One element does for a range only where both sides have the same numbers.
     let (steps, count) = match mapping.host_port == mapping.container_port {
         true => (1, mapping.count),
@@ -319,8 +337,8 @@ fn map(publication: &Publication, mapping: &Mapping, target: Cidr, elements: &mu
             }
         };
         elements.own.push(published);
-        if conditional {
-            continue; // rules lead there, see `conditional`
+        if !at_host {
+            continue;
         }
         let at = |port| match mapping.host_ip() {
             Some(ip) => Key::new().ip(ip).l4proto(proto).port(port),
@@ -340,7 +358,7 @@ fn map(publication: &Publication, mapping: &Mapping, target: Cidr, elements: &mu
             }
         });
     }
-    if let Some(ip) = mapping.host_ip().filter(|_| !conditional) {
+    if let Some(ip) = mapping.host_ip().filter(|_| at_host) {
         let key = Key::new().ip(ip).mark(network_mark(&publication.key.network));
         elements.shared.push(Wanted::of(&sets.host_ips, Element::new(key)));
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use cni::code;
 use kernel::RequestError;
 use kernel::netlink::Error as Cause;
-use types::Attachment;
+use types::{Attachment, IfName, NetworkName};
 
 use crate::Protocol;
 use crate::reference::legacy::LegacyError;
@@ -46,6 +46,16 @@ pub enum Error {
         port: Box<str>,
         /// Who has it.
         holder: Box<str>,
+    },
+    /// Another network on the same bridge is kept apart in another way.
+    #[error("keep bridge {bridge} apart for {key}: network {other} has it kept apart otherwise")]
+    Disagrees {
+        /// Whose call it was.
+        key: Box<Attachment>,
+        /// The bridge.
+        bridge: IfName,
+        /// The other network.
+        other: NetworkName,
     },
     /// The tables are of another version of cais.
     #[error("use table {table}: it has layout {found}, and this cais writes layout {ours}")]
@@ -121,6 +131,7 @@ impl Error {
             Self::Lock { .. } | Self::File { .. } | Self::Chain { .. } => code::IO,
             Self::Condition { .. } => code::INVALID_CONFIG,
             Self::Taken { .. } => code::EXHAUSTED,
+            Self::Disagrees { .. } => code::INVALID_CONFIG,
             Self::Layout { .. } => code::NOT_AVAILABLE,
             Self::Differs(_) => code::DIFFERS,
         }
@@ -151,6 +162,11 @@ impl Error {
             Self::Condition { .. } => {
                 "see `conditionsV4` and `conditionsV6` of the plugin portmap; each of -s, -d, -i, \
                  -o and -p fits once"
+                    .to_owned()
+            }
+            Self::Disagrees { .. } => {
+                "give both networks the same isolate, internal, icc and gatewayMode, or a bridge \
+                 each"
                     .to_owned()
             }
             Self::Layout { .. } => {

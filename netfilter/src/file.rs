@@ -9,8 +9,8 @@ use cni::record::NetnsId;
 use types::{Attachment, Cidr, Family, IfName};
 
 use crate::claim::{
-    Claim, Claimant, Class, Forward, Forwarder, Handle, Ingress, Isolation, Linked, Ports, Proxied,
-    ReferencePorts,
+    Claim, Claimant, Class, Entrance, Forward, Forwarder, Handle, Ingress, Isolation, Linked,
+    Ports, Proxied, ReferencePorts,
 };
 use crate::{Condition, HostAddress, Mapping, Masquerade, Publication};
 
@@ -60,7 +60,8 @@ fn write(claim: &Claim, out: &mut String) -> fmt::Result {
 
 fn write_ports(ports: &Ports, out: &mut String) -> fmt::Result {
     let publication = &ports.publication;
-    writeln!(out, "ports {}", publication.masquerade.name())?;
+    let entrance = ports.entrance.name();
+    writeln!(out, "ports {} {entrance}", publication.masquerade.name())?;
     for target in [publication.v4, publication.v6].into_iter().flatten() {
         writeln!(out, "target {target}")?;
     }
@@ -141,7 +142,8 @@ fn read(claim: &mut Claim, word: &str, words: &mut Words<'_>) -> Option<()> {
         "ports" => {
             let masquerade = Masquerade::named(words.word()?)?;
             let publication = Publication::of(claim.key.clone(), masquerade);
-            claim.ports = Some(Ports::of(publication));
+            let entrance = Entrance::named(words.word()?)?;
+            claim.ports = Some(Ports { entrance, ..Ports::of(publication) });
         }
         "forward" => {
             let by = match (words.word()?, words.word()?) {
@@ -261,7 +263,9 @@ named!(Class {
     Unprotected => "unprotected",
     Routed => "routed",
     Internal => "internal",
+    Any => "any",
 });
+named!(Entrance { Host => "host", Container => "container", Nowhere => "nowhere" });
 
 impl Claimant {
     /// All of them.
@@ -335,6 +339,7 @@ mod tests {
         };
         claim.ports = Some(Ports {
             publication,
+            entrance: Entrance::Container,
             link: Some("cni0".parse().unwrap()),
             link_opened: true,
             proxied: vec![proxied(None), proxied(Some("::1".parse().unwrap()))],

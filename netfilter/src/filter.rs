@@ -6,16 +6,16 @@ use std::path::Path;
 use cni::GcAttachment;
 use kernel::netlink::Socket;
 use kernel::nft::{self, Batch, Element, FoundElement, Key, Missing, Set, Table};
-use types::{Attachment, Family, NetworkName};
+use types::{Attachment, Family, IfName, NetworkName};
 
 use crate::chains::{self, Gone};
-use crate::claim::{Claim, Claimant, Handle};
+use crate::claim::{Claim, Claimant, Entrance, Handle, Ports};
 use crate::conflict::{self, Conflict};
 use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
 use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::store::{Locked, Store};
-use crate::{conditional, leftovers, localnet, rebuild, reference, shared};
+use crate::{agreement, conditional, handback, leftovers, localnet, rebuild, reference, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -100,10 +100,12 @@ impl Filter {
     /// attachment holds goes to the new one in the same transaction.
     ///
     /// # Errors
-    /// [`Error::Taken`] with the holder of a port, and what went wrong.
+    /// [`Error::Taken`] with the holder of a port, [`Error::Disagrees`] with the other network of a
+    /// bridge, and what went wrong.
     pub fn add(&self, claim: &Claim) -> Result<(), Error> {
         let locked = self.store.lock()?;
         let earlier = self.store.read(&claim.key, claim.claimant);
+        agreement::reach(self, claim)?;
         let evicted = self.evictable(claim)?;
         locked.write(claim)?;
         let change =
@@ -160,6 +162,33 @@ impl Filter {
             self.write_chains(&locked, claim)?;
         }
         Ok(claims)
+    }
+
+    /// Gives everything back to the reference plugins: in one transaction their nftables tables get
+    /// what living attachments want, and ours go. Their chains of iptables follow where packets get
+    /// to them as there. Nothing is remembered afterwards. Returns the claims that were.
+    ///
+    /// What the reference does not have goes: networks are not kept apart any more, and `[::1]` and
+    /// IPv6 clients of containers without IPv6 are not served.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] where the tables are a newer cais', and what went wrong; then ours stay.
+    pub fn hand_back(&self) -> Result<Vec<Claim>, Error> {
+        self.serviceable()?;
+        let locked = self.store.lock()?;
+        let (living, dead): (Vec<Claim>, Vec<Claim>) =
+            self.store.all()?.into_iter().partition(|claim| !self.is_dead(claim));
+        for claim in &living {
+            handback::write(&self.socket, claim)?;
+        }
+        let mut batch = Batch::new();
+        batch.del_table(&INET);
+        batch.del_table(&BRIDGE);
+        batch.commit_skipping_missing(&self.socket)?;
+        for claim in living.iter().chain(&dead) {
+            locked.remove(&claim.key, claim.claimant)?;
+        }
+        Ok(living)
     }
 
     /// Compares what `claim` wants with what is there.
@@ -234,6 +263,16 @@ impl Filter {
         }
     }
 
+    /// Whether cais turned `route_localnet` of `link` on, and has not turned it off since.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn has_opened(&self, link: &IfName) -> Result<bool, Error> {
+        let key = Key::new().ifname(link);
+        let found = nft::element(&self.socket, &INET, &[(&layout::OPENED, &key)])?;
+        Ok(found.into_iter().flatten().next().is_some())
+    }
+
     /// Whether the attachment of a claim is proven dead.
     #[must_use]
     pub fn is_dead(&self, claim: &Claim) -> bool {
@@ -302,7 +341,8 @@ impl Filter {
     /// What stands in the way of a claim's ports and may go: it is of the same attachment, or of
     /// one that is proven dead.
     fn evictable(&self, claim: &Claim) -> Result<Vec<Conflict>, Error> {
-        let Some(ports) = &claim.ports else { return Ok(Vec::new()) };
+        let at_host = |ports: &&Ports| ports.entrance == Entrance::Host;
+        let Some(ports) = claim.ports.as_ref().filter(at_host) else { return Ok(Vec::new()) };
         let mut evictable: Vec<Conflict> = Vec::new();
         for conflict in conflict::find(&self.socket, &ports.publication)? {
             let holder = conflict.holder();
@@ -457,7 +497,12 @@ impl Filter {
         if removed.was_last_of_network {
             opened = shared::delete_of_network(self, &mut batch, &key.network)?;
         }
-        if removed.was_last && removed.claim.is_some() && !shared::in_use(&self.socket, &ours)? {
+        if let Some(link) = removed.claim.as_ref().and_then(Claim::opened_link)
+            && self.is_last_to_have_opened(key, link)?
+        {
+            opened.push(link.to_string());
+        }
+        if removed.was_last && removed.claim.is_some() && !self.holds_others(&ours)? {
             batch = Batch::new();
             batch.del_table(&INET);
             batch.del_table(&BRIDGE);
@@ -498,6 +543,23 @@ impl Filter {
         };
         let all = addresses.iter().copied().zip(found);
         Ok(all.filter_map(|(ip, found)| is_ours(found).then_some(ip)).collect())
+    }
+
+    /// Whether nothing else says that cais turned `route_localnet` of `link` on: somebody flushed
+    /// the tables.
+    fn is_last_to_have_opened(&self, key: &Attachment, link: &IfName) -> Result<bool, Error> {
+        if self.has_opened(link)? {
+            return Ok(false);
+        }
+        let all = self.store.all()?;
+        Ok(!all.iter().any(|other| other.key != *key && other.opened_link() == Some(link)))
+    }
+
+    /// Whether the tables hold anything but what `ours` wants; what a newer cais has in them is not
+    /// known here.
+    fn holds_others(&self, ours: &str) -> Result<bool, Error> {
+        let newer = self.layout_of(&INET)?.is_some_and(|found| found > layout::LAYOUT_NUMBER);
+        Ok(newer || shared::in_use(&self.socket, ours)?)
     }
 
     /// What is there at the place of each of `list`.

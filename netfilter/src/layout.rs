@@ -11,6 +11,8 @@ use kernel::nft::{
 };
 use types::Family;
 
+use crate::Protocol;
+
 /// Routed packets.
 pub const INET: Table = Table::inet("cais");
 /// Frames of bridges.
@@ -37,7 +39,7 @@ pub const BRIDGE_LAYOUT: Set = LAYOUT;
 pub const GUARDED: Set = Set::new("guarded", &[Field::IfName]);
 /// Links whose `route_localnet` cais turned on, to be turned off with their network's last.
 pub const OPENED: Set = Set::new("opened", &[Field::IfName]);
-/// Bridges of networks with keys of isolation.
+/// Bridges of networks that are kept apart from others.
 pub const LINKS: Set = Set::new("links", &[Field::IfName]);
 /// Each of them twice: a packet that stays on one.
 pub const WITHIN: Set = Set::new("within", &[Field::IfName, Field::IfName]);
@@ -162,10 +164,13 @@ pub mod class {
     pub const OPEN: &str = "in_open";
     /// All comes in but from other networks of ours.
     pub const UNPROTECTED: &str = "in_unprotected";
-    /// Published ports and ICMP come in, at the container's own address.
+    /// Published ports and ICMP come in, at the container's own address; from other networks of
+    /// ours published ports alone.
     pub const ROUTED: &str = "in_routed";
     /// Nothing comes in.
     pub const INTERNAL: &str = "in_internal";
+    /// All comes in, from the network's own containers only where they may reach each other.
+    pub const ANY: &str = "in_any";
     /// Nothing goes out.
     pub const NOTHING_OUT: &str = "out_internal";
 }
@@ -236,9 +241,13 @@ impl Sets {
 
     /// Loads `ip daddr . meta l4proto . th dport`.
     fn load_where(&self) -> Rule {
+        self.load_dport_at(self.rule())
+    }
+
+    /// The same in a rule that has begun.
+    fn load_dport_at(&self, rule: Rule) -> Rule {
         let next = self.after_address();
-        self.rule()
-            .load(self.daddr(), Reg::FIRST)
+        rule.load(self.daddr(), Reg::FIRST)
             .load_meta(Meta::L4Proto, Reg::word(next))
             .load(Payload::DPORT, Reg::word(next + 1))
     }
@@ -259,8 +268,7 @@ impl Sets {
         let range = self.load_where().map(&self.dnat_ip_range).dnat(proto, None);
         batch.add_rule(&INET, CHAIN, &range);
         if self.family == Family::V6 {
-            batch.add_rule(&INET, CHAIN, &self.load_where().map(&PROXY_IP).redirect());
-            batch.add_rule(&INET, CHAIN, &any().map(&PROXY_ANY).redirect());
+            self.proxy_rules(batch, CHAIN);
             // The kernel routes neither of them to a container.
             let here = self.rule().load(self.daddr(), Reg::FIRST);
             let loopback = std::net::Ipv6Addr::LOCALHOST.octets();
@@ -272,6 +280,18 @@ impl Sets {
         }
         batch.add_rule(&INET, CHAIN, &any().map(&self.dnat_any).dnat(proto, port));
         batch.add_rule(&INET, CHAIN, &any().map(&self.dnat_any_range).dnat(proto, None));
+    }
+
+    /// The rules that lead to the proxy. nft(8) reads a ruleset with a port to redirect to, such as
+    /// one that an administrator saved, only where the rule says which protocol's it is.
+    fn proxy_rules(&self, batch: &mut Batch, chain: &str) {
+        for proto in [Protocol::Tcp, Protocol::Udp] {
+            let of = |rule: Rule| rule.l4proto(Op::Eq, proto.number());
+            let ip = self.load_dport_at(of(self.rule())).map(&PROXY_IP).redirect();
+            batch.add_rule(&INET, chain, &ip);
+            let any = load_port(of(self.rule())).map(&PROXY_ANY).redirect();
+            batch.add_rule(&INET, chain, &any);
+        }
     }
 
     /// The rules that hide who a packet comes from.
@@ -424,7 +444,7 @@ const BASES: [(&str, BaseChain); 5] = [
 ];
 
 /// Chains of `inet cais` that rules and elements lead to.
-const CHAINS: [&str; 14] = [
+const CHAINS: [&str; 15] = [
     CONDITIONAL,
     "to_published",
     "leaving",
@@ -438,6 +458,7 @@ const CHAINS: [&str; 14] = [
     class::UNPROTECTED,
     class::ROUTED,
     class::INTERNAL,
+    class::ANY,
     class::NOTHING_OUT,
 ];
 
@@ -536,7 +557,7 @@ fn class_rules(batch: &mut Batch) {
     }
     batch.add_rule(&INET, "published", &drop());
 
-    let classes: [(&str, Vec<Rule>); 7] = [
+    let classes: [(&str, Vec<Rule>); 8] = [
         (class::STRICT, vec![jump("answers"), drop()]),
         (class::ISOLATED, vec![jump("answers"), accept(iif_in(&OPEN)), drop()]),
         (
@@ -554,14 +575,17 @@ fn class_rules(batch: &mut Batch) {
         (
             class::ROUTED,
             vec![
-                accept(known),
+                accept(known.clone()),
                 goto(within(), "icc"),
+                // Networks that are kept apart have no more than published ports of each other.
+                goto(iif_in(&LINKS), "published"),
                 accept(icmp(libc::IPPROTO_ICMP as u8)),
                 accept(icmp(libc::IPPROTO_ICMPV6 as u8)),
                 goto(Rule::new(), "published"),
             ],
         ),
         (class::INTERNAL, vec![goto(within(), "icc"), drop()]),
+        (class::ANY, vec![accept(known), goto(within(), "icc"), accept(Rule::new())]),
         (class::NOTHING_OUT, vec![within().verdict(&Verdict::Return), drop()]),
     ];
     for (chain, rules) in &classes {

@@ -4,6 +4,7 @@
 //! This crate refuses to know configurations and results, and to run programs where the packet
 //! filter can be spoken to.
 
+mod agreement;
 mod chains;
 pub mod claim;
 mod condition;
@@ -14,6 +15,7 @@ mod error;
 mod file;
 mod filter;
 pub mod fuzzing;
+mod handback;
 pub mod layout;
 mod leftovers;
 pub mod localnet;
@@ -24,7 +26,7 @@ pub mod reference;
 mod shared;
 mod store;
 
-pub use claim::{Claim, Claimant, Class, Isolation};
+pub use claim::{Claim, Claimant, Class, Entrance, Isolation};
 pub use condition::{Condition, Match};
 pub use error::Error;
 pub use file::parse as parse_claim;

@@ -30,7 +30,9 @@ pub(crate) fn with_all(filter: &Filter, locked: &Locked) -> Result<Vec<Claim>, E
                 let (table, ours) = (table.to_string(), LAYOUT_NUMBER);
                 return Err(Error::Layout { table, found, ours });
             }
-            Some(found) if found < LAYOUT_NUMBER => batch.del_table(table),
+            // Of no layout at all is one that an administrator made, for rules in the chain that is
+            // theirs: it is completed.
+            Some(found) if (1..LAYOUT_NUMBER).contains(&found) => batch.del_table(table),
             _ => {}
         }
         let of_table: Vec<&Wanted> = wanted.iter().filter(|w| w.table == table).collect();

@@ -110,9 +110,10 @@ pub(crate) fn delete_of_network(
     if found.is_empty() {
         return Ok(Vec::new());
     }
+    // Attachments of one network need not want the same, so all of them are asked.
     let others: Vec<Wanted> = filter
         .store()
-        .one_of_each_other(network)?
+        .some_of_each_other(network)?
         .iter()
         .flat_map(|claim| elements::of(claim).shared)
         .collect();

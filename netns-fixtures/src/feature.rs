@@ -10,6 +10,8 @@ use crate::Lab;
 pub enum Feature {
     /// `CONFIG_BRIDGE_VLAN_FILTERING`.
     BridgeVlanFiltering,
+    /// `CONFIG_BRIDGE_NETFILTER`, its module being loaded.
+    BrNetfilter,
     /// `CONFIG_VLAN_8021Q`.
     Vlan,
     /// `CONFIG_DUMMY`.
@@ -88,6 +90,7 @@ impl Feature {
     pub fn name(self) -> &'static str {
         match self {
             Self::BridgeVlanFiltering => "bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING)",
+            Self::BrNetfilter => "br_netfilter (CONFIG_BRIDGE_NETFILTER; modprobe br_netfilter)",
             Self::Vlan => "802.1Q links (CONFIG_VLAN_8021Q)",
             Self::Dummy => "dummy links (CONFIG_DUMMY)",
             Self::Ipvlan => "ipvlan links (CONFIG_IPVLAN)",
@@ -122,6 +125,7 @@ impl Feature {
                 tried.status.success()
                     && scratch.run("ip -d link show dev probe").contains("vlan_filtering 1")
             }),
+            Self::BrNetfilter => std::path::Path::new("/proc/sys/net/bridge").exists(),
             Self::Vlan => link("link base type vlan id 5"),
             Self::Dummy => link("type dummy"),
             Self::Ipvlan => link("link base type ipvlan"),

@@ -16,6 +16,7 @@ pub(crate) enum Kind {
     Integer(i64, i64),
     Text,
     OneOf(Vec<String>),
+    FlagOr(Vec<String>),
     List,
     Object,
 }
@@ -51,15 +52,21 @@ pub(crate) fn keys_of(lab: &Lab, plugin: &str) -> Vec<Key> {
 #[track_caller]
 fn kind(kind: &Value) -> Kind {
     let bound = |index: usize| kind["integer"][index].as_i64();
-    match (kind.as_str(), kind["oneof"].as_array(), bound(0).zip(bound(1))) {
-        (Some("flag"), ..) => Kind::Flag,
-        (Some("text"), ..) => Kind::Text,
-        (Some("list"), ..) => Kind::List,
-        (Some("object"), ..) => Kind::Object,
-        (_, Some(texts), _) => {
-            Kind::OneOf(texts.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-        }
-        (.., Some((low, high))) => Kind::Integer(low, high),
-        _ => panic!("an unknown kind of key: {kind}"),
+    let texts = |name: &str| {
+        let texts = kind[name].as_array()?.iter().filter_map(Value::as_str);
+        Some(texts.map(str::to_owned).collect())
+    };
+    match kind.as_str() {
+        Some("flag") => return Kind::Flag,
+        Some("text") => return Kind::Text,
+        Some("list") => return Kind::List,
+        Some("object") => return Kind::Object,
+        _ => {}
     }
+    let integer = || bound(0).zip(bound(1)).map(|(low, high)| Kind::Integer(low, high));
+    texts("oneof")
+        .map(Kind::OneOf)
+        .or_else(|| texts("flagor").map(Kind::FlagOr))
+        .or_else(integer)
+        .unwrap_or_else(|| panic!("an unknown kind of key: {kind}"))
 }

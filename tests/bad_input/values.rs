@@ -41,7 +41,7 @@ pub(crate) fn wrong_for(key: &Key) -> Vec<Wrong> {
 pub(crate) fn wrong_kinds(key: &Key) -> Vec<Wrong> {
     let verdict = if key.is_optional_to_read() { Verdict::Named } else { Verdict::Refused };
     let right = match key.kind {
-        Kind::Flag => "true",
+        Kind::Flag | Kind::FlagOr(_) => "true",
         Kind::Integer(..) => "7",
         Kind::Text | Kind::OneOf(_) => "\"text\"",
         Kind::List => "[]",
@@ -50,7 +50,10 @@ pub(crate) fn wrong_kinds(key: &Key) -> Vec<Wrong> {
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     let kinds = ["true", "7", "\"text\"", "[]", "{}", "1.5", "1e2", "[[{}]]", &deep];
     // A list of anything is of the right kind on the outside.
-    let is_right = |text: &str| text == right || (right == "[]" && text.starts_with("[["));
+    // Where `"true"` is one of the words, the boolean means it.
+    let is_word = |text: &str| matches!(&key.kind, Kind::OneOf(words) if text == "true" && words.iter().any(|word| word == text));
+    let is_right =
+        |text: &str| text == right || is_word(text) || (right == "[]" && text.starts_with("[["));
     let others = kinds.into_iter().filter(|text| !is_right(text));
     others.map(|text| Wrong::new(text, verdict)).collect()
 }
@@ -70,7 +73,7 @@ fn out_of_range(key: &Key) -> Vec<Wrong> {
             list.extend(edges);
             list
         }
-        Kind::OneOf(texts) => {
+        Kind::OneOf(texts) | Kind::FlagOr(texts) => {
             let mut list = vec![refused("\"no-such-word\"".to_owned())];
             list.extend(texts.iter().map(|t| Wrong::new(&format!("\"{t}\""), Verdict::Any)));
             list
@@ -100,7 +103,7 @@ fn extremes(key: &Key) -> Vec<Wrong> {
 
 /// Texts that mean something elsewhere.
 fn texts(key: &Key) -> Vec<Wrong> {
-    if !matches!(key.kind, Kind::Text | Kind::OneOf(_)) {
+    if !matches!(key.kind, Kind::Text | Kind::OneOf(_) | Kind::FlagOr(_)) {
         return Vec::new();
     }
     let texts = [

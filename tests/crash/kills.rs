@@ -62,6 +62,26 @@ killed! {
         gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
         gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
+    a_killed_call_of_bridge_with_the_packet_filter: Scene::filtered_bridge(), [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
+        add_is_undone_by_gc: Killed::Add(Rescue::Gc),
+        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+        del_is_completed_by_gc: Killed::Del(Rescue::Gc),
+        gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
+    ];
+    a_killed_call_of_portmap: Scene::portmap(), [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
+        add_is_undone_by_gc: Killed::Add(Rescue::Gc),
+        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+        del_is_completed_by_gc: Killed::Del(Rescue::Gc),
+        gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
+    ];
     // Where the container is does not matter to these two.
     a_killed_call_of_host_local: Scene::host_local(), [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
@@ -102,6 +122,7 @@ killed! {
 fn battery(lab: &Lab, scene: &Scene, killed: Killed) {
     only_ours(lab, "leaks whatever it was about to undo");
     lab.needs(Feature::Strace);
+    scene.prepare(lab);
     let points = warmed_up(lab, scene, killed);
     let (Killed::Add(rescue) | Killed::Del(rescue) | Killed::Gc(rescue)) = killed;
     // A container that lives is part of what must be as before; the others go with all they have.
@@ -158,6 +179,9 @@ fn warmed_up(lab: &Lab, scene: &Scene, killed: Killed) -> Vec<Point> {
     let del = scene.call(lab, "DEL", &container);
     add.run().succeeded();
     del.run().is_silent();
+    if let Killed::Gc(_) = killed {
+        scene.gc_of_all(lab).run().is_silent();
+    }
     let points = points_of(&prepared(lab, scene, killed, &container));
     del.run().is_silent();
     scene.assert_nothing_is_held(lab);

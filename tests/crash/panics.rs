@@ -24,32 +24,7 @@ mod an_add_of_bridge_that_panics_is_undone {
     use super::*;
 
     fn case(lab: &Lab, step: &str) {
-        only_ours(lab, "has no such steps");
-        let scene = Scene::bridge();
-        let container = lab.container("c1");
-        let before = lab.snapshot();
-        // First on a host that never had the bridge, then on one that has it.
-        panic_at(lab, &scene, &container, step);
-        lab.assert_unchanged_but(&before, &[HINTS, STAYS].concat());
-        scene.assert_nothing_is_held(lab);
-        let other = lab.container("c2");
-        scene.call(lab, "ADD", &other).run().succeeded();
-        scene.call(lab, "DEL", &other).run().is_silent();
-        let before = lab.snapshot();
-        panic_at(lab, &scene, &container, step);
-        lab.assert_unchanged_but(&before, HINTS);
-        scene.assert_nothing_is_held(lab);
-    }
-
-    #[track_caller]
-    fn panic_at(lab: &Lab, scene: &Scene, container: &netns_fixtures::Container, step: &str) {
-        let call = scene.call(lab, "ADD", container).env(PANIC_AT, step);
-        let outcome = call.run();
-        if outcome.status.success() {
-            skip("only debug builds panic when told to");
-        }
-        let text = format!("told to panic at step {step}");
-        outcome.refused(999).says(&["bridge failed inside", &text, "this is a bug in cais"]);
+        is_undone(lab, &Scene::filtered_bridge(), step);
     }
 
     stamp!(lab_with_plugins, case,
@@ -58,6 +33,7 @@ mod an_add_of_bridge_that_panics_is_undone {
         at_step_port: "port",
         at_step_ipam: "ipam",
         at_step_gateway: "gateway",
+        at_step_filter: "filter",
         at_step_container: "container",
         at_step_forwarding: "forwarding",
         at_step_done: "done",
@@ -88,4 +64,46 @@ mod an_add_of_tuning_that_panics_is_undone {
         at_step_reading_back: "reading back",
         at_step_done: "done",
     );
+}
+
+mod an_add_of_portmap_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::portmap(), step);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_filter: "filter", at_step_localhost: "localhost", at_step_done: "done");
+}
+
+#[track_caller]
+fn is_undone(lab: &Lab, scene: &Scene, step: &str) {
+    only_ours(lab, "has no such steps");
+    scene.prepare(lab);
+    let container = lab.container("c1");
+    let before = lab.snapshot();
+    // First on a host that never had the bridge, then on one that has it.
+    panic_at(lab, scene, &container, step);
+    lab.assert_unchanged_but(&before, &[HINTS, STAYS].concat());
+    scene.assert_nothing_is_held(lab);
+    let other = lab.container("c2");
+    scene.call(lab, "ADD", &other).run().succeeded();
+    scene.call(lab, "DEL", &other).run().is_silent();
+    let before = lab.snapshot();
+    panic_at(lab, scene, &container, step);
+    lab.assert_unchanged_but(&before, HINTS);
+    scene.assert_nothing_is_held(lab);
+}
+
+#[track_caller]
+fn panic_at(lab: &Lab, scene: &Scene, container: &netns_fixtures::Container, step: &str) {
+    let call = scene.call(lab, "ADD", container).env(PANIC_AT, step);
+    let outcome = call.run();
+    if outcome.status.success() {
+        skip("only debug builds panic when told to");
+    }
+    let (text, failed) = (format!("told to panic at step {step}"), scene.plugin());
+    let failed = format!("{failed} failed inside");
+    outcome.refused(999).says(&[&failed, &text, "this is a bug in cais"]);
 }

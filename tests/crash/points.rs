@@ -126,15 +126,20 @@ fn changes_something(name: &str, arguments: &str) -> bool {
     !arguments.starts_with("2, ")
 }
 
+/// `NFT_MSG_GET*` of tables, chains, rules, sets and elements.
+const NFT_QUERIES: [u16; 5] = [1, 4, 7, 10, 13];
+
 /// Whether a netlink message, from its type on, only asks.
 ///
 /// strace looks for the socket in its own namespace and has only numbers for others. Of four
-/// neighbours in `linux/rtnetlink.h` the third is always the query.
+/// neighbours in `linux/rtnetlink.h` the third is always the query; of nf_tables, which is the
+/// tenth subsystem of netfilter, these are.
 fn is_query(message: &str) -> bool {
     let kind = message.split([',', ' ', '}']).next().unwrap_or_default();
     match kind.strip_prefix("0x").map(|digits| u16::from_str_radix(digits, 16)) {
+        Some(Ok(number)) if number >> 8 == 10 => NFT_QUERIES.contains(&(number & 0xff)),
         Some(Ok(number)) => number % 4 == 2,
-        _ => kind.starts_with("RTM_GET"),
+        _ => kind.starts_with("RTM_GET") || kind.contains("|NFT_MSG_GET"),
     }
 }
 
@@ -143,6 +148,9 @@ fn messages_that_only_ask_are_told_from_the_others() {
     let asks = |arguments| !changes_something("sendto", arguments);
     assert!(asks("5, [{nlmsg_len=52, nlmsg_type=RTM_GETLINK, nlmsg_flags=0}], 52"));
     assert!(asks("5, [{nlmsg_len=52, nlmsg_type=0x12 /* NLMSG_??? */, nlmsg_flags=0}], 52"));
+    assert!(asks("5, [{nlmsg_len=52, nlmsg_type=0xa0d /* NLMSG_??? */, nlmsg_flags=0}], 52"));
+    assert!(!asks("5, [{nlmsg_len=52, nlmsg_type=0xa0e /* NLMSG_??? */, nlmsg_flags=0}], 52"));
+    assert!(asks("5, [{nlmsg_type=NFNL_SUBSYS_NFTABLES<<8|NFT_MSG_GETSETELEM, …}], 52"));
     assert!(asks("3, \"PRIORITY=6\", 10, 0, {sa_family=AF_UNIX}, 30"));
     assert!(!asks("5, [{nlmsg_len=52, nlmsg_type=0x11 /* NLMSG_??? */, nlmsg_flags=0}], 52"));
     assert!(!asks("5, [[{nlmsg_type=RTM_GETLINK, …}], [{nlmsg_type=RTM_NEWADDR, …}]], 52"));

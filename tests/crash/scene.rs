@@ -35,6 +35,31 @@ impl Scene {
         Self { plugin: "bridge", config, stock: Some(("host-local", of_host_local())) }
     }
 
+    /// The same with all that it wants of the packet filter.
+    pub(crate) fn filtered_bridge() -> Self {
+        let mut scene = Self::bridge();
+        scene.config["ipMasq"] = json!(true);
+        scene.config["macspoofchk"] = json!(true);
+        scene
+    }
+
+    /// Published ports of both families, and the host's 127.0.0.1 opened for them.
+    pub(crate) fn portmap() -> Self {
+        let ports = json!([
+            { "hostPort": 80, "containerPort": 80, "protocol": "tcp" },
+            { "hostPort": 80, "containerPort": 81, "protocol": "udp", "hostIP": "192.0.2.1" },
+            { "hostPort": 90, "containerPort": 90, "protocol": "tcp", "hostIP": "::" },
+            { "hostPort": 91, "containerPort": 91, "protocol": "tcp", "hostIP": "::" },
+        ]);
+        let ips = json!([{ "address": "10.1.0.2/24" }, { "address": "fd00:1::2/64" }]);
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "portmap",
+            "prevResult": { "cniVersion": VERSION, "ips": ips },
+            "runtimeConfig": { "portMappings": ports },
+        });
+        Self { plugin: "portmap", config: config.clone(), stock: Some(("portmap", config)) }
+    }
+
     /// The pool alone.
     pub(crate) fn host_local() -> Self {
         let stock = Some(("host-local", of_host_local()));
@@ -80,6 +105,20 @@ impl Scene {
         Self { plugin, config, stock: None }
     }
 
+    /// As the plugin's errors name it.
+    pub(crate) fn plugin(&self) -> &'static str {
+        self.plugin
+    }
+
+    /// Makes on the host what plugins before this one would have made.
+    pub(crate) fn prepare(&self, lab: &Lab) {
+        if self.plugin == "portmap" {
+            lab.host().run("ip link add dev cni0 type bridge");
+            lab.host().run("ip addr add 10.1.0.1/24 dev cni0");
+            lab.host().run("ip link set dev cni0 up");
+        }
+    }
+
     /// A call for `container`.
     pub(crate) fn call<'lab>(
         &self,
@@ -107,12 +146,15 @@ impl Scene {
     pub(crate) fn assert_nothing_is_held(&self, lab: &Lab) {
         let Some((plugin, config)) = &self.stock else { return };
         let call = lab.plugin(plugin).env("CNI_CONTAINERID", "another").config(config);
-        let call = match *plugin {
-            "host" => call.env("CNI_NETNS", lab.host().path()),
-            _ => call.env("CNI_NETNS", "/run/netns/another"),
+        let try_it = |call: Call<'_>| {
+            call.clone().verb("ADD").run().succeeded();
+            call.verb("DEL").run().succeeded();
         };
-        call.clone().verb("ADD").run().succeeded();
-        call.verb("DEL").run().succeeded();
+        match *plugin {
+            "host" => try_it(call.env("CNI_NETNS", lab.host().path())),
+            "portmap" => lab.scratch(|another| try_it(call.env("CNI_NETNS", another.path()))),
+            _ => try_it(call.env("CNI_NETNS", "/run/netns/another")),
+        }
     }
 }
 

@@ -6,5 +6,6 @@ mod host;
 mod host_local;
 mod loopback;
 mod none;
+mod portmap;
 mod static_;
 mod tuning;

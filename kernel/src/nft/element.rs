@@ -6,7 +6,7 @@ use super::{COMMENT, comment};
 use crate::netlink::encoder::Encoder;
 
 /// The key or the value of an element, part after part.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     bytes: Vec<u8>,
     /// Length of the last part, which alone is not padded where it is the only one.

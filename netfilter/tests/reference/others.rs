@@ -28,7 +28,7 @@ fn an_administrators_native_rules_stay_and_ours_are_beside_them() {
         assert!(sh(host, "nft list table ip nat").contains("tcp dport @ports redirect to :22"));
         let whose = ("mynet", "c1");
         assert!(removed(host, |socket, batch| portmap::remove(socket, batch, whose, &handles)));
-        assert!(asked(host, |socket| tidy(socket)).unwrap());
+        assert!(asked(host, tidy).unwrap());
         assert_eq!(sh(host, "nft list ruleset"), before);
     });
 }

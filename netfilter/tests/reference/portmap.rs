@@ -104,7 +104,7 @@ fn is_as_theirs(lab: &Lab, prepare: &str, publication: &Publication, how: &Refer
     for host in [&ours, &theirs] {
         assert_eq!(saved_with(host, "CNI-DN-"), [""; 0]);
         asked(host, |socket| portmap::check(socket, publication, how, &[])).unwrap_err();
-        asked(host, |socket| netfilter::reference::tidy(socket)).unwrap();
+        asked(host, netfilter::reference::tidy).unwrap();
         let left = saved(host);
         let ours: Vec<&String> = left.iter().filter(|line| !before.contains(line)).collect();
         assert!(!left.iter().any(|line| line.contains("CNI-")), "{ours:?}");

@@ -33,7 +33,7 @@ fn remove_all(host: &Namespace) {
 }
 
 fn tidied(host: &Namespace) -> bool {
-    asked(host, |socket| tidy(socket)).unwrap()
+    asked(host, tidy).unwrap()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod gateway;
 mod port;
 
-pub(crate) use port::deleter;
+pub(crate) use port::{deleter, frames_are_filtered};
 
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::AsFd;

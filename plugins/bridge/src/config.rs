@@ -5,8 +5,10 @@ use std::ops::RangeInclusive;
 use cni::json::{Object, Value};
 use cni::schema::{Key, Kind};
 use cni::{Args, Config as Network, Dns, Error, code};
-use netfilter::Class;
 use types::{IfName, MacAddr, Mtu, VlanId};
+
+pub use crate::apart::Apart;
+use crate::apart::{self, GATEWAY_MODES};
 
 /// Everything that `bridge` reads of a network configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +45,6 @@ pub struct Config {
     pub dns: Option<Dns>,
     /// The IPAM plugin; `None`: layer 2 only.
     pub ipam: Option<String>,
-}
-
-/// How a network is kept apart from others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Apart {
-    /// What may come in.
-    pub class: Class,
-    /// Whether its containers reach each other.
-    pub icc: bool,
 }
 
 /// What the bridge is to the containers.
@@ -203,15 +196,15 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "isolate",
-        kind: Kind::OneOf(&["strict", "true", "false"]),
+        kind: Kind::FlagOr(&["strict"]),
         default: "absent (not kept apart)",
-        doc: "Keeps the network apart from others, both ways: strict from all, true from all but open ones, false (open) only from strict ones. Only published ports are reached from outside.",
+        doc: "Keeps the network apart from others, both ways: strict from all, true from all but open ones, false (open) from all but open and true ones. Only published ports are reached from outside.",
     },
     Key {
         path: "internal",
         kind: Kind::Flag,
         default: "false",
-        doc: "Lets nothing into or out of the network; the host is still reached. Excludes ipMasq and isDefaultGateway.",
+        doc: "Lets nothing into or out of the network; the host is still reached. Published ports have no effect, and no default route is given. Excludes ipMasq, isDefaultGateway, gatewayMode but isolated, and isolate but strict.",
     },
     Key {
         path: "icc",
@@ -221,9 +214,9 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "gatewayMode",
-        kind: Kind::OneOf(&["nat", "nat-unprotected", "routed", "isolated"]),
+        kind: Kind::OneOf(GATEWAY_MODES),
         default: "absent (open to all)",
-        doc: "How others reach containers: nat by published ports on the host, nat-unprotected directly as well, routed by published ports at the container's own address (excludes ipMasq), isolated not at all, the bridge having no address (internal, without the host).",
+        doc: "How others reach containers: nat by published ports of the host; nat-unprotected directly as well, but for other networks that are kept apart (excludes isolate); routed by published ports at the container's own address, the host's ports being left alone (excludes ipMasq, and isolate but strict); isolated not at all, the bridge having no address (internal, without the host; excludes isGateway).",
     },
     Key {
         path: "dns",
@@ -286,7 +279,7 @@ impl Config {
             vlans: vlans(&keys)?,
             masquerade: masquerade(&keys)?,
             spoof_check: keys.flag("macspoofchk")?,
-            isolation: isolation(&keys)?,
+            isolation: apart::parse(&keys)?,
             enhanced_dad: keys.flag("enabledad")?,
             container_down: keys.flag("disableContainerInterface")?,
             mac: mac(network, args)?,
@@ -306,18 +299,6 @@ fn refuse_contradictions(config: &Config) -> Result<(), Error> {
     if config.container_down && config.ipam.is_some() {
         return invalid("cannot use IPAM when DisableContainerInterface flag is set");
     }
-    let Some(Apart { class, .. }) = config.isolation else { return Ok(()) };
-    let mode = match class {
-        Class::Internal => "internal",
-        Class::Routed => "gatewayMode routed",
-        _ => return Ok(()),
-    };
-    if config.masquerade {
-        return invalid(&format!("cannot use ipMasq with {mode}: nothing is to be masqueraded"));
-    }
-    if class == Class::Internal && config.gateway == Gateway::Default {
-        return invalid("cannot use isDefaultGateway with internal: no route leads out");
-    }
     Ok(())
 }
 
@@ -329,40 +310,6 @@ fn masquerade(keys: &Object<'_>) -> Result<bool, Error> {
         return Err(Error::new(code::INVALID_CONFIG, text).with_hint("use iptables or nftables"));
     }
     keys.flag("ipMasq")
-}
-
-/// `isolate`, `internal`, `icc` and `gatewayMode`: without any of them the network is left alone.
-fn isolation(keys: &Object<'_>) -> Result<Option<Apart>, Error> {
-    let gateway = one_of(keys, "gatewayMode", &["nat", "nat-unprotected", "routed", "isolated"])?;
-    let isolate = one_of(keys, "isolate", &["strict", "true", "false"])?;
-    let internal = keys.flag("internal")? || gateway.as_deref() == Some("isolated");
-    let icc = !keys.has("icc") || keys.get("icc").is_none() || keys.flag("icc")?;
-    let class = match (gateway.as_deref(), isolate.as_deref()) {
-        _ if internal => Class::Internal,
-        (Some("routed"), _) => Class::Routed,
-        (Some("nat-unprotected"), _) => Class::Unprotected,
-        (_, Some("true")) => Class::Isolated,
-        (_, Some("false")) => Class::Open,
-        (None, None) if icc => return Ok(None),
-        // Without a word on others the network is open to them, apart from its own containers.
-        (None, None) => Class::Unprotected,
-        _ => Class::Strict,
-    };
-    Ok(Some(Apart { class, icc }))
-}
-
-/// One of `texts`, which booleans are taken for as well.
-fn one_of(keys: &Object<'_>, key: &str, texts: &[&str]) -> Result<Option<String>, Error> {
-    let Some(value) = keys.get(key) else { return Ok(None) };
-    let text = match value.raw().get() {
-        boolean @ ("true" | "false") => boolean.to_owned(),
-        _ => value.string()?,
-    };
-    match text.as_str() {
-        "" => Ok(None),
-        known if texts.contains(&known) => Ok(Some(text)),
-        other => Err(value.invalid(format!("\"{other}\" is none of {}", texts.join(", ")))),
-    }
 }
 
 fn mtu(keys: &Object<'_>) -> Result<Option<Mtu>, Error> {

@@ -11,6 +11,7 @@
 //! It never changes the MTU of a bridge that exists and never deletes a link that is not the
 //! attachment's. What it needs of the packet filter is in the tables `inet cais` and `bridge cais`.
 
+mod apart;
 mod apply;
 mod check;
 pub mod config;

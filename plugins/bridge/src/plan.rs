@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use attach::names;
 use cni::{AddResult, Error, Route, code};
+use netfilter::Class;
 use types::{Attachment, Cidr, IfName, MacAddr, Mtu, VlanId};
 
 use crate::config::{Config, Gateway, Vlans};
@@ -98,7 +99,8 @@ impl PortVlans {
 }
 
 impl Layer3 {
-    /// Completes what IPAM answered: gateways where the bridge is one, and default routes.
+    /// Completes what IPAM answered: gateways where the bridge is one, and default routes. From an
+    /// internal network none leads out.
     ///
     /// # Errors
     /// Code 7 when IPAM gave no address, or one without room for a gateway.
@@ -131,6 +133,10 @@ impl Layer3 {
         }
         if config.gateway == Gateway::Default {
             add_default_routes(&mut result);
+        }
+        if config.isolation.is_some_and(|apart| apart.class == Class::Internal) {
+            // IPAM plugins give one unasked, and it would lead nowhere.
+            result.routes.retain(|route| route.dst != route.dst.family().default_route());
         }
         dedup(&mut result.routes);
         Ok(Self { result, gateways })

@@ -11,9 +11,11 @@ use kernel::netns::Netns;
 use kernel::route;
 use kernel::undo::Undo;
 use netfilter::claim::{Linked, Ports, ReferencePorts};
-use netfilter::{Claim, Claimant, Filter, Masquerade, Publication, Removed, localnet};
+use netfilter::{
+    Claim, Claimant, Entrance, Filter, Masquerade, Publication, Removed, Store, localnet,
+};
 use proxy::{Client, serve_published};
-use types::{Family, IfName};
+use types::{Attachment, Family, IfName};
 
 use crate::config::Config;
 use crate::{connections, listeners};
@@ -25,10 +27,13 @@ pub(crate) fn add(
     publication: Publication,
     run_dir: &Path,
 ) -> Result<(), Error> {
-    listeners::look(&publication, config.on_listener)?;
-    let claim = claim(call, config, publication)?;
+    let filter = Filter::open(run_dir)?;
+    let claim = claim(call, config, publication, (&filter, run_dir))?;
+    if let Some(ports) = claim.ports.as_ref().filter(|ports| ports.entrance == Entrance::Host) {
+        listeners::look(&ports.publication, config.on_listener)?;
+    }
     let client = Client::new(run_dir, &call.path);
-    Undo::run(|undo| steps(claim, &client, run_dir, undo)).map_err(|failure| {
+    Undo::run(|undo| steps(claim, &client, &filter, undo)).map_err(|failure| {
         failure
             .leftovers
             .iter()
@@ -39,12 +44,12 @@ pub(crate) fn add(
 fn steps<'a>(
     mut claim: Claim,
     client: &'a Client<'a>,
-    run_dir: &'a Path,
+    filter: &'a Filter,
     undo: &mut Undo<'a>,
 ) -> Result<(), Error> {
     let key = claim.key.clone();
     step("proxy");
-    if let Some(ports) = &mut claim.ports {
+    if let Some(ports) = claim.ports.as_mut().filter(|ports| ports.entrance == Entrance::Host) {
         undo.push(format!("stop the proxy for {key}"), {
             let key = key.clone();
             move || Ok(client.drop(&key)?)
@@ -56,8 +61,10 @@ fn steps<'a>(
         }
     }
     step("filter");
-    let filter = Filter::open(run_dir)?;
     filter.add(&claim)?;
+    undo.push(format!("take back the ports of {key}"), move || {
+        Ok(filter.remove(&key, Claimant::Portmap, &[]).map(drop)?)
+    });
     if let Some(ports) = &claim.ports {
         step("localhost");
         if let Some(link) = &ports.link {
@@ -66,15 +73,17 @@ fn steps<'a>(
         step("connections");
         connections::forget_others(filter.socket(), &ports.publication)?;
     }
-    undo.push(format!("take back the ports of {key}"), move || {
-        Ok(filter.remove(&key, Claimant::Portmap, &[]).map(drop)?)
-    });
     step("done");
     Ok(())
 }
 
 /// What the attachment wants, with what the host says of it.
-fn claim(call: &Call, config: &Config, publication: Publication) -> Result<Claim, Error> {
+fn claim(
+    call: &Call,
+    config: &Config,
+    publication: Publication,
+    (filter, run_dir): (&Filter, &Path),
+) -> Result<Claim, Error> {
     let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
     let failed = |e| Error::new(code::IO, format!("identify {}: {e}", call.sandbox()));
     let inode = netns.inode().map_err(failed)?;
@@ -82,11 +91,19 @@ fn claim(call: &Call, config: &Config, publication: Publication) -> Result<Claim
     let key = call.attachment.clone();
     let mut claim = Claim::new(key, Claimant::Portmap, call.sandbox(), netns_id);
     let mut ports = Ports::of(publication);
+    ports.entrance = entrance(&call.attachment, run_dir);
+    if ports.entrance != Entrance::Host {
+        claim.ports = Some(ports);
+        return Ok(claim);
+    }
     if ports.publication.masquerade != Masquerade::Nobody
         && ports.publication.mappings.iter().any(|mapping| mapping.serves(Family::V4))
     {
         ports.link = link_to(&ports.publication)?;
-        ports.link_opened = ports.link.as_ref().is_some_and(localnet::is_closed);
+        if let Some(link) = &ports.link {
+            // By an earlier attachment, perhaps, which this one may outlive.
+            ports.link_opened = localnet::is_closed(link) || filter.has_opened(link)?;
+        }
     }
     if config.reference_chains {
         let (mark_bit, set_mark_chain) = (config.mark_bit, config.set_mark_chain.clone());
@@ -95,6 +112,14 @@ fn claim(call: &Call, config: &Config, publication: Publication) -> Result<Claim
     }
     claim.ports = Some(ports);
     Ok(claim)
+}
+
+/// Where clients come in: the interface plugin said to which class of network the container
+/// belongs. Where it said nothing, at the host, as with the reference.
+fn entrance(key: &Attachment, run_dir: &Path) -> Entrance {
+    let claim = Store::under(run_dir).read(key, Claimant::Interface);
+    let isolation = claim.and_then(|claim| claim.isolation);
+    isolation.map_or(Entrance::Host, |isolation| isolation.class.entrance())
 }
 
 /// The host's link that leads to the container.

@@ -1,5 +1,7 @@
 //! What the user wrote and the runtime added: the ports to publish, and how.
 
+use std::collections::HashMap;
+
 use cni::json::{Object, Value};
 use cni::schema::{Key, Kind};
 use cni::{AddResult, Config as Network, Error, code};
@@ -132,15 +134,7 @@ impl Config {
     pub fn parse(network: &Network) -> Result<Self, Error> {
         let keys = network.object()?;
         let backend = backend(&keys)?;
-        let mut mappings = Vec::new();
-        for value in network.runtime()?.list("portMappings")? {
-            let mapping = mapping(&value)?;
-            if mappings.contains(&mapping) {
-                continue;
-            }
-            refuse_contradiction(&mappings, &mapping, &value)?;
-            mappings.push(mapping);
-        }
+        let mappings = mappings(network)?;
         let on = |key: &str, otherwise: bool| match keys.get(key) {
             Some(value) => value.boolean(),
             None => Ok(otherwise),
@@ -222,6 +216,30 @@ fn on_listener(keys: &Object<'_>) -> Result<OnListener, Error> {
     }
 }
 
+/// Each mapping once. Runtimes write ranges out, so there may be tens of thousands.
+fn mappings(network: &Network) -> Result<Vec<Mapping>, Error> {
+    let mut mappings = Vec::new();
+    let mut earlier: HashMap<(Protocol, u16), Vec<Mapping>> = HashMap::new();
+    for value in network.runtime()?.list("portMappings")? {
+        let mapping = mapping(&value)?;
+        let of_port = earlier.entry((mapping.protocol, mapping.host_port)).or_default();
+        refuse_contradiction(of_port, &mapping, &value)?;
+        if of_port.iter().any(|earlier| covers(earlier.host, mapping.host)) {
+            continue;
+        }
+        if of_port.iter().any(|earlier| covers(mapping.host, earlier.host)) {
+            of_port.retain(|earlier| !covers(mapping.host, earlier.host));
+            mappings.retain(|earlier: &Mapping| {
+                (earlier.protocol, earlier.host_port) != (mapping.protocol, mapping.host_port)
+                    || !covers(mapping.host, earlier.host)
+            });
+        }
+        of_port.push(mapping);
+        mappings.push(mapping);
+    }
+    Ok(mappings)
+}
+
 fn mapping(value: &Value<'_>) -> Result<Mapping, Error> {
     let keys = value.object()?;
     let port = |key: &str| -> Result<u16, Error> {
@@ -255,15 +273,15 @@ fn protocol(keys: &Object<'_>) -> Result<Protocol, Error> {
     }
 }
 
-/// One port cannot lead to two.
+/// One port cannot lead to two. `earlier` are those of the same port and protocol.
 fn refuse_contradiction(
     earlier: &[Mapping],
     mapping: &Mapping,
     value: &Value<'_>,
 ) -> Result<(), Error> {
     let same = |other: &&Mapping| {
-        (other.protocol, other.host_port) == (mapping.protocol, mapping.host_port)
-            && overlap(other.host, mapping.host)
+        other.container_port != mapping.container_port
+            && (covers(other.host, mapping.host) || covers(mapping.host, other.host))
     };
     let Some(other) = earlier.iter().find(same) else { return Ok(()) };
     Err(value.invalid(format!(
@@ -272,13 +290,12 @@ fn refuse_contradiction(
     )))
 }
 
-fn overlap(one: HostAddress, other: HostAddress) -> bool {
-    match (one, other) {
-        (HostAddress::One(one), HostAddress::One(other)) => one == other,
-        (HostAddress::Any, _) | (_, HostAddress::Any) => true,
-        (HostAddress::All(one), HostAddress::All(other)) => one == other,
-        (HostAddress::All(family), HostAddress::One(ip))
-        | (HostAddress::One(ip), HostAddress::All(family)) => Family::of(ip) == family,
+/// Whether `wide` is all of `narrow`: two of them overlap only so.
+fn covers(wide: HostAddress, narrow: HostAddress) -> bool {
+    match (wide, narrow) {
+        (HostAddress::Any, _) => true,
+        (HostAddress::All(family), HostAddress::One(ip)) => Family::of(ip) == family,
+        (wide, narrow) => wide == narrow,
     }
 }
 

@@ -47,6 +47,24 @@ fn protocols_addresses_and_keys_are_read_in_any_case() {
 }
 
 #[test]
+fn of_mappings_that_lead_to_one_port_the_widest_is_kept() {
+    let list = |hosts: &[&str]| {
+        let of = |host| format!(r#"{{"hostPort":80,"containerPort":81,"hostIP":"{host}"}}"#);
+        hosts.iter().map(of).collect::<Vec<_>>().join(",")
+    };
+    for (given, kept) in [
+        (&["", "192.0.2.1", "::"][..], &["any"][..]),
+        (&["192.0.2.1", "::", "0.0.0.0", "192.0.2.1"], &["::", "0.0.0.0"]),
+        (&["192.0.2.1", "2001:db8::1", ""], &["any"]),
+        (&["192.0.2.1", "192.0.2.2"], &["192.0.2.1", "192.0.2.2"]),
+    ] {
+        let found = mapped(&list(given)).unwrap();
+        let found: Vec<String> = found.iter().map(|mapping| mapping.host.to_string()).collect();
+        assert_eq!(found, kept, "{given:?}");
+    }
+}
+
+#[test]
 fn wrong_values_are_named_by_their_key() {
     for (list, why) in [
         (r#"{"hostPort":0,"containerPort":80}"#, "runtimeConfig.portMappings[0].hostPort"),
@@ -56,6 +74,10 @@ fn wrong_values_are_named_by_their_key() {
         (r#"{"hostPort":80,"containerPort":80,"hostIP":"x"}"#, "invalid IP address: x"),
         (
             r#"{"hostPort":80,"containerPort":80},{"hostPort":80,"containerPort":81}"#,
+            "host port 80/tcp leads to container port 80 already",
+        ),
+        (
+            r#"{"hostPort":80,"containerPort":80,"hostIP":"::1"},{"hostPort":80,"containerPort":81}"#,
             "host port 80/tcp leads to container port 80 already",
         ),
     ] {

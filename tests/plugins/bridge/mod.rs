@@ -1,11 +1,14 @@
 //! `bridge`, key by key.
 
 mod gateway;
+mod isolation;
 mod links;
 mod mac;
+mod masquerade;
 mod parallel;
 mod ports;
 mod repeat;
+mod spoof;
 mod sysctls;
 mod traffic;
 mod undo;

@@ -102,13 +102,18 @@ fn kind(kind: &Value) -> String {
     match kind {
         Value::String(word) if word == "flag" => "true or false".to_owned(),
         Value::String(word) => word.clone(),
-        _ => match (kind["integer"].as_array(), kind["oneof"].as_array()) {
-            (Some(range), _) => format!("integer {} to {}", range[0], range[1]),
-            (_, Some(texts)) => {
+        _ => {
+            let list = |name: &str| kind[name].as_array();
+            let texts = |texts: &[Value]| {
                 texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+            };
+            match (list("integer"), list("oneof"), list("flagor")) {
+                (Some(range), ..) => format!("integer {} to {}", range[0], range[1]),
+                (_, Some(known), _) => texts(known),
+                (.., Some(known)) => format!("true, false, {}", texts(known)),
+                _ => kind.to_string(),
             }
-            _ => kind.to_string(),
-        },
+        }
     }
 }
 

@@ -164,11 +164,6 @@ impl<'a> Adding<'a> {
     /// Whether containers are kept from each other at their ports. Where br_netfilter shows frames
     /// to the packet filter, that does so, since it knows published ports from others.
     fn isolates_by_port(&self) -> bool {
-        let frames_are_filtered = || {
-            Key::net("bridge/bridge-nf-call-iptables")
-                .and_then(|key| key.read().ok())
-                .is_some_and(|value| value != "0")
-        };
         self.config.isolation.is_some_and(|apart| !apart.icc) && !frames_are_filtered()
     }
 
@@ -223,6 +218,13 @@ impl<'a> Adding<'a> {
             "a previous ADD for this container was not undone; run DEL for it, or `cais gc`",
         )
     }
+}
+
+/// Whether br_netfilter shows the packet filter the frames of both address families.
+pub(crate) fn frames_are_filtered() -> bool {
+    ["bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables"].into_iter().all(|name| {
+        Key::net(name).and_then(|key| key.read().ok()).is_some_and(|value| value != "0")
+    })
 }
 
 /// Gives a port exactly the VLANs that it is to have.
