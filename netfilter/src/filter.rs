@@ -244,6 +244,10 @@ impl Filter {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
+        if locked.is_last_with_chains() {
+            // A call may have been killed before it came to that.
+            self.kind.tidy(&self.socket)?;
+        }
         failed.map_or(Ok(removed), Err)
     }
 

@@ -128,6 +128,23 @@ impl<'a> Client<'a> {
         Err(unanswered(&self.socket))
     }
 
+    /// Drops all keys that are dead, and removes what killed calls left.
+    ///
+    /// # Errors
+    /// As [`Client::drop`].
+    pub fn drop_all(&self, is_dead: impl Fn(&Attachment) -> bool) -> Result<(), Error> {
+        let Some((_, served)) = self.list()? else {
+            return self.sweep(Instant::now() + self.patience);
+        };
+        let mut dead: Vec<Attachment> = Vec::new();
+        for key in served.into_iter().map(|served| served.key) {
+            if is_dead(&key) && !dead.contains(&key) {
+                dead.push(key);
+            }
+        }
+        dead.iter().try_for_each(|key| self.drop(key))
+    }
+
     /// Removes the sockets that a killed call or daemon left.
     fn sweep(&self, until: Instant) -> Result<(), Error> {
         let unfinished = start::unfinished(&self.socket);

@@ -90,7 +90,7 @@ impl Published {
         let example = Store::under(&run_dir).read(&key, Claimant::Portmap);
         let example = example.context("nothing is remembered of the neighbour's port")?;
         Netns::open(&self.host.namespace.path)?.run(|| -> Result<()> {
-            let filter = Filter::open(&run_dir)?;
+            let filter = Filter::open(&run_dir, &netfilter::kind::Portmap)?;
             let locked = filter.store().lock()?;
             for number in 0..held {
                 locked.write(&Self::held(example.clone(), number)?)?;

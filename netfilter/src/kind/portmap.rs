@@ -38,6 +38,9 @@ impl Kind for Portmap {
         let stored = earlier.map_or(&[][..], |claim| &claim.handles);
         let mut added = Added::default();
         if let Some((ports, how)) = written(claim) {
+            if earlier.is_some_and(|earlier| is_there(socket, earlier, claim)) {
+                return Ok(Added::keeping(stored));
+            }
             added.extend(portmap::add(socket, batch, &ports.publication, how, stored)?);
             added.extend(passing::add(socket, batch, &ports.publication, stored)?);
         }
@@ -104,6 +107,16 @@ impl Kind for Portmap {
         batch.commit_skipping_missing(socket)?;
         Ok(legacy::sweep(network, valid)?)
     }
+}
+
+/// Whether all that `claim` wants is there since the earlier one.
+fn is_there(socket: &Socket, earlier: &Claim, claim: &Claim) -> bool {
+    let (Some((old, _)), Some((new, how))) = (written(earlier), written(claim)) else {
+        return false;
+    };
+    (&old.publication, &old.reference) == (&new.publication, &new.reference)
+        && portmap::check(socket, &new.publication, how, &earlier.handles).is_ok()
+        && passing::check_all(socket, &new.publication, &earlier.handles).is_ok()
 }
 
 /// The ports of a claim for which the reference's chains are written.

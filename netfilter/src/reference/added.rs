@@ -15,6 +15,11 @@ pub struct Added {
 }
 
 impl Added {
+    /// The rules that an earlier one told, all of which are there.
+    pub(crate) fn keeping(stored: &[Handle]) -> Self {
+        Self { pending: Vec::new(), known: stored.to_vec() }
+    }
+
     /// Where the rules are, after the batch was carried out with
     /// [`Batch::commit_with_handles`].
     #[must_use]

@@ -120,19 +120,43 @@ fn answers(host: Cidr) -> Spec {
     Spec::new(Target::Accept).source(host).with(Match::Known)
 }
 
-/// Compares the tables with what [`add`] makes, where the host drops what it forwards.
+/// Compares the tables with what [`add`] makes, where the host drops what it forwards: else new
+/// connections pass by themselves.
 ///
 /// # Errors
 /// [`Error::Differs`] with the first rule that is missing; [`Error::Refused`] when the tables
 /// cannot be read.
 pub fn check(socket: &Socket, publication: &Publication, stored: &[Handle]) -> Result<(), Error> {
+    compare(socket, publication, stored, |view| {
+        view.chain(FORWARD).is_some_and(|found| found.drops)
+    })
+}
+
+/// As [`check`] on any host.
+///
+/// # Errors
+/// As there.
+pub fn check_all(
+    socket: &Socket,
+    publication: &Publication,
+    stored: &[Handle],
+) -> Result<(), Error> {
+    compare(socket, publication, stored, |_| true)
+}
+
+fn compare(
+    socket: &Socket,
+    publication: &Publication,
+    stored: &[Handle],
+    matters: impl Fn(&View<'_>) -> bool,
+) -> Result<(), Error> {
     for (family, target) in targets(publication) {
         let specs = specs(publication, family, target);
         if specs.is_empty() {
             continue;
         }
         let view = View::of(socket, family, FILTER, &[FORWARD, names::FORWARD])?;
-        if !view.chain(FORWARD).is_some_and(|found| found.drops) {
+        if !matters(&view) {
             continue;
         }
         view.demand(FORWARD, contains(&view.lines(FORWARD)?, &entry()), &entry())?;
