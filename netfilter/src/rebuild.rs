@@ -1,6 +1,6 @@
 //! Writing the tables again from what is remembered, in one transaction.
 
-use kernel::nft::{Batch, Element, Set, Table};
+use kernel::nft::{self, Batch, Element, Set, Table};
 
 use crate::claim::Claim;
 use crate::conditional;
@@ -31,8 +31,10 @@ pub(crate) fn with_all(filter: &Filter, locked: &Locked) -> Result<Vec<Claim>, E
                 return Err(Error::Layout { table, found, ours });
             }
             // Of no layout at all is one that an administrator made, for rules in the chain that is
-            // theirs: it is completed.
-            Some(found) if (1..LAYOUT_NUMBER).contains(&found) => batch.del_table(table),
+            // theirs: it is completed. What else has our name is not ours.
+            Some(found) if found < LAYOUT_NUMBER && !is_users(filter, table, found)? => {
+                batch.del_table(table);
+            }
             _ => {}
         }
         let of_table: Vec<&Wanted> = wanted.iter().filter(|w| w.table == table).collect();
@@ -46,6 +48,12 @@ pub(crate) fn with_all(filter: &Filter, locked: &Locked) -> Result<Vec<Claim>, E
     }
     batch.commit(&filter.socket)?;
     Ok(claims)
+}
+
+/// Whether a table holds the chain of users and nothing else.
+fn is_users(filter: &Filter, table: &Table, layout: u32) -> Result<bool, Error> {
+    let chains = nft::chains(&filter.socket, table)?;
+    Ok(layout == 0 && chains.iter().all(|chain| chain.name == layout::USER_CHAIN))
 }
 
 /// Elements of one set go together.

@@ -19,6 +19,11 @@ pub struct Added {
 const MOST_ASKED: usize = 32;
 
 impl Added {
+    /// The rules that an earlier one told, all of which are there.
+    pub(crate) fn keeping(stored: &[Handle]) -> Self {
+        Self { pending: Vec::new(), known: stored.to_vec() }
+    }
+
     /// Where the rules are, after the batch was carried out with
     /// [`Batch::commit_with_handles`].
     #[must_use]

@@ -6,7 +6,7 @@ use std::path::Path;
 use cni::record::NetnsId;
 use cni::{AddResult, Call, Config as Network, Error};
 use kernel::netlink::Socket;
-use netfilter::{Claim, Claimant, Filter, Isolation, Store};
+use netfilter::{Claim, Claimant, Filter, Isolation, Store, kind};
 use types::{Attachment, Cidr, IfName, MacAddr};
 
 use crate::config::Config;
@@ -64,8 +64,8 @@ pub(crate) fn concerns(network: &Network, key: &Attachment, run_dir: &Path) -> b
 /// Takes back what the attachment wanted. The socket is to be kept open while the kernel frees
 /// what was deleted.
 pub(crate) fn remove(key: &Attachment, run_dir: &Path) -> Result<Socket, Error> {
-    let filter = Filter::open(run_dir)?;
-    filter.remove(key, Claimant::Interface, &[])?;
+    let filter = Filter::open(run_dir, &kind::Interface)?;
+    filter.remove(key, &[])?;
     Ok(filter.into_socket())
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn compare(call: &Call, config: &Config, result: &AddResult) -> Resul
     let Some(claim) = Store::under(&run_dir).read(&call.attachment, Claimant::Interface) else {
         return of_reference(call, config, result);
     };
-    Ok(Filter::open(&run_dir)?.check(&claim)?)
+    Ok(Filter::open(&run_dir, &kind::Interface)?.check(&claim)?)
 }
 
 fn of_reference(_: &Call, _: &Config, _: &AddResult) -> Result<(), Error> {
