@@ -1,6 +1,6 @@
 //! The rules of published ports, as data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 
 use kernel::nft::xt::{Destination, MULTIPORT_MAX, Match as Extension, Spec, Target};
@@ -161,7 +161,14 @@ pub(super) fn chain(
         Masquerade::All => vec![family.default_route()],
     };
     let mut specs = Vec::new();
-    for mapping in publication.mappings.iter().filter(|mapping| mapping.serves(family)) {
+    // What is twice in the configuration is once in the chain.
+    let mut seen = HashSet::new();
+    let mut is_new = |mapping: &&Mapping| {
+        let Mapping { protocol, host_port, container_port, count, .. } = **mapping;
+        seen.insert((protocol, mapping.host_ip(), host_port, container_port, count))
+    };
+    let serving = publication.mappings.iter().filter(|mapping| mapping.serves(family));
+    for mapping in serving.filter(|mapping| is_new(mapping)) {
         let rule = |target| {
             let ports = Extension::DestinationPort(mapping.host_port, mapping.last_host_port());
             let spec = Spec::new(target).protocol(mapping.protocol.number()).with(ports);
@@ -171,18 +178,11 @@ pub(super) fn chain(
             }
         };
         for source in &sources {
-            push(&mut specs, rule(Target::Jump(set_mark.to_owned())).source(*source));
+            specs.push(rule(Target::Jump(set_mark.to_owned())).source(*source));
         }
-        push(&mut specs, rule(Target::Dnat(destination(mapping, target))));
+        specs.push(rule(Target::Dnat(destination(mapping, target))));
     }
     specs
-}
-
-/// What is twice in the configuration is once in the chain.
-fn push(specs: &mut Vec<Spec>, spec: Spec) {
-    if !specs.contains(&spec) {
-        specs.push(spec);
-    }
 }
 
 fn destination(mapping: &Mapping, target: Cidr) -> Destination {
