@@ -182,10 +182,10 @@ fn specs(publication: &Publication, family: Family, target: Cidr) -> Vec<Spec> {
             .iter()
             .filter(|mapping| mapping.protocol == protocol && mapping.serves(family))
             .collect();
-        let inside = |mapping: &Mapping| {
+        let inside = |mapping: &&Mapping| {
             (mapping.container_port, mapping.container_port + (mapping.count - 1))
         };
-        for ports in port_lists(&mappings, inside) {
+        for ports in port_lists(mappings.iter().map(inside)) {
             let to = accept().destination(Cidr::host(target.ip())).protocol(protocol.number());
             specs.push(to.with(Match::DestinationPorts(ports)));
         }
