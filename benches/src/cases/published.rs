@@ -55,13 +55,8 @@ impl Published {
         let published = Published { host, publisher, attached };
         published.neighbour()?;
         match publisher {
-            Publisher::Ours(Some(_)) => published.hold_ours(held)?,
+            Publisher::Ours(_) => published.hold_ours(held)?,
             Publisher::Go => published.hold_chains(held, &scratch.path("rules"))?,
-            // The default backend keeps the reference's chains as well.
-            Publisher::Ours(None) => {
-                published.hold_ours(held)?;
-                published.hold_chains(held, &scratch.path("rules"))?;
-            }
         }
         Ok(published)
     }
@@ -101,13 +96,13 @@ impl Published {
         })?
     }
 
-    /// The claim of one of the ports held, in the form of another. The reference's chains are left
-    /// out here: they take a transaction each.
+    /// The claim of one of the ports held, in the form of another, with what the reference's chains
+    /// get for it.
     fn held(mut claim: Claim, number: u16) -> Result<Claim> {
         claim.key = Host::attachment(&format!("held-{number}"))?;
         let ports = claim.ports.as_mut().context("a claim of portmap has ports")?;
         ports.proxied.clear();
-        ports.reference = None;
+        claim.handles.clear();
         ports.publication.key = claim.key.clone();
         ports.publication.v4 = Some(format!("{}/16", address(number)).parse()?);
         for mapping in &mut ports.publication.mappings {
