@@ -42,6 +42,8 @@ pub(crate) struct Gone<'a> {
     pub(crate) claim: Option<&'a Claim>,
     /// Addresses that have rules of `firewall`.
     pub(crate) addresses: &'a [IpAddr],
+    /// Such that others have as well by now.
+    pub(crate) shared: &'a [IpAddr],
     /// Whether the plugin has no other claim for its network.
     pub(crate) was_last_of_kind: bool,
 }
@@ -66,7 +68,7 @@ pub(crate) fn remove(socket: &Socket, batch: &mut Batch, gone: &Gone<'_>) -> Res
             }
         }
         (Claimant::Firewall, claim) => {
-            firewall::remove(socket, batch, gone.addresses, stored)?;
+            firewall::remove(socket, batch, (gone.addresses, gone.shared), stored)?;
             let forward = claim.and_then(|claim| claim.forward.as_ref());
             let bridge = forward.and_then(|forward| forward.bridge.as_ref());
             if let Some(bridge) = bridge.filter(|_| gone.was_last_of_kind) {

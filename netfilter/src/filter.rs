@@ -15,7 +15,7 @@ use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
 use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::store::{Locked, Store};
-use crate::{agreement, conditional, handback, leftovers, localnet, rebuild, reference, shared};
+use crate::{agreement, conditional, leftovers, localnet, policy, rebuild, reference, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -107,6 +107,7 @@ impl Filter {
         let earlier = self.store.read(&claim.key, claim.claimant);
         agreement::reach(self, claim)?;
         let evicted = self.evictable(claim)?;
+        let followers = policy::followers(self, claim)?;
         locked.write(claim)?;
         let change =
             Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted };
@@ -122,6 +123,8 @@ impl Filter {
                 // What was true before stays remembered.
                 Some(earlier) => locked.write(earlier)?,
             }
+        } else {
+            followers.iter().try_for_each(|follower| locked.write(follower))?;
         }
         done
     }
@@ -160,35 +163,9 @@ impl Filter {
         let mut claims = rebuild::with_all(self, &locked)?;
         for claim in &mut claims {
             self.write_chains(&locked, claim)?;
+            leftovers::write(claim)?;
         }
         Ok(claims)
-    }
-
-    /// Gives everything back to the reference plugins: in one transaction their nftables tables get
-    /// what living attachments want, and ours go. Their chains of iptables follow where packets get
-    /// to them as there. Nothing is remembered afterwards. Returns the claims that were.
-    ///
-    /// What the reference does not have goes: networks are not kept apart any more, and `[::1]` and
-    /// IPv6 clients of containers without IPv6 are not served.
-    ///
-    /// # Errors
-    /// [`Error::Layout`] where the tables are a newer cais', and what went wrong; then ours stay.
-    pub fn hand_back(&self) -> Result<Vec<Claim>, Error> {
-        self.serviceable()?;
-        let locked = self.store.lock()?;
-        let (living, dead): (Vec<Claim>, Vec<Claim>) =
-            self.store.all()?.into_iter().partition(|claim| !self.is_dead(claim));
-        for claim in &living {
-            handback::write(&self.socket, claim)?;
-        }
-        let mut batch = Batch::new();
-        batch.del_table(&INET);
-        batch.del_table(&BRIDGE);
-        batch.commit_skipping_missing(&self.socket)?;
-        for claim in living.iter().chain(&dead) {
-            locked.remove(&claim.key, claim.claimant)?;
-        }
-        Ok(living)
     }
 
     /// Compares what `claim` wants with what is there.
@@ -310,6 +287,7 @@ impl Filter {
         self.place_own(&mut batch, &wanted.own, evicted)?;
         self.place_shared(&mut batch, &wanted.shared)?;
         self.leave_other_classes(&mut batch, claim, &wanted)?;
+        policy::leave_stricter(&self.socket, &mut batch, claim)?;
         conditional::add(&mut batch, claim);
         let is_ours = !batch.is_empty();
         let added = chains::add(&self.socket, &mut batch, claim, earlier)?;
@@ -464,7 +442,8 @@ impl Filter {
         Ok(())
     }
 
-    fn remove_locked(
+    /// As [`Self::remove`], under a lock that is held.
+    pub(crate) fn remove_locked(
         &self,
         locked: &Locked,
         key: &Attachment,
@@ -486,9 +465,12 @@ impl Filter {
         }
         let forwarded = claim.as_ref().and_then(|claim| claim.forward.as_ref());
         let addresses = forwarded.map_or(promised, |forward| &forward.addresses);
+        let own = self.not_of_others(addresses, &ours)?;
+        let shared: Vec<IpAddr> =
+            addresses.iter().filter(|ip| !own.contains(ip)).copied().collect();
         let removed = Removed {
             key: key.clone(),
-            addresses: self.not_of_others(addresses, &ours)?,
+            addresses: own,
             was_last_of_network: locked.is_last_of(key, claimant),
             was_last: locked.is_last(key, claimant),
             claim,
@@ -512,6 +494,7 @@ impl Filter {
             claimant,
             claim: removed.claim.as_ref(),
             addresses: &removed.addresses,
+            shared: &shared,
             was_last_of_kind: locked.is_last_of_kind(key, claimant),
         };
         chains::remove(&self.socket, &mut batch, &gone)?;

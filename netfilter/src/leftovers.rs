@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use cni::GcAttachment;
 use kernel::netlink::Socket;
-use types::{Attachment, Cidr, Family, IfName, MacAddr, NetworkName};
+use types::{Attachment, Cidr, Family, MacAddr, NetworkName};
 
 use crate::claim::{Claim, Claimant, Forward, Forwarder, ReferencePorts};
 use crate::error::Error;
@@ -38,6 +38,17 @@ pub(crate) fn remove(
         Claimant::Firewall => Trace::Accepts(addresses),
     };
     Ok(legacy::remove(&[trace])?)
+}
+
+/// Takes away what [`write`] made of `claim`.
+pub(crate) fn withdraw(claim: &Claim) -> Result<(), Error> {
+    if claim.ports.as_ref().is_some_and(|ports| ports.reference.is_some()) {
+        legacy::remove(&[Trace::Ports(&claim.key)])?;
+    }
+    if let Some(Forward { by: Forwarder::Chains(_), addresses, .. }) = &claim.forward {
+        legacy::remove(&[Trace::Accepts(addresses)])?;
+    }
+    Ok(())
 }
 
 /// Writes what `claim` wants where the legacy tables are in use: packets pass both variants.
@@ -107,11 +118,7 @@ impl Filter {
     ///
     /// # Errors
     /// When the tables cannot be read.
-    pub fn reference_checks_source(
-        &self,
-        key: &Attachment,
-        (_, mac): (&IfName, MacAddr),
-    ) -> Result<bool, Error> {
+    pub fn reference_checks_source(&self, key: &Attachment, mac: MacAddr) -> Result<bool, Error> {
         Ok(spoof_nft::is_present(&self.socket, key, mac)?)
     }
 

@@ -19,6 +19,7 @@ mod handback;
 pub mod layout;
 mod leftovers;
 pub mod localnet;
+mod policy;
 mod protocol;
 mod publication;
 mod rebuild;
