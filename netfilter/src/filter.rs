@@ -502,13 +502,14 @@ impl Filter {
         opened.iter().for_each(|link| localnet::close(link));
         let of = (claimant, &removed.addresses[..]);
         leftovers::remove(&self.socket, key, removed.claim.as_ref(), of)?;
-        locked.remove(key, claimant)?;
         if let Some(claim) = &removed.claim
             && claim.has_chains()
-            && locked.is_last_with_chains()
+            && locked.is_last_with_chains(key, claimant)
         {
             reference::tidy(&self.socket)?;
         }
+        // Last, so that whoever is killed before it is finished by the next call.
+        locked.remove(key, claimant)?;
         Ok(removed)
     }
 
