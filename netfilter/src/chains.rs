@@ -24,7 +24,8 @@ pub(crate) fn add(
         && let Some(how) = &ports.reference
     {
         added.extend(portmap::add(socket, batch, &ports.publication, how, stored)?);
-        added.extend(passing::add(socket, batch, &ports.publication, stored)?);
+        let before = earlier.and_then(|claim| claim.ports.as_ref()).map(|p| &p.publication);
+        added.extend(passing::add(socket, batch, &ports.publication, (before, stored))?);
     }
     if let Some(forward) = &claim.forward
         && forward.by != Forwarder::Nobody

@@ -161,10 +161,8 @@ impl Filter {
     pub fn reload(&self) -> Result<Vec<Claim>, Error> {
         let locked = self.store.lock()?;
         let mut claims = rebuild::with_all(self, &locked)?;
-        for claim in &mut claims {
-            self.write_chains(&locked, claim)?;
-            leftovers::write(claim)?;
-        }
+        self.write_chains(&locked, &mut claims)?;
+        claims.iter().try_for_each(leftovers::write)?;
         Ok(claims)
     }
 
@@ -294,8 +292,8 @@ impl Filter {
         match batch.commit_with_handles(&self.socket, Missing::Fail) {
             Ok(handles) => remember_rules(locked, claim, added.handles(&handles))?,
             Err(error) if is_ours && error.is_missing() => {
-                rebuild::with_all(self, locked)?;
-                self.write_chains(locked, &mut claim.clone())?;
+                let mut all = rebuild::with_all(self, locked)?;
+                self.write_chains(locked, &mut all)?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -307,13 +305,34 @@ impl Filter {
         Ok(())
     }
 
-    /// Writes what a claim wants of the reference's chains, apart from our tables.
-    fn write_chains(&self, locked: &Locked, claim: &mut Claim) -> Result<(), Error> {
-        let mut batch = Batch::new();
-        let added = chains::add(&self.socket, &mut batch, claim, Some(claim))?;
-        let handles = batch.commit_with_handles(&self.socket, Missing::Skip)?;
-        claim.handles.clear();
-        remember_rules(locked, claim, added.handles(&handles))
+    /// Writes what claims want of the reference's chains, apart from our tables, where something of
+    /// it is missing: someone flushed them, or loaded them as they once were.
+    fn write_chains(&self, locked: &Locked, claims: &mut [Claim]) -> Result<(), Error> {
+        for claim in claims {
+            match chains::check(&self.socket, claim) {
+                Ok(()) => continue,
+                Err(Error::Differs(_)) => {}
+                Err(error) => return Err(error),
+            }
+            let forward = claim.forward.as_ref();
+            let gone = Gone {
+                key: &claim.key,
+                claimant: claim.claimant,
+                claim: Some(claim),
+                addresses: forward.map_or(&[], |forward| &forward.addresses),
+                shared: &[],
+                was_last_of_kind: false,
+            };
+            let mut batch = Batch::new();
+            chains::remove(&self.socket, &mut batch, &gone)?;
+            batch.commit_skipping_missing(&self.socket)?;
+            let mut batch = Batch::new();
+            let added = chains::add(&self.socket, &mut batch, claim, None)?;
+            let handles = batch.commit_with_handles(&self.socket, Missing::Skip)?;
+            claim.handles.clear();
+            remember_rules(locked, claim, added.handles(&handles))?;
+        }
+        Ok(())
     }
 
     /// What stands in the way of a claim's ports and may go: it is of the same attachment, or of
