@@ -2,6 +2,7 @@
 //! one before; CHECK and DEL with the last result, DEL in reverse.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use netns_fixtures::{Call, Container, ErrorObject, Lab};
@@ -19,6 +20,8 @@ pub(crate) struct Chain<'lab> {
     version: String,
     network: String,
     plugins: Vec<Value>,
+    /// Whose plugins are called, where they are not those under test, and with which `PATH`.
+    served: Mutex<(Option<PathBuf>, Option<String>)>,
     /// By container and interface: what runtimes keep of an ADD.
     results: Mutex<BTreeMap<(String, String), Value>>,
 }
@@ -55,6 +58,7 @@ impl<'lab> Chain<'lab> {
             version: USUAL.to_owned(),
             network: NETWORK.to_owned(),
             plugins: plugins.to_vec(),
+            served: Mutex::default(),
             results: Mutex::default(),
         }
     }
@@ -67,6 +71,31 @@ impl<'lab> Chain<'lab> {
     /// Under another network's name.
     pub(crate) fn network(self, network: &str) -> Self {
         Self { network: network.to_owned(), ..self }
+    }
+
+    /// From now on calls the plugins of `directory`, or those under test.
+    pub(crate) fn serve_by(&self, directory: Option<&Path>) {
+        self.served.lock().expect("no code panics while it holds this lock").0 =
+            directory.map(Path::to_owned);
+    }
+
+    /// From now on gives plugins this `PATH`, where they find iptables.
+    pub(crate) fn find_programs_in(&self, path: &str) {
+        self.served.lock().expect("no code panics while it holds this lock").1 =
+            Some(path.to_owned());
+    }
+
+    /// A call of `plugin` of whoever serves.
+    fn plugin(&self, plugin: &str) -> Call<'lab> {
+        let served = self.served.lock().expect("no code panics while it holds this lock");
+        let call = match &served.0 {
+            Some(directory) => self.lab.plugin_in(directory, plugin),
+            None => self.lab.plugin(plugin),
+        };
+        match &served.1 {
+            Some(path) => call.env("PATH", path),
+            None => call,
+        }
     }
 
     /// The configuration of the plugin at `index` for `of`, with `previous` as result.
@@ -93,7 +122,7 @@ impl<'lab> Chain<'lab> {
     ) -> Call<'lab> {
         let config = self.config(index, of, previous);
         let plugin = config["type"].as_str().expect("a plugin has a type").to_owned();
-        let call = self.lab.plugin(&plugin).verb(verb).container(of.container);
+        let call = self.plugin(&plugin).verb(verb).container(of.container);
         call.ifname(of.ifname).config(&config)
     }
 
@@ -164,7 +193,7 @@ impl<'lab> Chain<'lab> {
                 config["cni.dev/valid-attachments"] = valid.clone();
             }
             let plugin = config["type"].as_str().expect("a plugin has a type").to_owned();
-            self.lab.plugin(&plugin).verb("GC").config(&config).run().is_silent();
+            self.plugin(&plugin).verb("GC").config(&config).run().is_silent();
         }
     }
 }

@@ -16,6 +16,7 @@ mod echo;
 mod equality;
 mod fake;
 mod filter;
+mod migration;
 mod plugins;
 mod runtimes;
 mod swap;

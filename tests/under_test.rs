@@ -97,7 +97,7 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
         }
-        "tuning" => config["prevResult"] = result_before(version, "/run/netns/c1"),
+        "tuning" | "firewall" => config["prevResult"] = result_before(version, "/run/netns/c1"),
         _ => {}
     }
     config

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::kind::{self, Gone, Kind};
 use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::store::{Locked, Store};
-use crate::{agreement, conditional, handback, localnet, rebuild, shared};
+use crate::{agreement, conditional, localnet, policy, rebuild, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -106,6 +106,7 @@ impl Filter {
         let earlier = self.store.read(&claim.key, claim.claimant);
         agreement::reach(self, claim)?;
         let evicted = self.evictable(claim)?;
+        let followers = policy::followers(self, claim)?;
         locked.write(claim)?;
         let change =
             Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted };
@@ -121,6 +122,8 @@ impl Filter {
                 // What was true before stays remembered.
                 Some(earlier) => locked.write(earlier)?,
             }
+        } else {
+            followers.iter().try_for_each(|follower| locked.write(follower))?;
         }
         done
     }
@@ -152,45 +155,9 @@ impl Filter {
     pub fn reload(&self) -> Result<Vec<Claim>, Error> {
         let locked = self.store.lock()?;
         let mut claims = rebuild::with_all(self, &locked)?;
-        let mut rest = claims.iter_mut().filter(|claim| claim.has_chains());
-        // The first makes what all share; after it many go together.
-        while let Some(first) = rest.next() {
-            self.write_chains(&locked, kind::of(first.claimant), first)?;
-            let mut many: Vec<&mut Claim> = rest.by_ref().take(TOGETHER).collect();
-            if self.write_many_chains(&locked, &mut many).is_err() {
-                for claim in many {
-                    self.write_chains(&locked, kind::of(claim.claimant), claim)?;
-                }
-            }
-        }
+        self.write_missing_chains(&locked, kind::of, &mut claims)?;
+        claims.iter().try_for_each(|claim| kind::of(claim.claimant).add_legacy(claim))?;
         Ok(claims)
-    }
-
-    /// Gives everything back to the reference plugins: in one transaction their nftables tables get
-    /// what living attachments want, and ours go. Their chains of iptables follow where packets get
-    /// to them as there. Nothing is remembered afterwards. Returns the claims that were.
-    ///
-    /// What the reference does not have goes: networks are not kept apart any more, and `[::1]` and
-    /// IPv6 clients of containers without IPv6 are not served.
-    ///
-    /// # Errors
-    /// [`Error::Layout`] where the tables are a newer cais', and what went wrong; then ours stay.
-    pub fn hand_back(&self) -> Result<Vec<Claim>, Error> {
-        self.serviceable()?;
-        let locked = self.store.lock()?;
-        let (living, dead): (Vec<Claim>, Vec<Claim>) =
-            self.store.all()?.into_iter().partition(|claim| !self.is_dead(claim));
-        for claim in &living {
-            handback::write(&self.socket, claim)?;
-        }
-        let mut batch = Batch::new();
-        batch.del_table(&INET);
-        batch.del_table(&BRIDGE);
-        batch.commit_skipping_missing(&self.socket)?;
-        for claim in living.iter().chain(&dead) {
-            locked.remove(&claim.key, claim.claimant)?;
-        }
-        Ok(living)
     }
 
     /// Compares what `claim` wants with what is there.
@@ -244,7 +211,7 @@ impl Filter {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        if locked.is_last_with_chains() {
+        if locked.has_none_with_chains() {
             // A call may have been killed before it came to that.
             self.kind.tidy(&self.socket)?;
         }
@@ -312,14 +279,16 @@ impl Filter {
         self.place_own(&mut batch, &wanted.own, evicted)?;
         self.place_shared(&mut batch, &wanted.shared)?;
         self.leave_other_classes(&mut batch, claim, &wanted)?;
+        policy::leave_stricter(&self.socket, &mut batch, claim)?;
         conditional::add(&mut batch, claim);
         let is_ours = !batch.is_empty();
         let added = self.kind.add(&self.socket, &mut batch, claim, earlier)?;
         match batch.commit_with_handles(&self.socket, Missing::Fail) {
             Ok(handles) => remember_rules(locked, claim, added.handles(&handles))?,
             Err(error) if is_ours && error.is_missing() => {
-                rebuild::with_all(self, locked)?;
-                self.write_chains(locked, self.kind, &mut claim.clone())?;
+                let mut all = rebuild::with_all(self, locked)?;
+                all.retain(|claim| claim.claimant == self.kind.claimant());
+                self.write_missing_chains(locked, |_| self.kind, &mut all)?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -331,28 +300,59 @@ impl Filter {
         Ok(())
     }
 
-    /// Writes what a claim wants of the reference's chains, apart from our tables.
+    /// Writes what claims want of the reference's chains, apart from our tables, where something of
+    /// it is missing: someone flushed them, or loaded them as they once were.
+    fn write_missing_chains(
+        &self,
+        locked: &Locked,
+        kind: impl Fn(Claimant) -> &'static dyn Kind,
+        claims: &mut [Claim],
+    ) -> Result<(), Error> {
+        let mut missing: Vec<&mut Claim> = Vec::new();
+        for claim in claims.iter_mut().filter(|claim| claim.has_chains()) {
+            let kind = kind(claim.claimant);
+            if kind.is_complete(&self.socket, claim)? {
+                continue;
+            }
+            let forward = claim.forward.as_ref();
+            let gone = Gone {
+                key: &claim.key,
+                claim: Some(claim),
+                addresses: forward.map_or(&[], |forward| &forward.addresses),
+                shared: &[],
+                was_last_of_kind: false,
+            };
+            let mut batch = Batch::new();
+            kind.remove(&self.socket, &mut batch, &gone)?;
+            batch.commit_skipping_missing(&self.socket)?;
+            missing.push(claim);
+        }
+        let mut rest = missing.into_iter();
+        // The first makes what all share; after it many go together.
+        while let Some(first) = rest.next() {
+            self.write_chains(locked, &kind, &mut [first])?;
+            let mut many: Vec<&mut Claim> = rest.by_ref().take(TOGETHER).collect();
+            if self.write_chains(locked, &kind, &mut many).is_err() {
+                for claim in &mut many {
+                    self.write_chains(locked, &kind, std::slice::from_mut(claim))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what claims want of the reference's chains in one batch. It is refused as a whole where
+    /// two of them share a chain that is missing.
     fn write_chains(
         &self,
         locked: &Locked,
-        kind: &dyn Kind,
-        claim: &mut Claim,
+        kind: &impl Fn(Claimant) -> &'static dyn Kind,
+        claims: &mut [&mut Claim],
     ) -> Result<(), Error> {
-        let mut batch = Batch::new();
-        let added = kind.add(&self.socket, &mut batch, claim, Some(claim))?;
-        let handles = batch.commit_with_handles(&self.socket, Missing::Skip)?;
-        claim.handles.clear();
-        remember_rules(locked, claim, added.handles(&handles))
-    }
-
-    /// As [`Filter::write_chains`] for many in one batch. It is refused as a whole where two of them
-    /// share a chain.
-    fn write_many_chains(&self, locked: &Locked, claims: &mut [&mut Claim]) -> Result<(), Error> {
         let mut batch = Batch::new();
         let mut added = Vec::with_capacity(claims.len());
         for claim in claims.iter() {
-            let kind = kind::of(claim.claimant);
-            added.push(kind.add(&self.socket, &mut batch, claim, Some(claim))?);
+            added.push(kind(claim.claimant).add(&self.socket, &mut batch, claim, None)?);
         }
         let handles = batch.commit_with_handles(&self.socket, Missing::Skip)?;
         for (claim, added) in claims.iter_mut().zip(added) {
@@ -486,13 +486,24 @@ impl Filter {
         Ok(())
     }
 
+    /// As [`Self::remove`], under a lock that is held.
     fn remove_locked(
         &self,
         locked: &Locked,
         key: &Attachment,
         promised: &[IpAddr],
     ) -> Result<Removed, Error> {
-        let claimant = self.kind.claimant();
+        self.remove_as(self.kind, locked, (key, promised))
+    }
+
+    /// As that for a plugin of another kind.
+    pub(crate) fn remove_as(
+        &self,
+        kind: &dyn Kind,
+        locked: &Locked,
+        (key, promised): (&Attachment, &[IpAddr]),
+    ) -> Result<Removed, Error> {
+        let claimant = kind.claimant();
         let claim = self.store.read(key, claimant);
         let mut batch = Batch::new();
         let ours = owner(key);
@@ -511,9 +522,12 @@ impl Filter {
         }
         let forwarded = claim.as_ref().and_then(|claim| claim.forward.as_ref());
         let addresses = forwarded.map_or(&known, |forward| &forward.addresses);
+        let own = self.not_of_others(addresses, &ours)?;
+        let shared: Vec<IpAddr> =
+            addresses.iter().filter(|ip| !own.contains(ip)).copied().collect();
         let removed = Removed {
             key: key.clone(),
-            addresses: self.not_of_others(addresses, &ours)?,
+            addresses: own,
             was_last_of_network: locked.is_last_of(key, claimant),
             was_last: locked.is_last(key, claimant),
             claim,
@@ -536,16 +550,20 @@ impl Filter {
             key,
             claim: removed.claim.as_ref(),
             addresses: &removed.addresses,
+            shared: &shared,
             was_last_of_kind: locked.is_last_of_kind(key, claimant),
         };
-        self.kind.remove(&self.socket, &mut batch, &gone)?;
+        kind.remove(&self.socket, &mut batch, &gone)?;
         batch.commit_skipping_missing(&self.socket)?;
         opened.iter().for_each(|link| localnet::close(link));
-        self.kind.remove_leftovers(&self.socket, &gone)?;
-        locked.remove(key, claimant)?;
-        if removed.claim.as_ref().is_none_or(Claim::has_chains) && locked.is_last_with_chains() {
-            self.kind.tidy(&self.socket)?;
+        kind.remove_leftovers(&self.socket, &gone)?;
+        if removed.claim.as_ref().is_none_or(Claim::has_chains)
+            && locked.is_last_with_chains(key, claimant)
+        {
+            kind.tidy(&self.socket)?;
         }
+        // Last, so that whoever is killed before it is finished by the next call.
+        locked.remove(key, claimant)?;
         Ok(removed)
     }
 

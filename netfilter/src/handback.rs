@@ -2,38 +2,143 @@
 
 use kernel::netlink::Socket;
 use kernel::nft::{Batch, Missing};
+use types::Family;
 
-use crate::claim::{Claim, Entrance, Forwarder, Linked, ReferencePorts};
+use crate::claim::{Claim, Entrance, Forward, Forwarder, Linked, Ports, ReferencePorts};
 use crate::error::Error;
-use crate::reference::{firewall, hostport_nft, masquerade, passing, portmap, spoof_nft};
+use crate::filter::Filter;
+use crate::kind;
+use crate::layout::{BRIDGE, INET};
+use crate::reference::legacy::Trace;
+use crate::reference::{firewall, hostport_nft, legacy, masquerade, passing, portmap, spoof_nft};
+
+impl Filter {
+    /// Gives everything back to the reference plugins: in one transaction their nftables tables get
+    /// what living attachments want, and ours go. Their chains of iptables follow where packets get
+    /// to them as there. Nothing is remembered afterwards. Returns the claims that were.
+    ///
+    /// What the reference does not have goes: networks are not kept apart any more, and `[::1]` and
+    /// IPv6 clients of containers without IPv6 are not served.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] where the tables are a newer cais', and what went wrong; then ours stay.
+    pub fn hand_back(&self) -> Result<Vec<Claim>, Error> {
+        self.serviceable()?;
+        let locked = self.store().lock()?;
+        let (living, dead): (Vec<Claim>, Vec<Claim>) =
+            self.store().all()?.into_iter().partition(|claim| !self.is_dead(claim));
+        // Their rules would come to life with the chains of the reference.
+        for claim in &dead {
+            self.remove_as(kind::of(claim.claimant), &locked, (&claim.key, &[]))?;
+        }
+        let variant = match living.is_empty() {
+            true => Variant::Nft,
+            false => Variant::of_host()?,
+        };
+        for claim in &living {
+            write(&self.socket, claim, variant)?;
+        }
+        let mut batch = Batch::new();
+        batch.del_table(&INET);
+        batch.del_table(&BRIDGE);
+        batch.commit_skipping_missing(&self.socket)?;
+        for claim in &living {
+            locked.remove(&claim.key, claim.claimant)?;
+        }
+        Ok(living)
+    }
+}
+
+/// Which of iptables' variants the reference's plugins use on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    Nft,
+    Legacy,
+}
+
+impl Variant {
+    /// That of this host, with its tables brought into use.
+    fn of_host() -> Result<Self, Error> {
+        if !legacy::is_usual() {
+            return Ok(Self::Nft);
+        }
+        legacy::begin()?;
+        // Without the right to see which legacy tables are in use nothing could be written there.
+        let is_in_use = legacy::is_in_use(Family::V4, "nat")?;
+        Ok(if is_in_use { Self::Legacy } else { Self::Nft })
+    }
+}
 
 /// Writes one claim. Each layout is in place before our own goes, so that no packet finds neither;
-/// a connection is changed by the first of them alone.
-pub(crate) fn write(socket: &Socket, claim: &Claim) -> Result<(), Error> {
-    let owner = (claim.key.network.as_str(), claim.key.container.as_str());
+/// a connection is changed by the first of them alone. Of iptables' variants only the one that the
+/// reference uses is written: it would never take away what is in the other.
+fn write(socket: &Socket, claim: &Claim, variant: Variant) -> Result<(), Error> {
     let mut batch = Batch::new();
-    if !claim.masquerade.is_empty() {
-        let _ = masquerade::add(socket, &mut batch, owner, &claim.masquerade)?;
-    }
     if let Some((link, mac)) = &claim.spoof {
         spoof_nft::write(socket, &mut batch, &claim.key, (link, *mac))?;
     }
-    if let Some(ports) = claim.ports.as_ref().filter(|ports| ports.entrance == Entrance::Host) {
-        match &ports.reference {
-            Some(how) => {
-                let how = ReferencePorts { linked: Linked::Yes, ..how.clone() };
-                let _ = portmap::add(socket, &mut batch, &ports.publication, &how, &claim.handles)?;
-            }
-            None => hostport_nft::write(socket, &mut batch, &ports.publication)?,
-        }
+    let at_host = claim.ports.as_ref().filter(|ports| ports.entrance == Entrance::Host);
+    if let Some(ports) = at_host.filter(|ports| ports.reference.is_none()) {
+        hostport_nft::write(socket, &mut batch, &ports.publication)?;
     }
     if let Some(ports) = claim.ports.as_ref().filter(|ports| ports.reference.is_some()) {
         // The reference would not know them, and leave them behind.
         passing::remove(socket, &mut batch, &ports.publication, &claim.handles)?;
     }
-    if let Some(forward) = claim.forward.as_ref().filter(|f| f.by != Forwarder::Nobody) {
-        let _ = firewall::add(socket, &mut batch, forward, &claim.handles)?;
+    match variant {
+        Variant::Nft => into_nft(socket, &mut batch, claim)?,
+        Variant::Legacy => into_legacy(socket, &mut batch, claim)?,
     }
     batch.commit_with_handles(socket, Missing::Skip)?;
+    match variant {
+        Variant::Nft => withdraw(claim),
+        Variant::Legacy => Ok(()),
+    }
+}
+
+/// Takes away what was written of `claim` into legacy tables.
+fn withdraw(claim: &Claim) -> Result<(), Error> {
+    if claim.ports.as_ref().is_some_and(|ports| ports.reference.is_some()) {
+        legacy::remove(&[Trace::Ports(&claim.key)])?;
+    }
+    if let Some(Forward { by: Forwarder::Chains(_), addresses, .. }) = &claim.forward {
+        legacy::remove(&[Trace::Accepts(addresses)])?;
+    }
     Ok(())
+}
+
+fn into_nft(socket: &Socket, batch: &mut Batch, claim: &Claim) -> Result<(), Error> {
+    let owner = (claim.key.network.as_str(), claim.key.container.as_str());
+    if !claim.masquerade.is_empty() {
+        let _ = masquerade::add(socket, batch, owner, &claim.masquerade)?;
+    }
+    if let Some((ports, how)) = in_chains(claim) {
+        let how = ReferencePorts { linked: Linked::Yes, ..how.clone() };
+        let _ = portmap::add(socket, batch, &ports.publication, &how, &claim.handles)?;
+    }
+    if let Some(forward) = claim.forward.as_ref().filter(|f| f.by != Forwarder::Nobody) {
+        let _ = firewall::add(socket, batch, forward, &claim.handles)?;
+    }
+    Ok(())
+}
+
+fn into_legacy(socket: &Socket, batch: &mut Batch, claim: &Claim) -> Result<(), Error> {
+    let owner = (claim.key.network.as_str(), claim.key.container.as_str());
+    if !claim.masquerade.is_empty() {
+        legacy::masquerade(&claim.key, &claim.masquerade)?;
+    }
+    kind::of(claim.claimant).add_legacy(claim)?;
+    if in_chains(claim).is_some() {
+        portmap::remove(socket, batch, owner, &claim.handles)?;
+    }
+    if let Some(Forward { by: Forwarder::Chains(_), addresses, .. }) = &claim.forward {
+        firewall::remove(socket, batch, (addresses, &[]), &claim.handles)?;
+    }
+    Ok(())
+}
+
+/// The ports of a claim that are in the reference's chains.
+fn in_chains(claim: &Claim) -> Option<(&Ports, &ReferencePorts)> {
+    let ports = claim.ports.as_ref().filter(|ports| ports.entrance == Entrance::Host)?;
+    Some((ports, ports.reference.as_ref()?))
 }

@@ -18,6 +18,7 @@ mod handback;
 pub mod kind;
 pub mod layout;
 pub mod localnet;
+mod policy;
 mod protocol;
 mod publication;
 mod rebuild;

@@ -221,15 +221,28 @@ impl Locked {
         })
     }
 
-    /// Whether no claim is left that may want something of the reference's chains: interface
-    /// plugins never do.
+    /// Whether no other claim may want something of the reference's chains: interface plugins
+    /// never do.
     #[must_use]
-    pub fn is_last_with_chains(&self) -> bool {
+    pub fn is_last_with_chains(&self, key: &Attachment, claimant: Claimant) -> bool {
+        let own = self.store.file(key, claimant);
+        !self.has_chains(|path| path != own)
+    }
+
+    /// Whether no claim at all is one that may want something of the reference's chains.
+    #[must_use]
+    pub fn has_none_with_chains(&self) -> bool {
+        !self.has_chains(|_| true)
+    }
+
+    fn has_chains(&self, counts: impl Fn(&Path) -> bool) -> bool {
         let interface = format!("{}@", Claimant::Interface.name());
-        !first(&self.store.dir, |dir| {
+        first(&self.store.dir, |dir| {
             first(&dir, |path| {
                 let name = path.file_name().and_then(|name| name.to_str());
-                name.is_some_and(|name| !name.starts_with(&interface)) && !is_unfinished(&path)
+                name.is_some_and(|name| !name.starts_with(&interface))
+                    && !is_unfinished(&path)
+                    && counts(&path)
             })
         })
     }

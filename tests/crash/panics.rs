@@ -77,6 +77,16 @@ mod an_add_of_portmap_that_panics_is_undone {
         at_step_filter: "filter", at_step_localhost: "localhost", at_step_done: "done");
 }
 
+mod an_add_of_firewall_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::firewall(), step);
+    }
+
+    stamp!(lab_with_plugins, case, at_step_filter: "filter", at_step_done: "done");
+}
+
 #[track_caller]
 fn is_undone(lab: &Lab, scene: &Scene, step: &str) {
     only_ours(lab, "has no such steps");

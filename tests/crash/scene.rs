@@ -60,6 +60,18 @@ impl Scene {
         Self { plugin: "portmap", config: config.clone(), stock: Some(("portmap", config)) }
     }
 
+    /// The reference's chains of both families, and a bridge that is closed to others.
+    pub(crate) fn firewall() -> Self {
+        let ips = json!([{ "address": "10.1.0.2/24" }, { "address": "fd00:1::2/64" }]);
+        let interfaces = json!([{ "name": "cni0", "mac": "02:00:00:00:00:01" }]);
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "firewall",
+            "backend": "iptables", "ingressPolicy": "isolated",
+            "prevResult": { "cniVersion": VERSION, "interfaces": interfaces, "ips": ips },
+        });
+        Self { plugin: "firewall", config, stock: None }
+    }
+
     /// The pool alone.
     pub(crate) fn host_local() -> Self {
         let stock = Some(("host-local", of_host_local()));

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod example;
+mod firewall;
 mod host;
 mod host_local;
 mod loopback;

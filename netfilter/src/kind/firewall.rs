@@ -44,7 +44,7 @@ impl Kind for Firewall {
 
     fn remove(&self, socket: &Socket, batch: &mut Batch, gone: &Gone<'_>) -> Result<(), Error> {
         let stored = gone.claim.map_or(&[][..], |claim| &claim.handles);
-        firewall::remove(socket, batch, gone.addresses, stored)?;
+        firewall::remove(socket, batch, (gone.addresses, gone.shared), stored)?;
         let bridge = gone.claim.and_then(|claim| claim.forward.as_ref()?.bridge.as_ref());
         if let Some(bridge) = bridge.filter(|_| gone.was_last_of_kind) {
             firewall::remove_ingress(socket, batch, bridge.as_str())?;
@@ -58,6 +58,10 @@ impl Kind for Firewall {
 
     fn tidy(&self, socket: &Socket) -> Result<(), Error> {
         tidy(socket).map(drop)
+    }
+
+    fn is_complete(&self, socket: &Socket, claim: &Claim) -> Result<bool, Error> {
+        holds(self.check(socket, claim))
     }
 
     fn check(&self, socket: &Socket, claim: &Claim) -> Result<(), Error> {

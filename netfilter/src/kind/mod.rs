@@ -88,6 +88,14 @@ pub trait Kind: fmt::Debug + Sync {
         Ok(())
     }
 
+    /// Whether all that [`Kind::add`] writes for `claim` is there.
+    ///
+    /// # Errors
+    /// When the tables cannot be read.
+    fn is_complete(&self, _: &Socket, _: &Claim) -> Result<bool, Error> {
+        Ok(true)
+    }
+
     /// Takes away what the reference left for containers of `network` that are not `valid`.
     ///
     /// # Errors
@@ -111,6 +119,8 @@ pub struct Gone<'a> {
     pub claim: Option<&'a Claim>,
     /// Addresses that have rules of `firewall`, and that nobody else has by now.
     pub addresses: &'a [IpAddr],
+    /// Such that others have as well by now.
+    pub shared: &'a [IpAddr],
     /// Whether the plugin has no other claim for its network.
     pub was_last_of_kind: bool,
 }

@@ -42,7 +42,8 @@ impl Kind for Portmap {
                 return Ok(Added::keeping(stored));
             }
             added.extend(portmap::add(socket, batch, &ports.publication, how, stored)?);
-            added.extend(passing::add(socket, batch, &ports.publication, stored)?);
+            let before = earlier.and_then(written).map(|(ports, _)| &ports.publication);
+            added.extend(passing::add(socket, batch, &ports.publication, (before, stored))?);
         }
         Ok(added)
     }
@@ -92,6 +93,12 @@ impl Kind for Portmap {
             Some((ports, _)) => passing::check(socket, &ports.publication, &claim.handles),
             None => Ok(()),
         }
+    }
+
+    fn is_complete(&self, socket: &Socket, claim: &Claim) -> Result<bool, Error> {
+        let Some((ports, how)) = written(claim) else { return Ok(true) };
+        Ok(holds(portmap::check(socket, &ports.publication, how, &claim.handles))?
+            && holds(passing::check_all(socket, &ports.publication, &claim.handles))?)
     }
 
     fn sweep(

@@ -52,29 +52,34 @@ pub fn add(
 }
 
 /// Takes back the rules for `addresses`, whoever made them: those of `stored`, the handles that
-/// ADD told, or else one of each. Whether there were any.
+/// ADD told, or else one of each. Of `shared`, which others have by now, one of each goes only where
+/// there is another left for them. Whether there were any.
 ///
 /// # Errors
 /// [`Error::Refused`] when the tables cannot be read.
 pub fn remove(
     socket: &Socket,
     batch: &mut Batch,
-    addresses: &[IpAddr],
+    (addresses, shared): (&[IpAddr], &[IpAddr]),
     stored: &[Handle],
 ) -> Result<bool, Error> {
     let mut found = false;
-    for (family, addresses) in by_family(addresses) {
+    for (family, all) in by_family(&[addresses, shared].concat()) {
         let view = View::of(socket, family, FILTER, &[names::FORWARD])?;
         let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
         let known = view.lines_at(names::FORWARD, &handles)?;
-        let wanted: Vec<Spec> = addresses.iter().flat_map(|address| pair(*address)).collect();
-        let all_known = wanted.iter().all(|spec| contains(&known, spec));
+        let wanted = |address: &IpAddr| pair(*address).map(|spec| (shared.contains(address), spec));
+        let wanted: Vec<(bool, Spec)> = all.iter().flat_map(wanted).collect();
+        let is_known = |(is_shared, spec): &(bool, Spec)| !is_shared && contains(&known, spec);
+        let all_known = wanted.iter().all(is_known);
         let lines = if all_known { known } else { view.lines(names::FORWARD)? };
-        for spec in &wanted {
-            let is_stored = |line: &&Line| handles.contains(&line.handle());
-            let mut equal = lines.iter().filter(|line| line.is(spec)).peekable();
-            let first = equal.peek().copied();
-            if let Some(line) = equal.find(is_stored).or(first) {
+        for (is_shared, spec) in &wanted {
+            let equal: Vec<&Line> = lines.iter().filter(|line| line.is(spec)).collect();
+            if *is_shared && equal.len() < 2 {
+                continue;
+            }
+            let own = equal.iter().find(|line| handles.contains(&line.handle()));
+            if let Some(line) = own.or(equal.first()) {
                 batch.del_rule(&view.table, names::FORWARD, line.handle());
                 found = true;
             }

@@ -17,8 +17,8 @@ use super::{Added, names, owner};
 use crate::claim::Handle;
 use crate::{Error, Mapping, Protocol, Publication};
 
-/// Lets them through. `stored` are the handles that an earlier ADD told; without them rules are
-/// appended unread.
+/// Lets them through. `stored` are the handles that an earlier ADD told, whose ports were those of
+/// `earlier`: what is not wanted any more goes. Without them rules are appended unread.
 ///
 /// # Errors
 /// [`Error::Refused`] when the tables cannot be read, [`Error::Chain`] when a chain of that name is
@@ -27,7 +27,7 @@ pub fn add(
     socket: &Socket,
     batch: &mut Batch,
     publication: &Publication,
-    stored: &[Handle],
+    (earlier, stored): (Option<&Publication>, &[Handle]),
 ) -> Result<Added, Error> {
     let mut added = Added::default();
     for (family, target) in targets(publication) {
@@ -39,7 +39,16 @@ pub fn add(
         share_entry(&view, batch)?;
         let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
         let known = view.lines_at(names::FORWARD, &handles)?;
-        for line in known.iter().filter(|line| !specs.iter().any(|spec| line.is(spec))) {
+        // Where somebody flushed the chain these may be the handles of others' rules by now.
+        let before = earlier.and_then(|earlier| {
+            let target = earlier.target(family)?;
+            Some(self::specs(earlier, family, target))
+        });
+        let is_old = |line: &&Line| {
+            let is_in = |list: &[Spec]| list.iter().any(|spec| line.is(spec));
+            before.as_deref().is_some_and(is_in) && !is_in(&specs)
+        };
+        for line in known.iter().filter(is_old) {
             batch.del_rule(&view.table, names::FORWARD, line.handle());
         }
         for spec in &specs {

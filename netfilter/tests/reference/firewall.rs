@@ -26,7 +26,9 @@ fn add(host: &Namespace, forward: &Forward, stored: &[Handle]) -> Vec<Handle> {
 
 #[track_caller]
 fn remove(host: &Namespace, forward: &Forward, stored: &[Handle]) -> bool {
-    removed(host, |socket, batch| firewall::remove(socket, batch, &forward.addresses, stored))
+    removed(host, |socket, batch| {
+        firewall::remove(socket, batch, (&forward.addresses, &[]), stored)
+    })
 }
 
 fn config(forward: &Forward) -> Value {

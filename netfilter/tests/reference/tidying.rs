@@ -26,7 +26,7 @@ fn add_all(host: &Namespace) {
 fn remove_all(host: &Namespace) {
     assert!(removed(host, |socket, batch| {
         let ports = portmap::remove(socket, batch, ("mynet", "c1"), &[])?;
-        let forwarding = firewall::remove(socket, batch, &forward().addresses, &[])?;
+        let forwarding = firewall::remove(socket, batch, (&forward().addresses, &[]), &[])?;
         let ingress = firewall::remove_ingress(socket, batch, "cni0")?;
         Ok(ports && forwarding && ingress)
     }));

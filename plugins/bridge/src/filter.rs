@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use attach::verify::{differs, promised_interface};
 use cni::record::NetnsId;
 use cni::{AddResult, Call, Config as Network, Error};
 use kernel::netlink::Socket;
@@ -77,11 +78,34 @@ pub(crate) fn compare(call: &Call, config: &Config, result: &AddResult) -> Resul
         return Ok(());
     }
     let Some(claim) = Store::under(&run_dir).read(&call.attachment, Claimant::Interface) else {
-        return of_reference(call, config, result);
+        return of_reference((call, &run_dir), config, result);
     };
     Ok(Filter::open(&run_dir, &kind::Interface)?.check(&claim)?)
 }
 
-fn of_reference(_: &Call, _: &Config, _: &AddResult) -> Result<(), Error> {
+/// Compares what the reference made: it keeps no network apart, and has layouts of its own for the
+/// rest.
+fn of_reference(
+    (call, run_dir): (&Call, &Path),
+    config: &Config,
+    result: &AddResult,
+) -> Result<(), Error> {
+    let filter = Filter::open(run_dir, &kind::Interface)?;
+    let key = &call.attachment;
+    if config.masquerade {
+        let addresses: Vec<Cidr> = result.ips.iter().map(|ip| ip.address).collect();
+        if !kind::Interface::is_masqueraded(filter.socket(), key, &addresses)? {
+            return Err(differs(format!("nothing masquerades the addresses of {key}")));
+        }
+    }
+    if config.spoof_check {
+        let (_, promised) = promised_interface(result, key.ifname.as_str(), &call.sandbox())?;
+        // Results before 1.0.0 need not have it; then there is nothing to compare with.
+        if let Ok(mac) = promised.mac.parse()
+            && !kind::Interface::is_checked(filter.socket(), key, mac)?
+        {
+            return Err(differs(format!("nothing checks that frames of {key} come from {mac}")));
+        }
+    }
     Ok(())
 }

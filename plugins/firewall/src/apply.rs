@@ -143,26 +143,31 @@ pub(crate) fn check(
     let filter = Filter::open(run_dir, &kind::Firewall)?;
     let wanted = wanted(config, result)?;
     let claim = Store::under(run_dir).read(&call.attachment, Claimant::Firewall);
-    let forward = match &claim {
-        Some(claim) => {
-            filter.check(claim)?;
-            claim.forward.as_ref().unwrap_or(&wanted)
-        }
-        // Made by the reference.
-        None => &wanted,
-    };
-    match &forward.by {
-        Forwarder::Nobody => Ok(()),
-        Forwarder::Chains(_) if claim.is_some() => Ok(()),
-        Forwarder::Chains(_) => Ok(reference::firewall::check(filter.socket(), forward, &[])?),
-        Forwarder::Firewalld(zone) => bound(forward, &parsed(zone)?),
+    let Some(claim) = claim else { return of_reference(&filter, &wanted) };
+    filter.check(&claim)?;
+    match claim.forward.as_ref() {
+        Some(forward) => bound(forward),
+        None => Ok(()),
     }
 }
 
-fn bound(forward: &Forward, zone: &Zone) -> Result<(), Error> {
+/// Compares what the reference made, in whatever layout.
+fn of_reference(filter: &Filter, wanted: &Forward) -> Result<(), Error> {
+    // What only a table of ours does, the reference left undone.
+    if wanted.by == Forwarder::Nobody || kind::Firewall::is_forwarded(filter, wanted)? {
+        return bound(wanted);
+    }
+    Ok(reference::firewall::check(filter.socket(), wanted, &[])?)
+}
+
+/// Claims that firewalld has the addresses of `forward`, if it is firewalld that forwards.
+fn bound(forward: &Forward) -> Result<(), Error> {
+    let Forwarder::Firewalld(zone) = &forward.by else { return Ok(()) };
+    let zone = parsed(zone)?;
     let mut firewalld = connected()?;
     for address in &forward.addresses {
-        let there = firewalld.contains(zone, &Member::Source(*address)).map_err(|e| refused(&e))?;
+        let there =
+            firewalld.contains(&zone, &Member::Source(*address)).map_err(|e| refused(&e))?;
         if !there {
             return Err(attach::verify::differs(format!(
                 "zone {zone} of firewalld has no source {address} any more"

@@ -22,6 +22,7 @@ mod words;
 
 use cni::schema::Key;
 use cni::{AddResult, Call, Error, NetworkCall, Plugin, code, state};
+use netfilter::claim::{Linked, ReferencePorts};
 use netfilter::{Claimant, Filter, Store, kind};
 
 use crate::config::Config;
@@ -67,10 +68,19 @@ impl Plugin for Portmap {
         let filter = Filter::open(&run_dir, &kind::Portmap)?;
         let store = Store::under(&run_dir);
         let Some(mut claim) = store.read(&call.attachment, Claimant::Portmap) else {
-            return Err(attach::verify::differs(format!(
-                "no ports of {} are published",
-                call.attachment
-            )));
+            // Made by the reference, perhaps.
+            let how = ReferencePorts {
+                mark_bit: config.mark_bit,
+                set_mark_chain: config.set_mark_chain,
+                linked: Linked::Yes,
+            };
+            return match kind::Portmap::is_published(&filter, &publication, &how)? {
+                true => Ok(()),
+                false => Err(attach::verify::differs(format!(
+                    "no ports of {} are published",
+                    call.attachment
+                ))),
+            };
         };
         if let Some(ports) = &mut claim.ports {
             ports.publication = publication;

@@ -14,7 +14,7 @@ mod script;
 mod writing;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use saved::Saved;
 use script::Script;
 
 pub use removal::{Trace, is_present, remove, sweep};
-pub use writing::{Marking, accept, publish};
+pub use writing::{Marking, accept, masquerade, publish};
 
 /// How long all programs that one call runs for one family may take together.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -121,6 +121,33 @@ pub fn is_in_use(family: Family, table: &str) -> Result<bool, LegacyError> {
         Err(error) if is_nothing(error.kind()) => Ok(false),
         Err(source) => Err(LegacyError::Names { path, source }),
     }
+}
+
+/// Whether the command `iptables` is the legacy variant on this host, and so what the reference's
+/// plugins use. Runs nothing: the name of the file to which it leads says so.
+#[must_use]
+pub fn is_usual() -> bool {
+    let file = program::look_up("iptables").and_then(|file| file.canonicalize().ok());
+    let name = file.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
+    // Versions before 1.8 had no other variant.
+    name.is_some_and(|name| name.contains("legacy") || name == "xtables-multi")
+}
+
+/// Brings the tables `nat` and `filter` into use, so that they can be written.
+///
+/// # Errors
+/// When the program for it is missing, or fails.
+pub fn begin() -> Result<(), LegacyError> {
+    let until = Instant::now() + LIMIT;
+    for family in FAMILIES {
+        for table in ["nat", "filter"] {
+            if !is_in_use(family, table)? {
+                // Whoever asks for a table gets it.
+                print(family, table, until)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_nothing(kind: io::ErrorKind) -> bool {

@@ -77,7 +77,8 @@ fn find(tool: Tool, family: Family, until: Instant) -> Result<PathBuf, LegacyErr
     if is_other { Err(missing()) } else { Ok(program) }
 }
 
-fn look_up(name: &str) -> Option<PathBuf> {
+/// Where a program is.
+pub(super) fn look_up(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(DIRECTORIES.map(PathBuf::from));
     // A relative directory would be one of whoever chose where we run.

@@ -3,16 +3,17 @@
 
 use std::net::IpAddr;
 
-use types::{Cidr, Family};
+use types::{Attachment, Cidr, Family};
 
 use super::layout::{
     FILTER, FORWARD, HOSTPORT_DNAT, HOSTPORT_MASQ, HOSTPORT_SETMARK, NAT, dnat_comment,
+    masquerade_comment,
 };
 use super::removal::{accept_forms, of_family};
 use super::saved::Table;
 use super::script::{Script, checked, quoted};
 use super::{FAMILIES, LegacyError, change};
-use crate::reference::names::dnat_chain;
+use crate::reference::names::{dnat_chain, masquerade_chain};
 use crate::{Condition, Mapping, Masquerade, Match, Publication};
 
 /// Ports that one `multiport` match holds.
@@ -80,6 +81,41 @@ pub fn accept(addresses: &[IpAddr], admin: &str) -> Result<(), LegacyError> {
                 if !table.rules_of(FORWARD).any(|rule| rule.says(&words)) {
                     script.line(format_args!("-A {FORWARD} {}", words.join(" ")));
                 }
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Masquerades what a container sends out of its subnets, in the legacy table `nat`, where that is
+/// in use.
+///
+/// # Errors
+/// When a table in use can be neither read nor changed.
+pub fn masquerade(key: &Attachment, addresses: &[Cidr]) -> Result<(), LegacyError> {
+    let chain = masquerade_chain(&key.network, &key.container);
+    let comment = quoted(&masquerade_comment(&key.network, &key.container));
+    for (family, multicast) in [(Family::V4, "224.0.0.0/4"), (Family::V6, "ff00::/8")] {
+        let mut rules = Vec::new();
+        for cidr in addresses.iter().filter(|cidr| cidr.family() == family) {
+            let (subnet, host) = (cidr.network(), Cidr::host(cidr.ip()));
+            let mut rule = |chain: &str, on: &str, target: &str| {
+                rules.push(format!("{chain} {on} -m comment --comment {comment} -j {target}"));
+            };
+            rule(&chain, &format!("-d {subnet}"), "ACCEPT");
+            rule(&chain, &format!("! -d {multicast}"), "MASQUERADE");
+            rule("POSTROUTING", &format!("-s {host}"), &chain);
+        }
+        // Each subnet is let alone before anything is masqueraded.
+        rules.sort_by_key(|rule| rule.ends_with("MASQUERADE"));
+        rules.dedup();
+        if rules.is_empty() {
+            continue;
+        }
+        change(family, &[NAT], |table, script| {
+            create(table, script, &chain);
+            for rule in rules.iter().filter(|rule| !table.rules().any(|one| one.text == **rule)) {
+                script.line(format_args!("-A {rule}"));
             }
         })?;
     }
