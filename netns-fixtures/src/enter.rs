@@ -3,10 +3,14 @@
 use std::any::{Any, type_name};
 use std::ffi::OsString;
 use std::io::{Read, pipe};
+use std::os::unix::process::parent_id;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
-use std::{env, thread};
+use std::{env, fs, thread};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::feature::{self, Skip};
 use crate::{Lab, bins};
@@ -149,15 +153,42 @@ fn refusal_hint() -> &'static str {
 fn run_inside<F: FnOnce(&Lab)>(case: F) {
     let lab = Lab::open();
     match catch_unwind(AssertUnwindSafe(|| case(&lab))) {
-        Ok(()) => println!("\n{ENDED}"),
+        Ok(()) => {
+            end_daemons();
+            println!("\n{ENDED}");
+        }
         Err(thrown) => match thrown.downcast::<Skip>() {
-            Ok(skip) => println!("\n{SKIPPED}{}", skip.reason),
+            Ok(skip) => {
+                end_daemons();
+                println!("\n{SKIPPED}{}", skip.reason);
+            }
             Err(failure) => report_and_fail(&lab, failure),
         },
     }
 }
 
+/// Kills what the case started and nobody waits for. Else a daemon would live on, and with it all
+/// namespaces of the lab. What has the lab's mounts, which are its own, belongs to it.
+fn end_daemons() {
+    let mounts = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let Some(own) = mounts("self") else { return };
+    // Who set the mark by hand has no mounts of their own. Those of another user cannot be read.
+    if mounts(&parent_id().to_string()).as_ref() == Some(&own) {
+        return;
+    }
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let is_other = u32::try_from(pid).is_ok_and(|pid| pid != std::process::id());
+        if is_other && mounts(&pid.to_string()).as_ref() == Some(&own) {
+            // It may have ended by itself meanwhile.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
 fn report_and_fail(lab: &Lab, failure: Box<dyn Any + Send>) {
     eprintln!("{}\n{FAILED}", lab.report());
+    end_daemons();
     resume_unwind(failure);
 }

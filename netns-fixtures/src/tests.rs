@@ -1,7 +1,9 @@
 //! The lab judges others, so each of its claims is shown to fail as well.
 
 use std::fs;
+use std::os::unix::process::parent_id;
 use std::path::Path;
+use std::process::Command;
 
 use crate::lab;
 
@@ -158,4 +160,25 @@ fn a_firewalld_governs_its_lab_and_ends_with_its_handle() {
         assert!(!lab.host().try_run("firewall-cmd --state").status.success());
         drop(bus);
     });
+}
+
+/// A daemon would keep all namespaces of the lab.
+#[test]
+fn what_a_case_leaves_running_ends_with_it() {
+    lab(|lab| {
+        // Known to the outer process by its own number.
+        let time = format!("100000.{}", parent_id());
+        let started = lab
+            .host()
+            .within(|| Command::new("setsid").args(["--fork", "sleep", &time]).status())
+            .unwrap();
+        assert!(started.success());
+    });
+    // It had the case's output, whose end was waited for.
+    let time = format!("100000.{}", std::process::id());
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).into_owned();
+        assert!(!words.ends_with(&format!("{time}\0")), "{words} goes on");
+    }
 }
