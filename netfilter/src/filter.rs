@@ -153,19 +153,6 @@ impl Filter {
         self.remove_locked(&locked, key, claimant, promised)
     }
 
-    /// Writes all that living attachments want again, in one transaction: someone flushed the
-    /// ruleset. The reference's chains follow. Returns the claims that hold now.
-    ///
-    /// # Errors
-    /// [`Error::Layout`], and what went wrong.
-    pub fn reload(&self) -> Result<Vec<Claim>, Error> {
-        let locked = self.store.lock()?;
-        let mut claims = rebuild::with_all(self, &locked)?;
-        self.write_chains(&locked, &mut claims)?;
-        claims.iter().try_for_each(leftovers::write)?;
-        Ok(claims)
-    }
-
     /// Compares what `claim` wants with what is there.
     ///
     /// # Errors
@@ -301,36 +288,6 @@ impl Filter {
             if holder != claim.key {
                 self.remove_locked(locked, &holder, Claimant::Portmap, &[])?;
             }
-        }
-        Ok(())
-    }
-
-    /// Writes what claims want of the reference's chains, apart from our tables, where something of
-    /// it is missing: someone flushed them, or loaded them as they once were.
-    fn write_chains(&self, locked: &Locked, claims: &mut [Claim]) -> Result<(), Error> {
-        for claim in claims {
-            match chains::check(&self.socket, claim) {
-                Ok(()) => continue,
-                Err(Error::Differs(_)) => {}
-                Err(error) => return Err(error),
-            }
-            let forward = claim.forward.as_ref();
-            let gone = Gone {
-                key: &claim.key,
-                claimant: claim.claimant,
-                claim: Some(claim),
-                addresses: forward.map_or(&[], |forward| &forward.addresses),
-                shared: &[],
-                was_last_of_kind: false,
-            };
-            let mut batch = Batch::new();
-            chains::remove(&self.socket, &mut batch, &gone)?;
-            batch.commit_skipping_missing(&self.socket)?;
-            let mut batch = Batch::new();
-            let added = chains::add(&self.socket, &mut batch, claim, None)?;
-            let handles = batch.commit_with_handles(&self.socket, Missing::Skip)?;
-            claim.handles.clear();
-            remember_rules(locked, claim, added.handles(&handles))?;
         }
         Ok(())
     }
@@ -599,7 +556,11 @@ impl Filter {
 const TRIES: u32 = 4;
 
 /// Keeps where the rules of a claim are.
-fn remember_rules(locked: &Locked, claim: &Claim, handles: Vec<Handle>) -> Result<(), Error> {
+pub(crate) fn remember_rules(
+    locked: &Locked,
+    claim: &Claim,
+    handles: Vec<Handle>,
+) -> Result<(), Error> {
     match handles == claim.handles {
         true => Ok(()),
         false => locked.write(&Claim { handles, ..claim.clone() }),

@@ -1,14 +1,60 @@
 //! Writing the tables again from what is remembered, in one transaction.
 
-use kernel::nft::{Batch, Element, Set, Table};
+use kernel::nft::{Batch, Element, Missing, Set, Table};
 
+use crate::chains::{self, Gone};
 use crate::claim::Claim;
-use crate::conditional;
 use crate::elements::{self, Wanted};
 use crate::error::Error;
-use crate::filter::Filter;
+use crate::filter::{Filter, remember_rules};
 use crate::layout::{self, BRIDGE, INET, LAYOUT_NUMBER};
 use crate::store::Locked;
+use crate::{conditional, leftovers};
+
+impl Filter {
+    /// Writes all that living attachments want again, in one transaction: someone flushed the
+    /// ruleset. The reference's chains follow. Returns the claims that hold now.
+    ///
+    /// # Errors
+    /// [`Error::Layout`], and what went wrong.
+    pub fn reload(&self) -> Result<Vec<Claim>, Error> {
+        let locked = self.store().lock()?;
+        let mut claims = with_all(self, &locked)?;
+        self.write_chains(&locked, &mut claims)?;
+        claims.iter().try_for_each(leftovers::write)?;
+        Ok(claims)
+    }
+
+    /// Writes what claims want of the reference's chains, apart from our tables, where something of
+    /// it is missing: someone flushed them, or loaded them as they once were.
+    pub(crate) fn write_chains(&self, locked: &Locked, claims: &mut [Claim]) -> Result<(), Error> {
+        for claim in claims {
+            match chains::check(&self.socket, claim) {
+                Ok(()) => continue,
+                Err(Error::Differs(_)) => {}
+                Err(error) => return Err(error),
+            }
+            let forward = claim.forward.as_ref();
+            let gone = Gone {
+                key: &claim.key,
+                claimant: claim.claimant,
+                claim: Some(claim),
+                addresses: forward.map_or(&[], |forward| &forward.addresses),
+                shared: &[],
+                was_last_of_kind: false,
+            };
+            let mut batch = Batch::new();
+            chains::remove(&self.socket, &mut batch, &gone)?;
+            batch.commit_skipping_missing(&self.socket)?;
+            let mut batch = Batch::new();
+            let added = chains::add(&self.socket, &mut batch, claim, None)?;
+            let handles = batch.commit_with_handles(&self.socket, Missing::Skip)?;
+            claim.handles.clear();
+            remember_rules(locked, claim, added.handles(&handles))?;
+        }
+        Ok(())
+    }
+}
 
 /// Makes both tables hold what living attachments want, and nothing else. Returns the claims that
 /// hold now.
