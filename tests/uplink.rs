@@ -26,6 +26,9 @@ pub(crate) fn lan(lab: &Lab) -> Namespace {
         place.run(&format!("ip addr add {v4}/24 dev {link}"));
         place.run(&format!("ip addr add {v6}/64 dev {link} nodad{rest}"));
     }
+    for (place, address) in [(host, HOST[1]), (host, HOST_TOO[1]), (&lan, LAN[1])] {
+        place.wait_until_local(address);
+    }
     host.settle();
     lan.settle();
     lan

@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use types::Attachment;
 
 use crate::call::Plugin;
 use crate::isolation::{Container, Scratch};
 
 /// The subnet of the container, of which [`Host::BRIDGE`] has the first address.
 pub(crate) const SUBNET: &str = "10.90.0.0/16";
+
+/// The network, and the name of its interface in each container.
+const NETWORK: &str = "bench";
+const IFNAME: &str = "eth0";
 
 /// A network namespace that plays the host.
 pub(crate) struct Host {
@@ -19,7 +24,7 @@ pub(crate) struct Host {
     /// Where its plugins are.
     plugins: PathBuf,
     /// Where their state is.
-    state: PathBuf,
+    pub(crate) state: PathBuf,
 }
 
 impl Host {
@@ -38,7 +43,12 @@ impl Host {
 
     /// Makes another container, which its plugins know nothing of yet.
     pub(crate) fn neighbour(&self) -> Result<Container> {
-        Container::new(&format!("{}-n", self.namespace.name))
+        Container::new(&self.neighbours_name())
+    }
+
+    /// The id of that container.
+    pub(crate) fn neighbours_name(&self) -> String {
+        format!("{}-n", self.namespace.name)
     }
 
     /// One of its plugins, for its container.
@@ -50,17 +60,26 @@ impl Host {
     pub(crate) fn plugin_for(&self, container: &Container, name: &str, config: &Value) -> Plugin {
         let plugin = Plugin::new(&self.plugins, name, config)
             .with("CNI_NETNS", container.path.clone())
-            .with("CNI_IFNAME", "eth0")
+            .with("CNI_IFNAME", IFNAME)
             .with("CNI_CONTAINERID", container.name.clone())
             .with("CAIS_ROOT", self.state.join("root").display().to_string());
         Plugin { host: Some(self.namespace.path.clone().into()), ..plugin }
+    }
+
+    /// What names an attachment of the container `id`.
+    pub(crate) fn attachment(id: &str) -> Result<Attachment> {
+        Ok(Attachment {
+            network: NETWORK.parse()?,
+            container: id.parse()?,
+            ifname: IFNAME.parse()?,
+        })
     }
 
     /// The configuration of `bridge` with addresses from `host-local`, masqueraded or not.
     pub(crate) fn bridge(&self, masquerade: bool) -> Value {
         json!({
             "cniVersion": "1.0.0",
-            "name": "bench",
+            "name": NETWORK,
             "type": "bridge",
             "bridge": Self::BRIDGE,
             "isGateway": true,
@@ -84,7 +103,7 @@ pub(crate) fn portmap(ports: &[(u16, u16)], backend: Option<&str>) -> Value {
         .collect();
     let mut config = json!({
         "cniVersion": "1.0.0",
-        "name": "bench",
+        "name": NETWORK,
         "type": "portmap",
         "runtimeConfig": { "portMappings": mappings },
     });

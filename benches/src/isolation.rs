@@ -7,7 +7,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, wait};
+use nix::unistd::Pid;
 
 /// Set once we are inside.
 const INSIDE: &str = "CAIS_BENCH_INSIDE";
@@ -42,14 +44,28 @@ fn start_inside() -> Result<ExitCode> {
     loop {
         match wait().context("wait for the inner process")? {
             WaitStatus::Exited(pid, status) if pid.as_raw().cast_unsigned() == inside.id() => {
+                end_daemons()?;
                 return Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)));
             }
             WaitStatus::Signaled(pid, signal, _) if pid.as_raw().cast_unsigned() == inside.id() => {
+                end_daemons()?;
                 bail!("the inner process was ended by {signal}");
             }
             _ => {}
         }
     }
+}
+
+/// Ends what our plugins started for ports that are still published: all that is left of the inner
+/// process's children are ours by now.
+fn end_daemons() -> Result<()> {
+    let children = "/proc/thread-self/children";
+    let pids = fs::read_to_string(children).with_context(|| format!("read {children}"))?;
+    for pid in pids.split_whitespace() {
+        // It may have ended by itself, as its place is gone.
+        let _ = kill(Pid::from_raw(pid.parse()?), Signal::SIGTERM);
+    }
+    Ok(())
 }
 
 /// Runs a command that prepares something.

@@ -254,6 +254,9 @@ impl fmt::Display for Route {
     }
 }
 
+/// Protocol of routes that routers advertised (`RTPROT_RA`).
+pub const ADVERTISED: u8 = 9;
+
 /// Which routes to list; the kernel filters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filter {

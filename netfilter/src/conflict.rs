@@ -14,7 +14,7 @@ use crate::{Mapping, Protocol, Publication};
 
 /// A published port that is in the way of one that is wanted.
 #[derive(Clone, Debug)]
-pub(crate) struct Conflict {
+pub struct Conflict {
     /// What was wanted.
     pub(crate) wanted: (Option<IpAddr>, u16, Protocol),
     /// Where the other one is.

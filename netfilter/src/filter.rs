@@ -8,14 +8,14 @@ use kernel::netlink::Socket;
 use kernel::nft::{self, Batch, Element, FoundElement, Key, Missing, Set, Table};
 use types::{Attachment, Family, IfName, NetworkName};
 
-use crate::chains::{self, Gone};
-use crate::claim::{Claim, Claimant, Entrance, Handle, Ports};
-use crate::conflict::{self, Conflict};
+use crate::claim::{Claim, Claimant, Handle};
+use crate::conflict::Conflict;
 use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
+use crate::kind::{Gone, Kind};
 use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::store::{Locked, Store};
-use crate::{agreement, conditional, leftovers, localnet, policy, rebuild, reference, shared};
+use crate::{agreement, conditional, localnet, policy, rebuild, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub struct Filter {
     pub(crate) socket: Socket,
     store: Store,
     boot: String,
+    kind: &'static dyn Kind,
 }
 
 /// Whose claims are swept.
@@ -30,8 +31,6 @@ pub struct Filter {
 pub struct Sweep<'a> {
     /// Of this network.
     pub network: &'a NetworkName,
-    /// Of this plugin.
-    pub claimant: Claimant,
     /// All that live, where the caller knows them: then what nobody remembers goes as well. Else
     /// what is proven dead.
     pub valid: Option<&'a [GcAttachment]>,
@@ -61,19 +60,19 @@ pub struct Removed {
 }
 
 impl Filter {
-    /// Opens the packet filter of the calling thread's namespace, with what is remembered below
-    /// `run_dir`.
+    /// Opens the packet filter of the calling thread's namespace for plugins of a kind, with what is
+    /// remembered below `run_dir`.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::File`].
-    pub fn open(run_dir: &Path) -> Result<Self, Error> {
+    pub fn open(run_dir: &Path, kind: &'static dyn Kind) -> Result<Self, Error> {
         let boot = cni::record::boot_id().map_err(|source| Error::File {
             verb: "read",
             path: "/proc/sys/kernel/random/boot_id".into(),
             source,
         })?;
         let socket = Socket::open_netfilter("the host's namespace")?;
-        Ok(Self { socket, store: Store::under(run_dir), boot })
+        Ok(Self { socket, store: Store::under(run_dir), boot, kind })
     }
 
     /// What is remembered.
@@ -113,11 +112,11 @@ impl Filter {
             Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted };
         let written = self.write_in_tries(&change);
         let was_written = written.is_ok();
-        let done = written.and_then(|()| leftovers::write(claim));
+        let done = written.and_then(|()| self.kind.add_legacy(claim));
         if done.is_err() {
             match &earlier {
                 None if was_written => {
-                    self.remove_locked(&locked, &claim.key, claim.claimant, &[])?;
+                    self.remove_locked(&locked, &claim.key, &[])?;
                 }
                 None => locked.remove(&claim.key, claim.claimant)?,
                 // What was true before stays remembered.
@@ -137,20 +136,15 @@ impl Filter {
         self.store.lock()?.write(claim)
     }
 
-    /// Takes back what one plugin wanted for `key`, remembered or not, also where the reference
+    /// Takes back what the plugin wanted for `key`, remembered or not, also where the reference
     /// made it; nothing there is success. `promised` are the addresses of a container that nobody
     /// remembers.
     ///
     /// # Errors
     /// What went wrong; all else was still tried.
-    pub fn remove(
-        &self,
-        key: &Attachment,
-        claimant: Claimant,
-        promised: &[IpAddr],
-    ) -> Result<Removed, Error> {
+    pub fn remove(&self, key: &Attachment, promised: &[IpAddr]) -> Result<Removed, Error> {
         let locked = self.store.lock()?;
-        self.remove_locked(&locked, key, claimant, promised)
+        self.remove_locked(&locked, key, promised)
     }
 
     /// Compares what `claim` wants with what is there.
@@ -167,7 +161,7 @@ impl Filter {
             }
         }
         conditional::check(&self.socket, claim)?;
-        chains::check(&self.socket, claim)
+        self.kind.check(&self.socket, claim)
     }
 
     /// Takes back what a plugin wanted for attachments of a network that are no longer valid.
@@ -183,30 +177,30 @@ impl Filter {
                 Some(_) => !listed(&claim.key),
                 None => self.is_dead(&claim),
             };
-            if claim.claimant == of.claimant && is_dead {
+            if claim.claimant == self.kind.claimant() && is_dead {
                 dead.push(claim.key);
             }
         }
         if let Some(valid) = of.valid {
             locked.remove_unfinished(of.network);
-            for key in shared::owners(&self.socket, of.claimant, of.network)? {
+            for key in shared::owners(&self.socket, self.kind.claimant(), of.network)? {
                 if !dead.contains(&key) && !listed(&key) {
                     dead.push(key);
                 }
             }
-            let mut batch = Batch::new();
-            let alive = |id: &str| valid.iter().any(|entry| entry.container.as_str() == id);
-            chains::sweep(&self.socket, &mut batch, (of.network, of.claimant), alive)?;
-            batch.commit_skipping_missing(&self.socket)?;
-            leftovers::sweep(&self.socket, of.network, of.claimant, valid)?;
+            self.kind.sweep(&self.socket, of.network, valid)?;
         }
         let mut removed = Vec::new();
         let mut failed = None;
         for key in &dead {
-            match self.remove_locked(&locked, key, of.claimant, &[]) {
+            match self.remove_locked(&locked, key, &[]) {
                 Ok(one) => removed.push(one),
                 Err(error) => failed = failed.or(Some(error)),
             }
+        }
+        if locked.has_none_with_chains() {
+            // A call may have been killed before it came to that.
+            self.kind.tidy(&self.socket)?;
         }
         failed.map_or(Ok(removed), Err)
     }
@@ -275,18 +269,19 @@ impl Filter {
         policy::leave_stricter(&self.socket, &mut batch, claim)?;
         conditional::add(&mut batch, claim);
         let is_ours = !batch.is_empty();
-        let added = chains::add(&self.socket, &mut batch, claim, earlier)?;
+        let added = self.kind.add(&self.socket, &mut batch, claim, earlier)?;
         match batch.commit_with_handles(&self.socket, Missing::Fail) {
             Ok(handles) => remember_rules(locked, claim, added.handles(&handles))?,
             Err(error) if is_ours && error.is_missing() => {
                 let mut all = rebuild::with_all(self, locked)?;
-                self.write_chains(locked, &mut all)?;
+                all.retain(|claim| claim.claimant == self.kind.claimant());
+                self.write_missing_chains(locked, |_| self.kind, &mut all)?;
             }
             Err(error) => return Err(error.into()),
         }
         for holder in evicted.iter().filter_map(|c| elements::key_of_owner(c.holder())) {
             if holder != claim.key {
-                self.remove_locked(locked, &holder, Claimant::Portmap, &[])?;
+                self.remove_locked(locked, &holder, &[])?;
             }
         }
         Ok(())
@@ -295,10 +290,8 @@ impl Filter {
     /// What stands in the way of a claim's ports and may go: it is of the same attachment, or of
     /// one that is proven dead.
     fn evictable(&self, claim: &Claim) -> Result<Vec<Conflict>, Error> {
-        let at_host = |ports: &&Ports| ports.entrance == Entrance::Host;
-        let Some(ports) = claim.ports.as_ref().filter(at_host) else { return Ok(Vec::new()) };
         let mut evictable: Vec<Conflict> = Vec::new();
-        for conflict in conflict::find(&self.socket, &ports.publication)? {
+        for conflict in self.kind.conflicts(&self.socket, claim)? {
             let holder = conflict.holder();
             if holder == owner(&claim.key) {
                 continue; // an earlier ADD of the same attachment, whose claim is replaced
@@ -419,28 +412,41 @@ impl Filter {
     }
 
     /// As [`Self::remove`], under a lock that is held.
-    pub(crate) fn remove_locked(
+    fn remove_locked(
         &self,
         locked: &Locked,
         key: &Attachment,
-        claimant: Claimant,
         promised: &[IpAddr],
     ) -> Result<Removed, Error> {
+        self.remove_as(self.kind, locked, (key, promised))
+    }
+
+    /// As that for a plugin of another kind.
+    pub(crate) fn remove_as(
+        &self,
+        kind: &dyn Kind,
+        locked: &Locked,
+        (key, promised): (&Attachment, &[IpAddr]),
+    ) -> Result<Removed, Error> {
+        let claimant = kind.claimant();
         let claim = self.store.read(key, claimant);
         let mut batch = Batch::new();
         let ours = owner(key);
+        let mut known = promised.to_vec();
         match &claim {
             Some(claim) => {
                 let own = elements::of(claim).own;
                 self.delete_found(&mut batch, &own.iter().collect::<Vec<_>>(), &ours)?;
             }
-            None => shared::delete_by_comment(&self.socket, &mut batch, claimant, &ours)?,
+            None => {
+                known.extend(shared::delete_by_comment(&self.socket, &mut batch, claimant, &ours)?);
+            }
         }
         if claimant == Claimant::Portmap && claim.as_ref().is_none_or(Claim::is_conditional) {
             conditional::remove(&self.socket, &mut batch, key)?;
         }
         let forwarded = claim.as_ref().and_then(|claim| claim.forward.as_ref());
-        let addresses = forwarded.map_or(promised, |forward| &forward.addresses);
+        let addresses = forwarded.map_or(&known, |forward| &forward.addresses);
         let own = self.not_of_others(addresses, &ours)?;
         let shared: Vec<IpAddr> =
             addresses.iter().filter(|ip| !own.contains(ip)).copied().collect();
@@ -467,22 +473,19 @@ impl Filter {
         }
         let gone = Gone {
             key,
-            claimant,
             claim: removed.claim.as_ref(),
             addresses: &removed.addresses,
             shared: &shared,
             was_last_of_kind: locked.is_last_of_kind(key, claimant),
         };
-        chains::remove(&self.socket, &mut batch, &gone)?;
+        kind.remove(&self.socket, &mut batch, &gone)?;
         batch.commit_skipping_missing(&self.socket)?;
         opened.iter().for_each(|link| localnet::close(link));
-        let of = (claimant, &removed.addresses[..]);
-        leftovers::remove(&self.socket, key, removed.claim.as_ref(), of)?;
-        if let Some(claim) = &removed.claim
-            && claim.has_chains()
+        kind.remove_leftovers(&self.socket, &gone)?;
+        if removed.claim.as_ref().is_none_or(Claim::has_chains)
             && locked.is_last_with_chains(key, claimant)
         {
-            reference::tidy(&self.socket)?;
+            kind.tidy(&self.socket)?;
         }
         // Last, so that whoever is killed before it is finished by the next call.
         locked.remove(key, claimant)?;
@@ -556,11 +559,7 @@ impl Filter {
 const TRIES: u32 = 4;
 
 /// Keeps where the rules of a claim are.
-pub(crate) fn remember_rules(
-    locked: &Locked,
-    claim: &Claim,
-    handles: Vec<Handle>,
-) -> Result<(), Error> {
+fn remember_rules(locked: &Locked, claim: &Claim, handles: Vec<Handle>) -> Result<(), Error> {
     match handles == claim.handles {
         true => Ok(()),
         false => locked.write(&Claim { handles, ..claim.clone() }),

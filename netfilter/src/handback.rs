@@ -7,8 +7,9 @@ use types::Family;
 use crate::claim::{Claim, Entrance, Forward, Forwarder, Linked, Ports, ReferencePorts};
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::kind;
 use crate::layout::{self, BRIDGE, INET, USER_CHAIN};
-use crate::leftovers;
+use crate::reference::legacy::Trace;
 use crate::reference::{firewall, hostport_nft, legacy, masquerade, passing, portmap, spoof_nft};
 
 impl Filter {
@@ -29,7 +30,7 @@ impl Filter {
             self.store().all()?.into_iter().partition(|claim| !self.is_dead(claim));
         // Their rules would come to life with the chains of the reference.
         for claim in &dead {
-            self.remove_locked(&locked, &claim.key, claim.claimant, &[])?;
+            self.remove_as(kind::of(claim.claimant), &locked, (&claim.key, &[]))?;
         }
         let variant = match living.is_empty() {
             true => Variant::Nft,
@@ -94,9 +95,20 @@ fn write(socket: &Socket, claim: &Claim, variant: Variant) -> Result<(), Error> 
     }
     batch.commit_with_handles(socket, Missing::Skip)?;
     match variant {
-        Variant::Nft => leftovers::withdraw(claim),
+        Variant::Nft => withdraw(claim),
         Variant::Legacy => Ok(()),
     }
+}
+
+/// Takes away what was written of `claim` into legacy tables.
+fn withdraw(claim: &Claim) -> Result<(), Error> {
+    if claim.ports.as_ref().is_some_and(|ports| ports.reference.is_some()) {
+        legacy::remove(&[Trace::Ports(&claim.key)])?;
+    }
+    if let Some(Forward { by: Forwarder::Chains(_), addresses, .. }) = &claim.forward {
+        legacy::remove(&[Trace::Accepts(addresses)])?;
+    }
+    Ok(())
 }
 
 fn into_nft(socket: &Socket, batch: &mut Batch, claim: &Claim) -> Result<(), Error> {
@@ -119,7 +131,7 @@ fn into_legacy(socket: &Socket, batch: &mut Batch, claim: &Claim) -> Result<(), 
     if !claim.masquerade.is_empty() {
         legacy::masquerade(&claim.key, &claim.masquerade)?;
     }
-    leftovers::write(claim)?;
+    kind::of(claim.claimant).add_legacy(claim)?;
     if in_chains(claim).is_some() {
         portmap::remove(socket, batch, owner, &claim.handles)?;
     }

@@ -5,7 +5,6 @@
 //! filter can be spoken to.
 
 mod agreement;
-mod chains;
 pub mod claim;
 mod condition;
 mod conditional;
@@ -16,8 +15,8 @@ mod file;
 mod filter;
 pub mod fuzzing;
 mod handback;
+pub mod kind;
 pub mod layout;
-mod leftovers;
 pub mod localnet;
 mod policy;
 mod protocol;

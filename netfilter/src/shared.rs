@@ -1,7 +1,9 @@
 //! Elements that serve a whole network, and finding elements by their comments.
 
+use std::net::IpAddr;
+
 use kernel::netlink::Socket;
-use kernel::nft::{self, Batch, FoundElement, Set, Table};
+use kernel::nft::{self, Batch, Field, FoundElement, Set, Table};
 use types::{Attachment, NetworkName};
 
 use crate::claim::Claimant;
@@ -60,19 +62,31 @@ fn of_attachments(claimant: Claimant) -> Vec<(&'static Table, &'static Set)> {
     }
 }
 
-/// Puts the deletion of all that `claimant` has there for the owner `ours` into the batch.
+/// Puts the deletion of all that `claimant` has there for the owner `ours` into the batch. Returns
+/// the addresses of the container that it had there.
 pub(crate) fn delete_by_comment(
     socket: &Socket,
     batch: &mut Batch,
     claimant: Claimant,
     ours: &str,
-) -> Result<(), Error> {
+) -> Result<Vec<IpAddr>, Error> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
     for (table, set) in of_attachments(claimant) {
         for found in nft::find_elements(socket, table, set, |text| text == ours)? {
             batch.del_element(table, set, &as_element(&found));
+            let address = match set.key.first() {
+                Some(Field::Ipv4) if !set.is_map() => {
+                    found.key.first_chunk::<4>().map(|&a| a.into())
+                }
+                Some(Field::Ipv6) if !set.is_map() => {
+                    found.key.first_chunk::<16>().map(|&a| a.into())
+                }
+                _ => None,
+            };
+            addresses.extend(address.filter(|address| !addresses.contains(address)));
         }
     }
-    Ok(())
+    Ok(addresses)
 }
 
 /// The attachments of `network` for which `claimant` has elements, remembered or not.

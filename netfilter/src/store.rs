@@ -225,14 +225,24 @@ impl Locked {
     /// never do.
     #[must_use]
     pub fn is_last_with_chains(&self, key: &Attachment, claimant: Claimant) -> bool {
-        let interface = format!("{}@", Claimant::Interface.name());
         let own = self.store.file(key, claimant);
-        !first(&self.store.dir, |dir| {
+        !self.has_chains(|path| path != own)
+    }
+
+    /// Whether no claim at all is one that may want something of the reference's chains.
+    #[must_use]
+    pub fn has_none_with_chains(&self) -> bool {
+        !self.has_chains(|_| true)
+    }
+
+    fn has_chains(&self, counts: impl Fn(&Path) -> bool) -> bool {
+        let interface = format!("{}@", Claimant::Interface.name());
+        first(&self.store.dir, |dir| {
             first(&dir, |path| {
                 let name = path.file_name().and_then(|name| name.to_str());
                 name.is_some_and(|name| !name.starts_with(&interface))
-                    && path != own
                     && !is_unfinished(&path)
+                    && counts(&path)
             })
         })
     }

@@ -34,6 +34,8 @@ pub enum Feature {
     Containerd,
     /// Podman 4, which still speaks CNI, and `runc`.
     Podman,
+    /// Podman 4 as ordinary users have it: with `runc` or `crun`, `slirp4netns` and `newuidmap`.
+    RootlessPodman,
     /// iptables of the legacy variant, and its tables in the kernel.
     LegacyIptables,
     /// A `busybox` that needs no libraries: all that a container of a test consists of.
@@ -102,6 +104,9 @@ impl Feature {
             Self::Strace => "strace (package strace)",
             Self::Containerd => "containerd (packages containerd and runc)",
             Self::Podman => "Podman (packages podman and runc)",
+            Self::RootlessPodman => {
+                "Podman without root (packages podman, runc, crun, slirp4netns and uidmap)"
+            }
             Self::LegacyIptables => "iptables of the legacy variant (package iptables)",
             Self::Busybox => "a static busybox (package busybox-static)",
             Self::Firewalld => "firewalld (package firewalld)",
@@ -143,6 +148,9 @@ impl Feature {
             Self::Strace => are_installed(&["strace"]),
             Self::Containerd => are_installed(&["containerd", "ctr", "runc"]),
             Self::Podman => are_installed(&["podman", "runc"]),
+            Self::RootlessPodman => {
+                are_installed(&["podman", "runc", "crun", "slirp4netns", "newuidmap", "setpriv"])
+            }
             Self::Firewalld => are_installed(&[
                 "firewalld",
                 "firewall-cmd",

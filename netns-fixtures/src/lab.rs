@@ -96,6 +96,20 @@ impl Lab {
         Container { namespace, id: name.to_owned(), holder }
     }
 
+    /// A namespace that somebody else made and keeps: that of a runtime's container, known as `path`
+    /// while it runs.
+    ///
+    /// # Panics
+    /// When `path` leads to no network namespace.
+    #[must_use]
+    #[track_caller]
+    pub fn foreign(&self, name: &str, path: &Path) -> Namespace {
+        let namespace = Namespace::at(name, path);
+        assert!(namespace.exists(), "{} is no network namespace", path.display());
+        self.know(&namespace);
+        namespace
+    }
+
     /// Two hosts with a wire between them: `10.99.0.1` and `fd99::1` on the first, `10.99.0.2` and
     /// `fd99::2` on the second, all on `eth0`.
     #[must_use]

@@ -48,6 +48,20 @@ impl Namespace {
         }
     }
 
+    /// Waits until the kernel takes what comes to this IPv6 address as its own, which is a moment after
+    /// the link is up.
+    ///
+    /// # Panics
+    /// When that takes longer than 20 s.
+    #[track_caller]
+    pub fn wait_until_local(&self, address: &str) {
+        let route = format!("local {address} ");
+        let is_local = || self.run("ip -6 route show table local").contains(&route);
+        if !self.wait_for("route", is_local) {
+            panic!("{}: nothing leads to {address}", self.name());
+        }
+    }
+
     /// Waits until there is no link of that name.
     ///
     /// # Panics

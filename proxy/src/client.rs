@@ -1,6 +1,6 @@
 //! What plugins call.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -116,7 +116,7 @@ impl<'a> Client<'a> {
         let until = Instant::now() + self.patience;
         // Most hosts have no daemon, and need no lock to know that.
         if Channel::connect(&self.socket, until)?.is_none() {
-            return Ok(());
+            return self.sweep(until);
         }
         let _lock = self.lock(until)?;
         for _ in 0..TRIES {
@@ -126,6 +126,44 @@ impl<'a> Client<'a> {
             }
         }
         Err(unanswered(&self.socket))
+    }
+
+    /// Drops all keys that are dead, and removes what killed calls left.
+    ///
+    /// # Errors
+    /// As [`Client::drop`].
+    pub fn drop_all(&self, is_dead: impl Fn(&Attachment) -> bool) -> Result<(), Error> {
+        let Some((_, served)) = self.list()? else {
+            return self.sweep(Instant::now() + self.patience);
+        };
+        let mut dead: Vec<Attachment> = Vec::new();
+        for key in served.into_iter().map(|served| served.key) {
+            if is_dead(&key) && !dead.contains(&key) {
+                dead.push(key);
+            }
+        }
+        dead.iter().try_for_each(|key| self.drop(key))
+    }
+
+    /// Removes the sockets that a killed call or daemon left.
+    fn sweep(&self, until: Instant) -> Result<(), Error> {
+        let unfinished = start::unfinished(&self.socket);
+        if !unfinished.exists() && !self.socket.exists() {
+            return Ok(());
+        }
+        let _lock = self.lock(until)?;
+        if Channel::connect(&self.socket, until)?.is_some() {
+            return Ok(()); // somebody has started one meanwhile
+        }
+        for path in [&unfinished, &self.socket] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(format!("remove {}", path.display()), error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// What is served for all keys, with the daemon's process id; `None` when there is no daemon.

@@ -70,12 +70,17 @@ fn succeeded(status: ExitStatus) -> io::Result<()> {
     if status.success() { Ok(()) } else { Err(io::Error::other(status.to_string())) }
 }
 
+/// Where a socket is before it is ready. A killed call leaves it there.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    PathBuf::from(unfinished)
+}
+
 /// A socket that listens at `path`, for the owner alone. It takes the place of one that a killed
 /// daemon left, at once and only when it is ready.
 fn listen_at(path: &Path) -> io::Result<OwnedFd> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    let unfinished = PathBuf::from(unfinished);
+    let unfinished = unfinished(path);
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -50,7 +50,10 @@ pub(crate) fn wrong_kinds(key: &Key) -> Vec<Wrong> {
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     let kinds = ["true", "7", "\"text\"", "[]", "{}", "1.5", "1e2", "[[{}]]", &deep];
     // A list of anything is of the right kind on the outside.
-    let is_right = |text: &str| text == right || (right == "[]" && text.starts_with("[["));
+    // Where `"true"` is one of the words, the boolean means it.
+    let is_word = |text: &str| matches!(&key.kind, Kind::OneOf(words) if text == "true" && words.iter().any(|word| word == text));
+    let is_right =
+        |text: &str| text == right || is_word(text) || (right == "[]" && text.starts_with("[["));
     let others = kinds.into_iter().filter(|text| !is_right(text));
     others.map(|text| Wrong::new(text, verdict)).collect()
 }

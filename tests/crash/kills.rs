@@ -189,6 +189,9 @@ fn warmed_up(lab: &Lab, scene: &Scene, killed: Killed) -> Vec<Point> {
     let del = scene.call(lab, "DEL", &container);
     add.run().succeeded();
     del.run().is_silent();
+    if let Killed::Gc(_) = killed {
+        scene.gc_of_all(lab).run().is_silent();
+    }
     let points = points_of(&prepared(lab, scene, killed, &container));
     del.run().is_silent();
     scene.assert_nothing_is_held(lab);

@@ -7,9 +7,11 @@ use std::process::{Child, Stdio};
 use std::thread;
 
 use netns_fixtures::{Feature, Lab, lab_with_plugins};
+use serde_json::{Value, json};
 
 use super::stage::{GREETING, ROOTFS, Stage, global_addresses, url, write};
 use crate::under_test::{are_ours, only_ours};
+use crate::uplink::{HOST, lan};
 
 const CONFIG: &str = "/run/lab/containerd.toml";
 const LOG: &str = "/run/lab/containerd.log";
@@ -42,6 +44,28 @@ fn containers_of_containerd_reach_each_other_and_leave_nothing() {
             let fetched = lab.host().run(&format!("busybox wget -q -O - {}", url(address)));
             assert_eq!(fetched, GREETING);
         }
+        containerd.stop(server);
+        containerd.assert_nothing_left();
+    });
+}
+
+/// `ctr` has no option for ports: the network's own file has them.
+#[test]
+fn a_container_of_containerd_is_reached_at_the_port_that_its_network_publishes() {
+    lab_with_plugins(|lab| {
+        only_ours(lab, "does not serve [::1]");
+        let lan = lan(lab);
+        let ports = json!({ "portMappings": [{ "hostPort": 8080, "containerPort": 80 }] });
+        let containerd = Containerd::start_with(lab, &ports);
+        let server = containerd.serve("server");
+        let hosts = [HOST[0], "[2001:db8::1]"];
+        let outside = hosts.iter().map(|host| (&lan, *host));
+        let inside = hosts.iter().chain(&["127.0.0.1", "[::1]"]).map(|host| (lab.host(), *host));
+        for (place, host) in outside.chain(inside) {
+            let fetch = format!("busybox wget -q -O - http://{host}:8080/greeting");
+            assert_eq!(place.run(&fetch), GREETING);
+        }
+        containerd.stage.tree.assert_also_runs("cais-proxy");
         containerd.stop(server);
         containerd.assert_nothing_left();
     });
@@ -111,9 +135,15 @@ impl<'lab> Containerd<'lab> {
     /// Starts it on a host with the network `web`.
     #[track_caller]
     fn start(lab: &'lab Lab) -> Self {
+        Self::start_with(lab, &json!({}))
+    }
+
+    /// Starts it on a host whose network `web` gives this to `portmap` as a runtime would.
+    #[track_caller]
+    fn start_with(lab: &'lab Lab, runtime: &Value) -> Self {
         let mut stage = Stage::set(lab, Feature::Containerd);
         write(Path::new(CONFIG), SETTINGS);
-        stage.add_network("web", 1);
+        stage.add_network_with("web", 1, runtime);
         let mut command = stage.tree.daemon(&["containerd", "--config", CONFIG]);
         let log = fs::File::create(LOG).unwrap_or_else(|error| panic!("create {LOG}: {error}"));
         command.stdout(Stdio::null()).stderr(log);

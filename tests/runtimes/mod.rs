@@ -4,6 +4,9 @@
 //! touch nothing but a control group of their own, which goes with the case.
 
 mod containerd;
+mod nerdctl;
 mod podman;
+mod podman_ports;
+mod podman_rootless;
 mod stage;
 mod tree;

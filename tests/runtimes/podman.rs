@@ -1,8 +1,9 @@
 //! Podman 4 with its CNI backend: `podman run --network`.
 
 use std::path::Path;
+use std::process::Command;
 
-use netns_fixtures::{Feature, Lab, lab_with_plugins};
+use netns_fixtures::{Feature, Lab, Namespace, lab_with_plugins};
 
 use super::stage::{GREETING, ROOTFS, Stage, global_addresses, url, write};
 use crate::under_test::are_ours;
@@ -10,6 +11,8 @@ use crate::under_test::are_ours;
 /// Podman reads these two instead of all that the machine has.
 const CONFIG: &str = "/run/lab/containers.conf";
 const STORAGE: &str = "/run/lab/storage.conf";
+/// Where our plugins write a line for each call, and what they warn of: Podman drops that.
+pub(super) const LOG: &str = "/run/lab/cais.log";
 /// Podman's own files, and those of runc.
 const OWN: &[&str] =
     &["/var/lib/containers", "/run/containers", "/run/libpod", "/run/lock", "/run/runc"];
@@ -80,15 +83,25 @@ fn twenty_containers_of_podman_leave_no_zombie() {
 }
 
 /// Podman and its host.
-struct Podman<'lab> {
-    stage: Stage<'lab>,
+pub(super) struct Podman<'lab> {
+    pub(super) stage: Stage<'lab>,
 }
 
 impl<'lab> Podman<'lab> {
     /// Configures it on a host with the network `web`.
     #[track_caller]
     fn ready(lab: &'lab Lab) -> Self {
-        let mut stage = Stage::set(lab, Feature::Podman);
+        let mut podman = Self::without_networks(lab);
+        podman.stage.add_network("web", 1);
+        podman.stage.remember();
+        podman
+    }
+
+    /// Configures it on a host without networks. What is there when the case calls
+    /// [`Stage::remember`] is no trace of containers.
+    #[track_caller]
+    pub(super) fn without_networks(lab: &'lab Lab) -> Self {
+        let stage = Stage::set(lab, Feature::Podman);
         write(
             Path::new(CONFIG),
             r#"
@@ -113,30 +126,47 @@ impl<'lab> Podman<'lab> {
                 runroot = "/run/containers/storage"
             "#,
         );
-        stage.add_network("web", 1);
-        let mut podman = Self { stage };
+        let podman = Self { stage };
         let backend = podman.say(&["info", "--format", "{{.Host.NetworkBackend}}"]);
         assert_eq!(backend.trim(), "cni");
-        podman.stage.remember();
         podman
     }
 
     /// Calls podman, which has to succeed; gives back what it printed.
     #[track_caller]
-    fn say(&self, words: &[&str]) -> String {
+    pub(super) fn say(&self, words: &[&str]) -> String {
+        self.stage.tree.finish(&mut self.command(words))
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = self.stage.tree.command(&[&["podman"], words].concat());
         command.env("CONTAINERS_CONF", CONFIG).env("CONTAINERS_STORAGE_CONF", STORAGE);
-        self.stage.tree.finish(&mut command)
+        command.env("CAIS_LOG", LOG);
+        command
     }
 
     /// Runs `script` in a container on `networks`.
     #[track_caller]
-    fn run(&self, options: &[&str], networks: &str, script: &str) -> String {
+    pub(super) fn run(&self, options: &[&str], networks: &str, script: &str) -> String {
+        self.stage.tree.finish(&mut self.run_command(options, networks, script))
+    }
+
+    /// Claims that a container is not started; gives back what Podman said.
+    #[track_caller]
+    pub(super) fn refuses_to_run(&self, options: &[&str], networks: &str) -> String {
+        let mut command = self.run_command(options, networks, "exec sleep 1000000");
+        let done = self.stage.tree.attempt(&mut command);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(!done.status.success(), "{command:?} succeeded\n{said}");
+        said
+    }
+
+    fn run_command(&self, options: &[&str], networks: &str, script: &str) -> Command {
         let mut words = vec!["run", "--network", networks, "--cgroup-parent"];
         words.push(&self.stage.cgroup.path);
         words.extend(options);
         words.extend(["--env", "PATH=/bin", "--rootfs", ROOTFS, "/bin/sh", "-c", script]);
-        self.say(&words)
+        self.command(&words)
     }
 
     /// Starts a web server in the container `server`, and claims that another container and the
@@ -161,8 +191,16 @@ impl<'lab> Podman<'lab> {
         }
     }
 
+    /// The network namespace of a container that runs.
     #[track_caller]
-    fn assert_nothing_left(&self) {
+    pub(super) fn namespace(&self, container: &str) -> Namespace {
+        let shown =
+            self.say(&["inspect", "--format", "{{.NetworkSettings.SandboxKey}}", container]);
+        self.stage.lab.foreign(container, &self.stage.tree.seen(shown.trim()))
+    }
+
+    #[track_caller]
+    pub(super) fn assert_nothing_left(&self) {
         self.stage.tree.assert_only_runs(&[]);
         self.stage.assert_nothing_left(OWN);
     }

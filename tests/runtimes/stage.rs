@@ -8,6 +8,7 @@ use netns_fixtures::{Feature, Lab, Snapshot, skip};
 use serde_json::{Value, json};
 
 use super::tree::Tree;
+use crate::under_test::are_ours;
 
 /// What every container runs: busybox, and `/greeting` to be fetched from its web server.
 pub(super) const ROOTFS: &str = "/run/lab/rootfs";
@@ -17,6 +18,8 @@ pub(super) const GREETING: &str = "hello from the other container";
 /// Where runtimes look for plugins and networks unless told otherwise.
 const PLUGINS: &str = "/opt/cni/bin";
 const NETWORKS: &str = "/etc/cni/net.d";
+/// Where the directory with the plugins under test is seen.
+const TESTED: &str = "/opt/cni/tested";
 /// Below here the lab keeps its own, which no snapshot shows.
 const OWN: &str = "/run/lab";
 /// Control groups are called so, and by the number of the case's process.
@@ -28,6 +31,7 @@ const STAYS: &[&str] = &[
     "ip_forward",
     "conf/all/forwarding",
     "conf/lo/forwarding",
+    "conf/up0/forwarding",
     "conf/default/forwarding",
     // Directories, and in them what is there once per host or network: never one per container.
     "dir /run/cais",
@@ -38,12 +42,17 @@ const STAYS: &[&str] = &[
     "/last_reserved_ip.",
 ];
 
+/// What else stays of the reference: its shared chains, and tables that iptables made.
+const STAYS_OF_THE_REFERENCE: &[&str] =
+    &[r#""table":"nat""#, r#""table":"filter""#, r#""name":"nat""#, r#""name":"filter""#];
+
 /// A host in a lab, ready for one runtime.
 pub(super) struct Stage<'lab> {
     pub(super) lab: &'lab Lab,
     pub(super) tree: Tree,
     pub(super) cgroup: Cgroup,
-    networks: Vec<(&'static str, u8)>,
+    /// By name, with the bridge of each.
+    networks: Vec<(&'static str, String)>,
     before: Option<Snapshot>,
 }
 
@@ -75,9 +84,15 @@ impl<'lab> Stage<'lab> {
         self.before = Some(self.lab.snapshot());
     }
 
-    /// Writes a network: `10.<number>.0.0/24` and `fd<number>::/64` on the bridge `cni<number>`.
+    /// Writes a network as Podman writes its own: `10.<number>.0.0/24` and `fd<number>::/64` on the
+    /// bridge `cni<number>`.
     pub(super) fn add_network(&mut self, name: &'static str, number: u8) {
-        self.networks.push((name, number));
+        self.add_network_with(name, number, &json!({}));
+    }
+
+    /// As [`Self::add_network`], with what the runtime would fill in for `portmap`.
+    pub(super) fn add_network_with(&mut self, name: &'static str, number: u8, runtime: &Value) {
+        self.expect_network(name, format!("cni{number}"));
         let list: Value = json!({
             // What Podman 4 writes; containerd takes it as well.
             "cniVersion": "0.4.0",
@@ -86,7 +101,7 @@ impl<'lab> Stage<'lab> {
                 "type": "bridge",
                 "bridge": format!("cni{number}"),
                 "isGateway": true,
-                "ipMasq": false,
+                "ipMasq": true,
                 "hairpinMode": true,
                 "capabilities": { "ips": true },
                 "ipam": {
@@ -97,9 +112,22 @@ impl<'lab> Stage<'lab> {
                     ],
                     "routes": [{ "dst": "0.0.0.0/0" }, { "dst": "::/0" }],
                 },
+            }, {
+                "type": "portmap",
+                "capabilities": { "portMappings": true },
+                "runtimeConfig": runtime,
+            }, {
+                "type": "firewall", "backend": "",
+            }, {
+                "type": "tuning",
             }],
         });
         write(&Path::new(NETWORKS).join(format!("10-{name}.conflist")), &list.to_string());
+    }
+
+    /// Says that there is a network with this bridge, both of which stay.
+    pub(super) fn expect_network(&mut self, name: &'static str, bridge: String) {
+        self.networks.push((name, bridge));
     }
 
     /// Runs the command `cais` as an operator would beside the runtime.
@@ -134,8 +162,7 @@ impl<'lab> Stage<'lab> {
 
     /// STAYS, and of each network its bridge with addresses, routes and switches, and a lock.
     fn what_stays(&self) -> Vec<String> {
-        let of_network = |&(name, number): &(&str, u8)| {
-            let bridge = format!("cni{number}");
+        let of_network = |(name, bridge): &(&str, String)| {
             [
                 format!(" {bridge} "),
                 format!("\"{bridge}\""),
@@ -144,7 +171,9 @@ impl<'lab> Stage<'lab> {
             ]
         };
         let networks = self.networks.iter().flat_map(of_network);
-        STAYS.iter().map(|&word| word.to_owned()).chain(networks).collect()
+        let chains: &[&str] = if are_ours(self.lab) { &[] } else { STAYS_OF_THE_REFERENCE };
+        let words = STAYS.iter().chain(chains).map(|&word| word.to_owned());
+        words.chain(networks).collect()
     }
 }
 
@@ -230,9 +259,14 @@ fn make_changeable(lab: &Lab, directory: &str) {
 fn install_plugins(lab: &Lab) {
     let _ = fs::remove_dir_all(PLUGINS);
     create(PLUGINS);
-    for plugin in ["bridge", "host-local", "loopback"] {
+    // Bound, so that other users come there whatever directories it lies in.
+    create(TESTED);
+    lab.host().run(&format!("mount --bind {} {TESTED}", lab.plugins().display()));
+    let installed = ["bridge", "host-local", "loopback", "portmap", "firewall", "tuning"];
+    let ours: &[&str] = if are_ours(lab) { &["cais-proxy"] } else { &[] };
+    for plugin in installed.iter().chain(ours) {
         let link = Path::new(PLUGINS).join(plugin);
-        let tested = lab.plugins().join(plugin);
+        let tested = Path::new(TESTED).join(plugin);
         // Debian's containerd would go on to look in /usr/lib/cni, and the case would test those.
         assert!(tested.exists(), "{} is missing", tested.display());
         let made = symlink(tested, &link);

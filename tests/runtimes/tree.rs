@@ -1,7 +1,8 @@
 //! The processes of a host: a PID namespace whose PID 1 reaps what it adopts, as an init does.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use netns_fixtures::{Lab, Namespace};
@@ -77,13 +78,24 @@ impl Tree {
         }
     }
 
-    /// Runs `command`, made by [`Self::command`], which has to succeed; gives back what it printed.
+    /// Where `path`, as processes inside know it, is found from outside.
+    pub(super) fn seen(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.init))
+    }
+
+    /// Runs `command`, made by [`Self::command`], to its end.
     #[track_caller]
-    pub(super) fn finish(&self, command: &mut Command) -> String {
-        let done = match self.host.within(|| command.output()) {
+    pub(super) fn attempt(&self, command: &mut Command) -> Output {
+        match self.host.within(|| command.output()) {
             Ok(done) => done,
             Err(error) => panic!("start {command:?}: {error}"),
-        };
+        }
+    }
+
+    /// As [`Self::attempt`], for one that has to succeed; gives back what it printed.
+    #[track_caller]
+    pub(super) fn finish(&self, command: &mut Command) -> String {
+        let done = self.attempt(command);
         let printed = String::from_utf8_lossy(&done.stdout).into_owned();
         let error = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{command:?}: {}\n{printed}{error}", done.status);
@@ -111,6 +123,23 @@ impl Tree {
             if Instant::now() > end {
                 panic!("not only {expected:?} but\n{}", table(&processes));
             }
+        }
+    }
+
+    /// Claims that at least one process of this name runs.
+    #[track_caller]
+    pub(super) fn assert_also_runs(&self, name: &str) {
+        let processes = self.processes();
+        let runs = processes.iter().any(|process| process.name == name && process.state != "Z");
+        assert!(runs, "no {name} runs, but\n{}", table(&processes));
+    }
+
+    /// Claims that soon no process of this name runs, or lingers.
+    #[track_caller]
+    pub(super) fn assert_ends(&self, name: &str) {
+        let end = Instant::now() + DEADLINE;
+        while self.processes().iter().any(|process| process.name == name) {
+            assert!(Instant::now() < end, "{name} goes on\n{}", table(&self.processes()));
         }
     }
 

@@ -26,6 +26,11 @@ const TOOLS: &[Tool] = &[
         package: "iptables",
         without: "the Go plugins cannot masquerade or publish ports",
     },
+    Tool {
+        proof: "/usr/sbin/nft",
+        package: "nftables",
+        without: "there is nothing to compare cais reload with",
+    },
     Tool { proof: "strace", package: "strace", without: "system calls cannot be counted" },
 ];
 

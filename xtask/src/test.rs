@@ -29,6 +29,18 @@ const TOOLS: &[Tool] = &[
 const RUNTIMES: &[Tool] = &[
     Tool { proof: "containerd", package: "containerd", without: "its cases are skipped" },
     Tool { proof: "podman", package: "podman", without: "its cases are skipped" },
+    // What Podman needs without root.
+    Tool { proof: "crun", package: "crun", without: "Podman's cases without root are skipped" },
+    Tool {
+        proof: "slirp4netns",
+        package: "slirp4netns",
+        without: "Podman's cases without root are skipped",
+    },
+    Tool {
+        proof: "newuidmap",
+        package: "uidmap",
+        without: "Podman's cases without root are skipped",
+    },
     Tool { proof: "runc", package: "runc", without: "cases with runtimes are skipped" },
     Tool {
         proof: "busybox",

@@ -18,6 +18,7 @@ mod leases;
 mod masquerade;
 mod ports;
 mod published;
+mod reload;
 mod start;
 mod weight;
 
@@ -32,6 +33,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("ports", ports::publish),
     ("chain", chain::whole),
     ("connect", connect::through_a_port),
+    ("reload", reload::after_a_flush),
     ("leases", leases::one_by_one),
     ("parallel", leases::many_at_once),
     ("conntrack", conntrack::flush),

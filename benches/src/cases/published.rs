@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use kernel::netns::Netns;
+use netfilter::{Claim, Claimant, Filter, Store};
 use serde_json::Value;
 
 use crate::call::Plugin;
@@ -15,6 +17,9 @@ use crate::options::Options;
 /// The first of the ports that are published already, one for each container.
 const FIRST_HELD: u16 = 20_000;
 
+/// What another container publishes on each host.
+const NEIGHBOURS_PORT: [(u16, u16); 1] = [(7_000, 80)];
+
 /// Who publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Publisher {
@@ -24,7 +29,7 @@ pub(super) enum Publisher {
     Go,
 }
 
-/// A host with ports of others, and a container of which none is published yet.
+/// A host with ports of others (one of a neighbour, and those held), and a container of which none is published yet.
 pub(super) struct Published {
     pub(super) host: Host,
     publisher: Publisher,
@@ -48,59 +53,80 @@ impl Published {
         // With masquerade, as bridges mostly have it: so our tables are there before any port.
         let attached = host.plugin("bridge", &host.bridge(true)).result()?;
         let published = Published { host, publisher, attached };
-        // What the first call makes is there for all.
-        let first = published.portmap(&[(8_080, 80)]);
-        first.call("ADD")?;
-        first.call("DEL")?;
+        published.neighbour()?;
         match publisher {
             Publisher::Ours(_) => published.hold_ours(held)?,
-            Publisher::Go => published.hold_go(held, &scratch.path("rules"))?,
+            Publisher::Go => published.hold_chains(held, &scratch.path("rules"))?,
         }
         Ok(published)
     }
 
     /// Publishes ports of the container, as pairs of the host's and its own.
     pub(super) fn portmap(&self, ports: &[(u16, u16)]) -> Plugin {
-        self.portmap_of(ports, &self.attached)
+        let config = portmap(ports, self.publisher.backend());
+        self.host.plugin("portmap", &after(&self.attached, &config))
     }
 
-    fn portmap_of(&self, ports: &[(u16, u16)], attached: &Value) -> Plugin {
-        let backend = match self.publisher {
-            Publisher::Ours(backend) => backend,
-            Publisher::Go => None,
-        };
-        self.host.plugin("portmap", &after(attached, &portmap(ports, backend)))
+    /// Publishes one port of another container: what the first port of a host makes (chains, the
+    /// proxy) is there from now on.
+    fn neighbour(&self) -> Result<()> {
+        let container = self.host.neighbour()?;
+        let bridge = self.host.plugin_for(&container, "bridge", &self.host.bridge(true));
+        let config = after(&bridge.result()?, &portmap(&NEIGHBOURS_PORT, self.publisher.backend()));
+        self.host.plugin_for(&container, "portmap", &config).call("ADD")?;
+        Ok(())
     }
 
-    /// By our plugin itself. All these containers are one namespace, which lives.
+    /// As our plugin remembers it, written to the tables in one transaction. All these containers
+    /// are one namespace, which lives; no proxy serves them.
     fn hold_ours(&self, held: u16) -> Result<()> {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let hold = |number: u16| -> Result<()> {
-            let mut attached = self.attached.clone();
-            attached["ips"][0]["address"] = format!("{}/16", address(number)).into();
-            let plugin = self.portmap_of(&[(FIRST_HELD + number, 80)], &attached);
-            plugin.with("CNI_CONTAINERID", format!("held-{number}")).call("ADD")?;
+        let run_dir = self.host.state.join("root/run/cais");
+        let key = Host::attachment(&self.host.neighbours_name())?;
+        let example = Store::under(&run_dir).read(&key, Claimant::Portmap);
+        let example = example.context("nothing is remembered of the neighbour's port")?;
+        Netns::open(&self.host.namespace.path)?.run(|| -> Result<()> {
+            let filter = Filter::open(&run_dir, &netfilter::kind::Portmap)?;
+            let locked = filter.store().lock()?;
+            for number in 0..held {
+                locked.write(&Self::held(example.clone(), number)?)?;
+            }
+            drop(locked);
+            filter.reload()?;
             Ok(())
-        };
-        std::thread::scope(|scope| {
-            let work = |first| move || (first..held).step_by(workers).try_for_each(hold);
-            let threads: Vec<_> =
-                (0..held.min(workers as u16)).map(|first| scope.spawn(work(first))).collect();
-            threads.into_iter().try_for_each(|thread| {
-                thread.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?
-            })
-        })
+        })?
+    }
+
+    /// The claim of one of the ports held, in the form of another, with what the reference's chains
+    /// get for it.
+    fn held(mut claim: Claim, number: u16) -> Result<Claim> {
+        claim.key = Host::attachment(&format!("held-{number}"))?;
+        let ports = claim.ports.as_mut().context("a claim of portmap has ports")?;
+        ports.proxied.clear();
+        claim.handles.clear();
+        ports.publication.key = claim.key.clone();
+        ports.publication.v4 = Some(format!("{}/16", address(number)).parse()?);
+        for mapping in &mut ports.publication.mappings {
+            mapping.host_port = FIRST_HELD + number;
+        }
+        Ok(claim)
     }
 
     /// In one go what the Go plugin writes with dozens of calls of iptables for each container.
-    fn hold_go(&self, held: u16, rules: &Path) -> Result<()> {
-        fs::write(rules, go_rules(held)).with_context(|| format!("write {}", rules.display()))?;
+    fn hold_chains(&self, held: u16, rules: &Path) -> Result<()> {
+        fs::write(rules, chains_of(held)).with_context(|| format!("write {}", rules.display()))?;
         let restore = format!("/usr/sbin/iptables-restore --noflush {}", rules.display());
         self.host.namespace.run(&restore)
     }
 }
 
 impl Publisher {
+    fn backend(self) -> Option<&'static str> {
+        match self {
+            Publisher::Ours(backend) => backend,
+            Publisher::Go => None,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Publisher::Ours(None) => "ours",
@@ -119,7 +145,7 @@ fn address(number: u16) -> String {
 const AT_ONCE: u16 = 100;
 
 /// What the Go plugin leaves of `held` containers with a port each, for iptables-restore(8).
-fn go_rules(held: u16) -> String {
+fn chains_of(held: u16) -> String {
     let mut rules = String::new();
     let chain = |number: u16| format!("CNI-DN-{number:021x}");
     for first in (0..held).step_by(AT_ONCE.into()) {

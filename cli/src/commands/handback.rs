@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use cni::runtime::directory;
 use cni::{Error, state};
-use netfilter::Filter;
+use netfilter::{Filter, kind};
 use proxy::Client;
 
 use crate::fault::Done;
@@ -12,7 +12,7 @@ use crate::session::Session;
 /// `cais handback`.
 pub(crate) fn run(session: &Session) -> Done {
     let run_dir = state::run_dir();
-    let claims = Filter::open(&run_dir)?.hand_back()?;
+    let claims = Filter::open(&run_dir, &kind::Interface)?.hand_back()?;
     let plugins = directory::plugin_dirs();
     let client = Client::new(&run_dir, &plugins);
     let dropped = claims.iter().filter_map(|claim| client.drop(&claim.key).err());

@@ -4,7 +4,7 @@ use cni::runtime::directory;
 use cni::{Error, code, state};
 use firewalld::{Firewalld, Member, Zone};
 use netfilter::claim::{Entrance, Forwarder};
-use netfilter::{Claim, Filter};
+use netfilter::{Claim, Filter, kind};
 use proxy::{Client, serve_published};
 
 use crate::fault::Done;
@@ -14,7 +14,7 @@ use crate::session::Session;
 /// `cais reload`.
 pub(crate) fn run(session: &Session) -> Done {
     let run_dir = state::run_dir();
-    let filter = Filter::open(&run_dir)?;
+    let filter = Filter::open(&run_dir, &kind::Portmap)?;
     // First what serves most: the tables, in one transaction.
     let mut claims = filter.reload()?;
     let mut errors = Vec::new();

@@ -236,6 +236,12 @@ impl Set {
         parts.join(" . ")
     }
 
+    /// Whether it has values.
+    #[must_use]
+    pub const fn is_map(&self) -> bool {
+        self.values.is_some()
+    }
+
     /// `set` or `map`.
     pub(super) fn noun(&self) -> &'static str {
         if self.values.is_some() { "map" } else { "set" }

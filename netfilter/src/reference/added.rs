@@ -14,7 +14,16 @@ pub struct Added {
     known: Vec<Handle>,
 }
 
+/// Of one attachment no more handles are asked for: the kernel answers all at once, and its answers
+/// have to fit the socket. Rules without a handle are found by reading their chain.
+const MOST_ASKED: usize = 32;
+
 impl Added {
+    /// The rules that an earlier one told, all of which are there.
+    pub(crate) fn keeping(stored: &[Handle]) -> Self {
+        Self { pending: Vec::new(), known: stored.to_vec() }
+    }
+
     /// Where the rules are, after the batch was carried out with
     /// [`Batch::commit_with_handles`].
     #[must_use]
@@ -31,9 +40,14 @@ impl Added {
         self.known.extend(other.known);
     }
 
-    /// Appends a rule to a chain.
+    /// Appends a rule to a chain, with a handle unless there are many.
     pub(super) fn append(&mut self, batch: &mut Batch, view: &View<'_>, chain: &str, spec: &Spec) {
-        let ticket = batch.add_rule_with_handle(&view.table, chain, &spec.rule(view.family));
+        let rule = spec.rule(view.family);
+        if self.pending.len() == MOST_ASKED {
+            batch.add_rule(&view.table, chain, &rule);
+            return;
+        }
+        let ticket = batch.add_rule_with_handle(&view.table, chain, &rule);
         self.pending.push((ticket, place(view, chain, 0)));
     }
 

@@ -2,6 +2,8 @@
 //! the policy of `FORWARD`, and so to fail where that is to drop. Answers of the container pass,
 //! too, so that `portmap` needs no `firewall` after it.
 
+use std::net::IpAddr;
+
 use kernel::netlink::Socket;
 use kernel::nft::Batch;
 use kernel::nft::xt::{Match, Spec, Target};
@@ -89,18 +91,83 @@ pub fn remove(
     Ok(())
 }
 
-/// Compares the tables with what [`add`] makes.
+/// Takes that back for a container that nobody remembers, by its addresses.
+///
+/// # Errors
+/// [`Error::Refused`] when the tables cannot be read.
+pub fn remove_all(socket: &Socket, batch: &mut Batch, addresses: &[IpAddr]) -> Result<(), Error> {
+    for address in addresses {
+        let host = Cidr::host(*address);
+        let view = View::of(socket, host.family(), FILTER, &[names::FORWARD])?;
+        for line in view.lines(names::FORWARD)? {
+            if line.spec().is_some_and(|spec| is_of(&spec, host)) {
+                batch.del_rule(&view.table, names::FORWARD, line.handle());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is a rule that [`add`] makes for a container.
+fn is_of(spec: &Spec, host: Cidr) -> bool {
+    let to = Spec::new(Target::Accept).destination(host);
+    let ports = spec.destination_ports().map(<[(u16, u16)]>::to_vec);
+    let is_port = |ports: Vec<(u16, u16)>| {
+        Protocol::ALL.into_iter().any(|protocol| {
+            *spec
+                == to
+                    .clone()
+                    .protocol(protocol.number())
+                    .with(Match::DestinationPorts(ports.clone()))
+        })
+    };
+    *spec == answers(host) || ports.is_some_and(is_port)
+}
+
+/// All that a container answers.
+fn answers(host: Cidr) -> Spec {
+    Spec::new(Target::Accept).source(host).with(Match::Known)
+}
+
+/// Compares the tables with what [`add`] makes, where the host drops what it forwards: else new
+/// connections pass by themselves.
 ///
 /// # Errors
 /// [`Error::Differs`] with the first rule that is missing; [`Error::Refused`] when the tables
 /// cannot be read.
 pub fn check(socket: &Socket, publication: &Publication, stored: &[Handle]) -> Result<(), Error> {
+    compare(socket, publication, stored, |view| {
+        view.chain(FORWARD).is_some_and(|found| found.drops)
+    })
+}
+
+/// As [`check`] on any host.
+///
+/// # Errors
+/// As there.
+pub fn check_all(
+    socket: &Socket,
+    publication: &Publication,
+    stored: &[Handle],
+) -> Result<(), Error> {
+    compare(socket, publication, stored, |_| true)
+}
+
+fn compare(
+    socket: &Socket,
+    publication: &Publication,
+    stored: &[Handle],
+    matters: impl Fn(&View<'_>) -> bool,
+) -> Result<(), Error> {
     for (family, target) in targets(publication) {
         let specs = specs(publication, family, target);
         if specs.is_empty() {
             continue;
         }
         let view = View::of(socket, family, FILTER, &[FORWARD, names::FORWARD])?;
+        if !matters(&view) {
+            continue;
+        }
         view.demand(FORWARD, contains(&view.lines(FORWARD)?, &entry()), &entry())?;
         let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
         let mut lines = view.lines_at(names::FORWARD, &handles)?;
@@ -124,16 +191,16 @@ fn specs(publication: &Publication, family: Family, target: Cidr) -> Vec<Spec> {
             .iter()
             .filter(|mapping| mapping.protocol == protocol && mapping.serves(family))
             .collect();
-        let inside = |mapping: &Mapping| {
+        let inside = |mapping: &&Mapping| {
             (mapping.container_port, mapping.container_port + (mapping.count - 1))
         };
-        for ports in port_lists(&mappings, inside) {
+        for ports in port_lists(mappings.iter().map(inside)) {
             let to = accept().destination(Cidr::host(target.ip())).protocol(protocol.number());
             specs.push(to.with(Match::DestinationPorts(ports)));
         }
     }
     if !specs.is_empty() {
-        specs.push(accept().source(Cidr::host(target.ip())).with(Match::Known));
+        specs.push(answers(Cidr::host(target.ip())));
     }
     specs
 }

@@ -253,7 +253,7 @@ fn a_condition_that_no_rule_can_hold_is_refused_by_name() {
 }
 
 #[test]
-fn a_range_of_ports_is_one_rule_that_iptables_reads() {
+fn a_range_of_ports_is_one_rule_of_the_containers_chain() {
     lab(|lab| {
         lab.needs(Feature::Iptables);
         let mut publication =
@@ -273,8 +273,34 @@ fn a_range_of_ports_is_one_rule_that_iptables_reads() {
         };
         let both = [expected("10.1.0.2"), expected("[fd00::2]".replace("]", "").as_str())];
         assert_eq!(lines[..2], both[0]);
-        assert_eq!(saved_with(lab.host(), "--dports 8000:8099").len(), 2);
         asked(lab.host(), |socket| portmap::check(socket, &publication, &usual(), &[])).unwrap();
+    });
+}
+
+/// nerdctl reads of a range the first port alone.
+#[test]
+fn what_leads_to_a_range_names_each_port_unless_there_are_very_many() {
+    lab(|lab| {
+        lab.needs(Feature::Iptables);
+        for (count, expected) in
+            [(20, vec![(8000..8015).collect::<Vec<u16>>(), (8015..8020).collect()]), (151, vec![])]
+        {
+            let mapping = Mapping { count, ..mapping(TCP, 8000, 9000) };
+            let publication = publication("c1", vec![mapping]);
+            done(lab.host(), |socket, batch| {
+                portmap::add(socket, batch, &publication, &usual(), &[])
+            });
+            for ports in &expected {
+                let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+                let words = format!("--dports {} ", ports.join(","));
+                assert_eq!(saved_with(lab.host(), &words).len(), 2, "one for each family");
+            }
+            let range = format!("--dports 8000:{} ", 7999 + count);
+            let as_range = if expected.is_empty() { 2 } else { 0 };
+            assert_eq!(saved_with(lab.host(), &range).len(), as_range);
+            asked(lab.host(), |socket| portmap::check(socket, &publication, &usual(), &[]))
+                .unwrap();
+        }
     });
 }
 

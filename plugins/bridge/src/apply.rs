@@ -23,7 +23,7 @@ use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::sysctl::Key;
 use kernel::undo::Undo;
-use netfilter::Filter;
+use netfilter::{Filter, kind};
 use types::{IfName, MacAddr};
 
 use crate::config::Config;
@@ -153,11 +153,11 @@ impl<'a> Adding<'a> {
             netns_id: self.netns_id().map_err(failed)?,
         };
         let Some(claim) = wanted.claim() else { return Ok(()) };
-        let filter = Filter::open(&self.host.run_dir)?;
+        let filter = Filter::open(&self.host.run_dir, &kind::Interface)?;
         filter.add(&claim)?;
         // Its socket stays on the host, wherever the thread goes.
         undo.push(format!("take back what {} wants of the packet filter", claim.key), move || {
-            Ok(filter.remove(&claim.key, claim.claimant, &[]).map(drop)?)
+            Ok(filter.remove(&claim.key, &[]).map(drop)?)
         });
         Ok(())
     }

@@ -7,7 +7,7 @@ use attach::verify::{differs, promised_interface};
 use cni::record::NetnsId;
 use cni::{AddResult, Call, Config as Network, Error};
 use kernel::netlink::Socket;
-use netfilter::{Claim, Claimant, Filter, Isolation, Store};
+use netfilter::{Claim, Claimant, Filter, Isolation, Store, kind};
 use types::{Attachment, Cidr, IfName, MacAddr};
 
 use crate::config::Config;
@@ -65,8 +65,8 @@ pub(crate) fn concerns(network: &Network, key: &Attachment, run_dir: &Path) -> b
 /// Takes back what the attachment wanted. The socket is to be kept open while the kernel frees
 /// what was deleted.
 pub(crate) fn remove(key: &Attachment, run_dir: &Path) -> Result<Socket, Error> {
-    let filter = Filter::open(run_dir)?;
-    filter.remove(key, Claimant::Interface, &[])?;
+    let filter = Filter::open(run_dir, &kind::Interface)?;
+    filter.remove(key, &[])?;
     Ok(filter.into_socket())
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn compare(call: &Call, config: &Config, result: &AddResult) -> Resul
     let Some(claim) = Store::under(&run_dir).read(&call.attachment, Claimant::Interface) else {
         return of_reference((call, &run_dir), config, result);
     };
-    Ok(Filter::open(&run_dir)?.check(&claim)?)
+    Ok(Filter::open(&run_dir, &kind::Interface)?.check(&claim)?)
 }
 
 /// Compares what the reference made: it keeps no network apart, and has layouts of its own for the
@@ -90,11 +90,11 @@ fn of_reference(
     config: &Config,
     result: &AddResult,
 ) -> Result<(), Error> {
-    let filter = Filter::open(run_dir)?;
+    let filter = Filter::open(run_dir, &kind::Interface)?;
     let key = &call.attachment;
     if config.masquerade {
         let addresses: Vec<Cidr> = result.ips.iter().map(|ip| ip.address).collect();
-        if !filter.reference_masquerades(key, &addresses)? {
+        if !kind::Interface::is_masqueraded(filter.socket(), key, &addresses)? {
             return Err(differs(format!("nothing masquerades the addresses of {key}")));
         }
     }
@@ -102,7 +102,7 @@ fn of_reference(
         let (_, promised) = promised_interface(result, key.ifname.as_str(), &call.sandbox())?;
         // Results before 1.0.0 need not have it; then there is nothing to compare with.
         if let Ok(mac) = promised.mac.parse()
-            && !filter.reference_checks_source(key, mac)?
+            && !kind::Interface::is_checked(filter.socket(), key, mac)?
         {
             return Err(differs(format!("nothing checks that frames of {key} come from {mac}")));
         }

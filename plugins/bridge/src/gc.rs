@@ -9,7 +9,7 @@ use cni::record::{Record, Records, boot_id};
 use cni::{Error, NetworkCall, code};
 use kernel::link;
 use kernel::netlink::Socket;
-use netfilter::{Claimant, Filter, Sweep};
+use netfilter::{Filter, Sweep, kind};
 use types::Attachment;
 
 use crate::apply::deleter;
@@ -53,8 +53,8 @@ pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
         let failed = |e| Error::new(code::IO, format!("remove record of {key}: {e}"));
         errors.extend(records.remove(key).map_err(failed).err());
     }
-    let sweep = Sweep { network, claimant: Claimant::Interface, valid: valid.as_deref() };
-    let filter = Filter::open(run_dir)?;
+    let sweep = Sweep { network, valid: valid.as_deref() };
+    let filter = Filter::open(run_dir, &kind::Interface)?;
     let swept = filter.sweep(sweep);
     errors.extend(swept.map_err(Error::from).err());
     Error::joined(errors).map_or(Ok(()), Err)

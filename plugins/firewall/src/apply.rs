@@ -7,10 +7,11 @@ use attach::error::no_netns;
 use cni::record::{NetnsId, boot_id};
 use cni::{AddResult, Call, Error, code};
 use firewalld::{Firewalld, Member, Zone};
+use kernel::link::Deleter;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
 use netfilter::claim::{Forward, Forwarder};
-use netfilter::{Claim, Claimant, Filter, Store, reference};
+use netfilter::{Claim, Claimant, Filter, Store, kind, reference};
 
 use crate::config::{Backend, Config};
 
@@ -40,10 +41,10 @@ pub(crate) fn add(
 fn steps<'a>(claim: &'a Claim, run_dir: &'a Path, undo: &mut Undo<'a>) -> Result<(), Error> {
     let Some(forward) = &claim.forward else { return Ok(()) };
     step("filter");
-    let filter = Filter::open(run_dir)?;
+    let filter = Filter::open(run_dir, &kind::Firewall)?;
     filter.add(claim)?;
     undo.push(format!("take back the forwarding of {}", claim.key), move || {
-        Ok(filter.remove(&claim.key, Claimant::Firewall, &[]).map(drop)?)
+        Ok(filter.remove(&claim.key, &[]).map(drop)?)
     });
     if let Forwarder::Firewalld(zone) = &forward.by {
         step("firewalld");
@@ -110,11 +111,13 @@ pub(crate) fn refused(error: &firewalld::Error) -> Error {
 
 /// Takes back what `call` was let through.
 pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
-    let filter = Filter::open(run_dir)?;
+    let filter = Filter::open(run_dir, &kind::Firewall)?;
     let result = call.config.prev_result().ok().flatten().unwrap_or_default();
     let promised: Vec<IpAddr> = result.ips.iter().map(|ip| ip.address.ip()).collect();
-    let removed = filter.remove(&call.attachment, Claimant::Firewall, &promised)?;
-    unbind(&removed)
+    let removed = filter.remove(&call.attachment, &promised)?;
+    let unbound = unbind(&removed);
+    Deleter::detached(run_dir.join("deleter")).close_later(filter.into_socket());
+    unbound
 }
 
 /// Removes the addresses of a claim that firewalld had from its zone.
@@ -137,7 +140,7 @@ pub(crate) fn check(
     result: &AddResult,
     run_dir: &Path,
 ) -> Result<(), Error> {
-    let filter = Filter::open(run_dir)?;
+    let filter = Filter::open(run_dir, &kind::Firewall)?;
     let wanted = wanted(config, result)?;
     let claim = Store::under(run_dir).read(&call.attachment, Claimant::Firewall);
     let Some(claim) = claim else { return of_reference(&filter, &wanted) };
@@ -151,7 +154,7 @@ pub(crate) fn check(
 /// Compares what the reference made, in whatever layout.
 fn of_reference(filter: &Filter, wanted: &Forward) -> Result<(), Error> {
     // What only a table of ours does, the reference left undone.
-    if wanted.by == Forwarder::Nobody || filter.reference_forwards(wanted)? {
+    if wanted.by == Forwarder::Nobody || kind::Firewall::is_forwarded(filter, wanted)? {
         return bound(wanted);
     }
     Ok(reference::firewall::check(filter.socket(), wanted, &[])?)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cni::{Error, NetworkCall};
-use netfilter::{Claimant, Filter, Sweep};
+use netfilter::{Filter, Sweep, kind};
 
 use crate::apply::unbind;
 
@@ -11,8 +11,8 @@ use crate::apply::unbind;
 pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let valid = call.config.valid_attachments()?;
     let network = call.config.name();
-    let of = Sweep { network, claimant: Claimant::Firewall, valid: valid.as_deref() };
-    let filter = Filter::open(run_dir)?;
+    let of = Sweep { network, valid: valid.as_deref() };
+    let filter = Filter::open(run_dir, &kind::Firewall)?;
     let removed = filter.sweep(of)?;
     let errors = removed.iter().filter_map(|removed| unbind(removed).err()).collect();
     Error::joined(errors).map_or(Ok(()), Err)

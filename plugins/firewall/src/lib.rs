@@ -16,7 +16,7 @@ mod tests;
 
 use cni::schema::Key;
 use cni::{AddResult, Call, Error, NetworkCall, Plugin, code, state};
-use netfilter::Filter;
+use netfilter::{Filter, kind};
 
 use crate::config::Config;
 
@@ -67,7 +67,8 @@ impl Plugin for Firewall {
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {
         let unavailable = |e: Error| Error { code: code::NOT_AVAILABLE, ..e };
         Config::parse(&call.config)?;
-        let filter = Filter::open(&state::run_dir()).map_err(|e| unavailable(e.into()))?;
+        let filter =
+            Filter::open(&state::run_dir(), &kind::Firewall).map_err(|e| unavailable(e.into()))?;
         filter.serviceable().map_err(|e| unavailable(e.into()))
     }
 }

@@ -10,9 +10,9 @@ use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route;
 use kernel::undo::Undo;
-use netfilter::claim::{Linked, Ports, ReferencePorts};
+use netfilter::claim::{Linked, Ports, Proxied, ReferencePorts};
 use netfilter::{
-    Claim, Claimant, Entrance, Filter, Masquerade, Publication, Removed, Store, localnet,
+    Claim, Claimant, Entrance, Filter, Masquerade, Publication, Removed, Store, kind, localnet,
 };
 use proxy::{Client, serve_published};
 use types::{Attachment, Family, IfName};
@@ -27,7 +27,7 @@ pub(crate) fn add(
     publication: Publication,
     run_dir: &Path,
 ) -> Result<(), Error> {
-    let filter = Filter::open(run_dir)?;
+    let filter = Filter::open(run_dir, &kind::Portmap)?;
     let claim = claim(call, config, publication, (&filter, run_dir))?;
     if let Some(ports) = claim.ports.as_ref().filter(|ports| ports.entrance == Entrance::Host) {
         listeners::look(&ports.publication, config.on_listener)?;
@@ -55,15 +55,18 @@ fn steps<'a>(
             move || Ok(client.drop(&key)?)
         });
         // Without it the container is reached on all ways but those that the reference lacks, too.
-        match serve_published(client, &ports.publication) {
-            Ok(proxied) => ports.proxied = proxied,
-            Err(error) => cni::warn("portmap", &error.msg),
+        match still_served(client, filter, &ports.publication) {
+            Some(proxied) => ports.proxied = proxied,
+            None => match serve_published(client, &ports.publication) {
+                Ok(proxied) => ports.proxied = proxied,
+                Err(error) => cni::warn("portmap", &error.msg),
+            },
         }
     }
     step("filter");
     filter.add(&claim)?;
     undo.push(format!("take back the ports of {key}"), move || {
-        Ok(filter.remove(&key, Claimant::Portmap, &[]).map(drop)?)
+        Ok(filter.remove(&key, &[]).map(drop)?)
     });
     if let Some(ports) = &claim.ports {
         step("localhost");
@@ -75,6 +78,21 @@ fn steps<'a>(
     }
     step("done");
     Ok(())
+}
+
+/// What the proxy serves since an earlier ADD of the same ports, if it does.
+fn still_served(
+    client: &Client<'_>,
+    filter: &Filter,
+    publication: &Publication,
+) -> Option<Vec<Proxied>> {
+    let earlier = filter.store().read(&publication.key, Claimant::Portmap)?.ports?;
+    if earlier.publication != *publication || earlier.proxied.is_empty() {
+        return None;
+    }
+    let (_, served) = client.list().ok()??;
+    let of_key = served.iter().filter(|served| served.key == publication.key).count();
+    (of_key == earlier.proxied.len()).then_some(earlier.proxied)
 }
 
 /// What the attachment wants, with what the host says of it.
@@ -134,8 +152,8 @@ fn link_to(publication: &Publication) -> Result<Option<IfName>, Error> {
 
 /// Takes back what `call` published, remembered or not.
 pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
-    let filter = Filter::open(run_dir)?;
-    let removed = filter.remove(&call.attachment, Claimant::Portmap, &[])?;
+    let filter = Filter::open(run_dir, &kind::Portmap)?;
+    let removed = filter.remove(&call.attachment, &[])?;
     let stopped = Client::new(run_dir, &call.path).drop(&call.attachment);
     let forgotten = forget(&filter, &removed);
     Deleter::detached(run_dir.join("deleter")).close_later(filter.into_socket());

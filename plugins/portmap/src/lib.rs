@@ -23,7 +23,7 @@ mod words;
 use cni::schema::Key;
 use cni::{AddResult, Call, Error, NetworkCall, Plugin, code, state};
 use netfilter::claim::{Linked, ReferencePorts};
-use netfilter::{Claimant, Filter, Store};
+use netfilter::{Claimant, Filter, Store, kind};
 
 use crate::config::Config;
 
@@ -65,7 +65,7 @@ impl Plugin for Portmap {
         }
         let Some(publication) = plan::publication(call, &config)? else { return Ok(()) };
         let run_dir = state::run_dir();
-        let filter = Filter::open(&run_dir)?;
+        let filter = Filter::open(&run_dir, &kind::Portmap)?;
         let store = Store::under(&run_dir);
         let Some(mut claim) = store.read(&call.attachment, Claimant::Portmap) else {
             // Made by the reference, perhaps.
@@ -74,7 +74,7 @@ impl Plugin for Portmap {
                 set_mark_chain: config.set_mark_chain,
                 linked: Linked::Yes,
             };
-            return match filter.reference_publishes(&publication, &how)? {
+            return match kind::Portmap::is_published(&filter, &publication, &how)? {
                 true => Ok(()),
                 false => Err(attach::verify::differs(format!(
                     "no ports of {} are published",
@@ -95,7 +95,8 @@ impl Plugin for Portmap {
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {
         let unavailable = |e: Error| Error { code: code::NOT_AVAILABLE, ..e };
         Config::parse(&call.config)?;
-        let filter = Filter::open(&state::run_dir()).map_err(|e| unavailable(e.into()))?;
+        let filter =
+            Filter::open(&state::run_dir(), &kind::Portmap).map_err(|e| unavailable(e.into()))?;
         filter.serviceable().map_err(|e| unavailable(e.into()))
     }
 }

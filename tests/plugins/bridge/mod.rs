@@ -1,5 +1,6 @@
 //! `bridge`, key by key.
 
+mod advertised;
 mod gateway;
 mod isolation;
 mod links;

@@ -92,7 +92,10 @@ fn the_switch_is_turned_back_after_all_rules_were_flushed() {
 mod del_removes_all {
     use super::*;
 
-    fn case(lab: &Lab, (happened, config): (fn(&Lab, &Container), fn(&mut Value))) {
+    /// What happens after ADD, and what becomes of the configuration.
+    type Given = (fn(&Lab, &Container), fn(&mut Value));
+
+    fn case(lab: &Lab, (happened, config): Given) {
         only_ours(lab, KEEPS);
         let chain = web(lab, Family::Dual);
         let c = warm(lab, &chain);
@@ -210,7 +213,7 @@ fn rules_of_the_administrator_survive_and_keep_the_table() {
 fn tables_of_others_are_left_as_they_are() {
     lab_with_plugins(|lab| {
         only_ours(lab, "works in table ip nat");
-        let chain = web(lab, Family::Dual);
+        let chain = web_with(lab, &json!({ "backend": "nftables" }));
         let c = warm(lab, &chain);
         carry_out(
             lab,

@@ -93,6 +93,23 @@ fn a_shifted_range_works_at_both_ends() {
     });
 }
 
+/// Fifteen of these are a rule in the reference's chains. The kernel tells where it put rules, as
+/// far as that fits a socket.
+#[test]
+fn a_thousand_shifted_ports_are_published_and_taken_back() {
+    lab_with_plugins(|lab| {
+        only_ours(lab, "takes minutes");
+        let lan = lan(lab);
+        let chain = web(lab, Family::Dual);
+        let ports = range("", 20_000, 30_000, 1000);
+        let c = published(lab, &chain, "c1", &ports);
+        serve(&c, "last", 30_999);
+        assert_answers(&lan, (HOST[0], 20_999), "last", LAN[0]);
+        chain.del(Attach::new(&c, &ports));
+        assert_eq!(lab.host().run("nft list ruleset"), "");
+    });
+}
+
 #[test]
 fn a_range_that_overlaps_anothers_ports_is_refused_whatever_map_they_are_in() {
     lab_with_plugins(|lab| {

@@ -124,6 +124,15 @@ impl Spec {
         }
     }
 
+    /// The ports of its multiport match, where it has one.
+    #[must_use]
+    pub fn destination_ports(&self) -> Option<&[(u16, u16)]> {
+        self.matches.iter().find_map(|one| match one {
+            Match::DestinationPorts(ports) => Some(&ports[..]),
+            _ => None,
+        })
+    }
+
     /// The same for packets from this network.
     #[must_use]
     pub fn source(self, network: Cidr) -> Self {

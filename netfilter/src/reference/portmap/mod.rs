@@ -48,6 +48,9 @@ pub fn add(
     let chain = chain_of(&publication.key);
     for (family, target) in targets(publication) {
         let view = view(socket, family, &chain, how)?;
+        if how.linked == Linked::No && is_full(&view) && !view.has(&chain) {
+            continue; // nobody chooses ports by reading so many
+        }
         if publication.masquerade != Masquerade::Nobody {
             share_mark(&view, batch, how)?;
         }
@@ -118,6 +121,14 @@ pub fn owns(socket: &Socket, network: &str, container: &str) -> Result<bool, Err
         }
     }
     Ok(false)
+}
+
+/// Rules that the chain of all jumps may have before no more are written that are only read: for
+/// each commit the kernel copies all of them.
+const READABLE: u32 = 1000;
+
+fn is_full(view: &View<'_>) -> bool {
+    view.chain(names::HOSTPORT_DNAT).is_some_and(|found| found.uses >= READABLE)
 }
 
 fn chain_of(key: &Attachment) -> String {

@@ -1,6 +1,6 @@
 //! The rules of published ports, as data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 
 use kernel::nft::xt::{Destination, MULTIPORT_MAX, Match as Extension, Spec, Target};
@@ -55,8 +55,7 @@ pub(super) fn jumps(publication: &Publication, family: Family) -> Result<Vec<Spe
         let protocol = mappings[0].protocol.number();
         let base = Spec::new(Target::Jump(chain.clone())).protocol(protocol);
         let Some(base) = conditional(base, publication, family, protocol)? else { continue };
-        let outside = |mapping: &Mapping| (mapping.host_port, mapping.last_host_port());
-        for ports in port_lists(mappings, outside) {
+        for ports in port_lists(mappings.iter().flat_map(|mapping| written_out(mapping))) {
             let spec = base.clone().comment(comment.clone());
             specs.push(spec.with(Extension::DestinationPorts(ports)));
         }
@@ -64,22 +63,34 @@ pub(super) fn jumps(publication: &Publication, family: Family) -> Result<Vec<Spe
     Ok(specs)
 }
 
-/// Ports of one side in lists that fit a rule, in the order of the configuration.
+/// Ranges up to this many ports are written as single ports.
+const MOST_WRITTEN_OUT: u16 = 150;
+
+/// The ports of the host, one by one: nerdctl searches these rules for ports that are not free, and
+/// of a range it reads the first port alone. A range too long for that stays one.
+fn written_out(mapping: &Mapping) -> Vec<(u16, u16)> {
+    let (first, last) = (mapping.host_port, mapping.last_host_port());
+    match mapping.count {
+        0..=MOST_WRITTEN_OUT => (first..=last).map(|port| (port, port)).collect(),
+        _ => vec![(first, last)],
+    }
+}
+
+/// Ports and ranges of ports in lists that fit a rule, in their order.
 pub(in crate::reference) fn port_lists(
-    mappings: &[&Mapping],
-    side: impl Fn(&Mapping) -> (u16, u16),
+    ranges: impl IntoIterator<Item = (u16, u16)>,
 ) -> Vec<Vec<(u16, u16)>> {
     let mut lists: Vec<Vec<(u16, u16)>> = Vec::new();
     let mut room = 0;
-    for mapping in mappings {
-        let numbers = if mapping.count == 1 { 1 } else { 2 };
+    for (first, last) in ranges {
+        let numbers = if first == last { 1 } else { 2 };
         if room < numbers {
             lists.push(Vec::new());
             room = MULTIPORT_MAX;
         }
         room -= numbers;
         if let Some(list) = lists.last_mut() {
-            list.push(side(mapping));
+            list.push((first, last));
         }
     }
     lists
@@ -150,7 +161,14 @@ pub(super) fn chain(
         Masquerade::All => vec![family.default_route()],
     };
     let mut specs = Vec::new();
-    for mapping in publication.mappings.iter().filter(|mapping| mapping.serves(family)) {
+    // What is twice in the configuration is once in the chain.
+    let mut seen = HashSet::new();
+    let mut is_new = |mapping: &&Mapping| {
+        let Mapping { protocol, host_port, container_port, count, .. } = **mapping;
+        seen.insert((protocol, mapping.host_ip(), host_port, container_port, count))
+    };
+    let serving = publication.mappings.iter().filter(|mapping| mapping.serves(family));
+    for mapping in serving.filter(|mapping| is_new(mapping)) {
         let rule = |target| {
             let ports = Extension::DestinationPort(mapping.host_port, mapping.last_host_port());
             let spec = Spec::new(target).protocol(mapping.protocol.number()).with(ports);
@@ -160,18 +178,11 @@ pub(super) fn chain(
             }
         };
         for source in &sources {
-            push(&mut specs, rule(Target::Jump(set_mark.to_owned())).source(*source));
+            specs.push(rule(Target::Jump(set_mark.to_owned())).source(*source));
         }
-        push(&mut specs, rule(Target::Dnat(destination(mapping, target))));
+        specs.push(rule(Target::Dnat(destination(mapping, target))));
     }
     specs
-}
-
-/// What is twice in the configuration is once in the chain.
-fn push(specs: &mut Vec<Spec>, spec: Spec) {
-    if !specs.contains(&spec) {
-        specs.push(spec);
-    }
 }
 
 fn destination(mapping: &Mapping, target: Cidr) -> Destination {
@@ -197,15 +208,19 @@ mod tests {
 
     #[test]
     fn a_rule_holds_fifteen_numbers_of_which_a_range_takes_two() {
-        let outside = |mapping: &Mapping| (mapping.host_port, mapping.last_host_port());
-        let list: Vec<Mapping> = (1..=14).map(|port| mapping(port, 1)).collect();
-        let mut many: Vec<&Mapping> = list.iter().collect();
-        assert_eq!(port_lists(&many, outside).len(), 1);
-        let range = mapping(1000, 100);
-        many.push(&range);
-        let lists = port_lists(&many, outside);
+        let mut many: Vec<(u16, u16)> = (1..=14).map(|port| (port, port)).collect();
+        assert_eq!(port_lists(many.clone()).len(), 1);
+        many.push((1000, 1099));
+        let lists = port_lists(many);
         assert_eq!(lists.len(), 2);
         assert_eq!(lists[1], [(1000, 1099)]);
+    }
+
+    #[test]
+    fn a_range_is_written_out_unless_it_is_very_long() {
+        assert_eq!(written_out(&mapping(8080, 1)), [(8080, 8080)]);
+        assert_eq!(written_out(&mapping(8080, 2)), [(8080, 8080), (8081, 8081)]);
+        assert_eq!(written_out(&mapping(8080, 151)), [(8080, 8230)]);
     }
 
     #[test]

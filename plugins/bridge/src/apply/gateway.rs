@@ -4,6 +4,7 @@ use attach::error::refused;
 use cni::{Error, code};
 use kernel::addr;
 use kernel::link::{self, Link, Veth};
+use kernel::route::{self, Filter};
 use kernel::sysctl::Key;
 use kernel::undo::Undo;
 use types::{Cidr, Family, IfName, VlanId};
@@ -97,6 +98,9 @@ impl<'a> Adding<'a> {
 
     fn forward(&self, family: Family, undo: &mut Undo<'a>) -> Result<(), Error> {
         let key = Key::forwarding(family);
+        if family == Family::V6 && key.read().is_ok_and(|value| value == "0") {
+            self.warn_of_advertised_routes()?;
+        }
         let before = key.ensure("1").map_err(|e| {
             Error::new(code::IO, e.to_string())
                 .with_hint("the host must forward packets for the containers of this network")
@@ -110,6 +114,29 @@ impl<'a> Adding<'a> {
                 // By then the thread may be in the container, whose switches are others.
                 Ok(host.netns.run(|| key.write(&before))??)
             });
+        }
+        Ok(())
+    }
+
+    /// A host that forwards is a router, and routers do not listen to others unless told so: with the
+    /// switch the kernel drops the default routes that were advertised to it.
+    fn warn_of_advertised_routes(&self) -> Result<(), Error> {
+        let filter = Filter { family: Some(Family::V6), ..Filter::default() };
+        let socket = &self.host.socket;
+        for route in route::list(socket, filter).map_err(|e| refused(&e))? {
+            let advertised = route.dst.is_default() && route.protocol == route::ADVERTISED;
+            let Some(index) = route.dev.filter(|_| advertised) else { continue };
+            let Some(link) = link::find(socket, index).map_err(|e| refused(&e))? else { continue };
+            let Ok(name) = link.dev.name.parse::<IfName>() else { continue };
+            if Key::conf_v6(&name, "accept_ra").read().is_ok_and(|value| value == "1") {
+                cni::warn(
+                    "bridge",
+                    &format!(
+                        "turn on IPv6 forwarding: {name} loses its advertised default route; set \
+                         net.ipv6.conf.{name}.accept_ra=2 for it to come back"
+                    ),
+                );
+            }
         }
         Ok(())
     }
