@@ -21,4 +21,5 @@ mod plugins;
 mod runtimes;
 mod swap;
 mod under_test;
+mod units;
 mod uplink;

@@ -1,14 +1,14 @@
 //! Writing what an attachment wants into the reference plugins' layouts, so that they can go on.
 
 use kernel::netlink::Socket;
-use kernel::nft::{Batch, Missing};
+use kernel::nft::{self, Batch, Missing};
 use types::Family;
 
 use crate::claim::{Claim, Entrance, Forward, Forwarder, Linked, Ports, ReferencePorts};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::kind;
-use crate::layout::{BRIDGE, INET};
+use crate::layout::{self, BRIDGE, INET, USER_CHAIN};
 use crate::reference::legacy::Trace;
 use crate::reference::{firewall, hostport_nft, legacy, masquerade, passing, portmap, spoof_nft};
 
@@ -17,7 +17,8 @@ impl Filter {
     /// what living attachments want, and ours go. Their chains of iptables follow where packets get
     /// to them as there. Nothing is remembered afterwards. Returns the claims that were.
     ///
-    /// What the reference does not have goes: networks are not kept apart any more, and `[::1]` and
+    /// A table with rules of users stays for them, without anything of ours. What the reference does
+    /// not have goes: networks are not kept apart any more, and `[::1]` and
     /// IPv6 clients of containers without IPv6 are not served.
     ///
     /// # Errors
@@ -39,7 +40,10 @@ impl Filter {
             write(&self.socket, claim, variant)?;
         }
         let mut batch = Batch::new();
-        batch.del_table(&INET);
+        match nft::rules(&self.socket, &INET, USER_CHAIN)?.is_empty() {
+            true => batch.del_table(&INET),
+            false => layout::reset(&mut batch, &INET),
+        }
         batch.del_table(&BRIDGE);
         batch.commit_skipping_missing(&self.socket)?;
         for claim in &living {

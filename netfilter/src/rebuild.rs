@@ -1,14 +1,92 @@
 //! Writing the tables again from what is remembered, in one transaction.
 
-use kernel::nft::{self, Batch, Element, Set, Table};
+use kernel::nft::{self, Batch, Element, Missing, Set, Table};
 
-use crate::claim::Claim;
+use crate::claim::{Claim, Claimant};
 use crate::conditional;
 use crate::elements::{self, Wanted};
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::kind::{self, Gone, Kind};
 use crate::layout::{self, BRIDGE, INET, LAYOUT_NUMBER};
 use crate::store::Locked;
+
+impl Filter {
+    /// Writes all that living attachments want again, in one transaction: someone flushed the
+    /// ruleset. The reference's chains follow. Returns the claims that hold now.
+    ///
+    /// # Errors
+    /// [`Error::Layout`], and what went wrong.
+    pub fn reload(&self) -> Result<Vec<Claim>, Error> {
+        let locked = self.store().lock()?;
+        let mut claims = with_all(self, &locked)?;
+        self.write_missing_chains(&locked, kind::of, &mut claims)?;
+        claims.iter().try_for_each(|claim| kind::of(claim.claimant).add_legacy(claim))?;
+        Ok(claims)
+    }
+
+    /// Writes what claims want of the reference's chains, apart from our tables, where something of
+    /// it is missing: someone flushed them, or loaded them as they once were.
+    pub(crate) fn write_missing_chains(
+        &self,
+        locked: &Locked,
+        kind: impl Fn(Claimant) -> &'static dyn Kind,
+        claims: &mut [Claim],
+    ) -> Result<(), Error> {
+        let mut missing: Vec<&mut Claim> = Vec::new();
+        for claim in claims.iter_mut().filter(|claim| claim.has_chains()) {
+            let kind = kind(claim.claimant);
+            if kind.is_complete(&self.socket, claim)? {
+                continue;
+            }
+            let forward = claim.forward.as_ref();
+            let gone = Gone {
+                key: &claim.key,
+                claim: Some(claim),
+                addresses: forward.map_or(&[], |forward| &forward.addresses),
+                shared: &[],
+                was_last_of_kind: false,
+            };
+            let mut batch = Batch::new();
+            kind.remove(&self.socket, &mut batch, &gone)?;
+            batch.commit_skipping_missing(&self.socket)?;
+            missing.push(claim);
+        }
+        let mut rest = missing.into_iter();
+        // The first makes what all share; after it many go together.
+        while let Some(first) = rest.next() {
+            self.write_chains(locked, &kind, &mut [first])?;
+            let mut many: Vec<&mut Claim> = rest.by_ref().take(TOGETHER).collect();
+            if self.write_chains(locked, &kind, &mut many).is_err() {
+                for claim in &mut many {
+                    self.write_chains(locked, &kind, std::slice::from_mut(claim))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what claims want of the reference's chains in one batch. It is refused as a whole where
+    /// two of them share a chain that is missing.
+    fn write_chains(
+        &self,
+        locked: &Locked,
+        kind: &impl Fn(Claimant) -> &'static dyn Kind,
+        claims: &mut [&mut Claim],
+    ) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        let mut added = Vec::with_capacity(claims.len());
+        for claim in claims.iter() {
+            added.push(kind(claim.claimant).add(&self.socket, &mut batch, claim, None)?);
+        }
+        let handles = batch.commit_with_handles(&self.socket, Missing::Skip)?;
+        for (claim, added) in claims.iter_mut().zip(added) {
+            claim.handles = added.handles(&handles);
+            locked.write(claim)?;
+        }
+        Ok(())
+    }
+}
 
 /// Makes both tables hold what living attachments want, and nothing else. Returns the claims that
 /// hold now.
@@ -73,3 +151,6 @@ fn add_all(batch: &mut Batch, table: &Table, wanted: &[&Wanted]) {
         batch.add_elements(table, set, &elements);
     }
 }
+
+/// Claims whose chains of the reference are written in one batch.
+const TOGETHER: usize = 500;

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use super::By::{Ours, Reference};
 use super::{Node, Pod, Variant};
+use crate::echo::assert_silent;
+use crate::filter::elements;
 use crate::uplink::HOST;
 
 /// Longer than any connection of a lab takes; there to end a case.
@@ -92,6 +94,22 @@ fn what_is_of_the_dead_is_not_written() {
         node.is_closed(8002);
         let traces = node.traces();
         assert!(!traces.iter().any(|line| line.contains("10.1.0.3")), "{traces:?}");
+    });
+}
+
+#[test]
+fn rules_of_users_stay_in_force() {
+    lab_with_plugins(|lab| {
+        let node = Node::new(lab, Variant::Nft);
+        node.serve_by(Ours);
+        let pod = node.pod("a", 8001);
+        node.serves(&[&pod]);
+        lab.host().run("nft add rule inet cais user_fwd ip daddr 10.1.0.2 counter drop");
+        node.cais("handback");
+        assert!(elements(lab).iter().all(|element| element.set.starts_with("layout_")));
+        assert_silent(&node.lan, (HOST[0], 8001));
+        lab.host().run("nft delete table inet cais");
+        node.serves(&[&pod]);
     });
 }
 
