@@ -56,7 +56,13 @@ impl Filter {
         // The first makes what all share; after it many go together.
         while let Some(first) = rest.next() {
             self.write_chains(locked, &kind, &mut [first])?;
-            let mut many: Vec<&mut Claim> = rest.by_ref().take(TOGETHER).collect();
+            let (mut many, mut rules): (Vec<&mut Claim>, usize) = (Vec::new(), 0);
+            while rules < TOGETHER
+                && let Some(claim) = rest.next()
+            {
+                rules += rules_of(claim);
+                many.push(claim);
+            }
             if self.write_chains(locked, &kind, &mut many).is_err() {
                 for claim in &mut many {
                     self.write_chains(locked, &kind, std::slice::from_mut(claim))?;
@@ -152,5 +158,12 @@ fn add_all(batch: &mut Batch, table: &Table, wanted: &[&Wanted]) {
     }
 }
 
-/// Claims whose chains of the reference are written in one batch.
-const TOGETHER: usize = 500;
+/// Rules of the reference's chains that are written in one batch: the kernel answers a batch only
+/// when all of it is done, and is waited for no longer than 10 s.
+const TOGETHER: usize = 2000;
+
+/// About how many rules a claim has there: three for each port, and a few for its address.
+fn rules_of(claim: &Claim) -> usize {
+    let mappings = claim.ports.iter().flat_map(|ports| &ports.publication.mappings);
+    mappings.map(|mapping| 3 * usize::from(mapping.count)).sum::<usize>() + 4
+}

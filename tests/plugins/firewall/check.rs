@@ -16,7 +16,7 @@ fn check(chain: &Chain<'_>, of: Attach<'_>) -> Outcome {
 /// Chain, text and handle of each rule of the table `filter` of a family, but for those without which
 /// everything passes as with them: they return, or lead to the administrator's chain.
 fn listed(lab: &Lab, family: &str) -> Vec<(String, String, String)> {
-    let listed = lab.host().run(&format!("nft -a list table {family} filter"));
+    let listed = lab.host().run(&format!("nft -a -s list table {family} filter"));
     let mut chain = String::new();
     let mut rules = Vec::new();
     for line in listed.lines().map(str::trim) {
@@ -51,7 +51,11 @@ mod every_rule_that_is_deleted_is_noticed {
                 // Whatever is written again has another handle.
                 let now = listed(lab, family);
                 let same = now.iter().find(|(chain, text, _)| (chain, text) == (name, rule));
-                let handle = same.map(|(.., handle)| handle).expect("everything is there again");
+                let Some((.., handle)) = same else {
+                    panic!(
+                        "not everything is there again: {name} {rule}\nof {all:#?}\nnow {now:#?}"
+                    );
+                };
                 lab.host().run(&format!("nft delete rule {family} filter {name} handle {handle}"));
                 check(&chain, of).refused(101).says(&["no rule", "filter", name]);
                 reload(lab);
