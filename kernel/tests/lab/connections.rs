@@ -51,7 +51,7 @@ fn entry(name: Name, protocol: &str, [from, to, by, back]: [&str; 4], port: u16)
 #[track_caller]
 fn track(lines: &str) {
     let mut program = Command::new("conntrack")
-        .args(["-R", "-"])
+        .args(["-R", "/proc/self/fd/0"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
