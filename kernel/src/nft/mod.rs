@@ -36,7 +36,7 @@ pub use element::{Data, Element, Key, Verdict};
 pub use object::{BaseChain, Field, Hook, Kind, Set, Table, Values};
 pub use read::{
     FoundChain, FoundElement, FoundRule, chains, element, elements, find_elements, has_table,
-    rules, sets, tables,
+    rules, sets,
 };
 pub use rule::{Ct, Meta, Op, Payload, Reg, Rule};
 pub use single::{find_chains, find_rules, table_uses};

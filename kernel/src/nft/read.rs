@@ -77,19 +77,6 @@ pub fn has_table(socket: &Socket, table: &Table) -> Result<bool, RequestError> {
     }
 }
 
-/// The names of all tables of a family (`NFPROTO_*`).
-///
-/// # Errors
-/// When they cannot be read.
-pub fn tables(socket: &Socket, family: u8) -> Result<Vec<String>, RequestError> {
-    let action = Action::Nft { verb: "list", what: "tables".to_owned() };
-    let request = Request::new(message(verb::GETTABLE), 0, header(family), action);
-    socket.dump(&request, |body| {
-        let name = |attribute: &Attribute<'_>| attribute.kind == attr::table::NAME;
-        Attributes::after(HEADER_BYTES, body).find(name).map(Attribute::text)
-    })
-}
-
 /// The names of all sets and maps of `table`; none where there is no such table.
 ///
 /// # Errors
