@@ -128,14 +128,6 @@ impl Filter {
         done
     }
 
-    /// Remembers `claim` as it is: only rules outside of our tables have changed.
-    ///
-    /// # Errors
-    /// [`Error::Lock`], [`Error::File`].
-    pub fn remember(&self, claim: &Claim) -> Result<(), Error> {
-        self.store.lock()?.write(claim)
-    }
-
     /// Takes back what the plugin wanted for `key`, remembered or not, also where the reference
     /// made it; nothing there is success. `promised` are the addresses of a container that nobody
     /// remembers.
@@ -322,7 +314,10 @@ impl Filter {
         let gone: Vec<&Wanted> =
             old.iter().filter(|old| !wanted.own.iter().any(|new| new.is_at(old))).collect();
         self.delete_found(batch, &gone, &owner(&earlier.key))?;
-        conditional::remove(&self.socket, batch, &earlier.key)
+        if earlier.is_conditional() {
+            conditional::remove(&self.socket, batch, &earlier.key)?;
+        }
+        Ok(())
     }
 
     /// Puts the deletion of those of `list` into the batch that are there and `ours`.
