@@ -5,7 +5,7 @@ use kernel::netlink::Socket;
 use kernel::nft::Batch;
 use types::{Attachment, Cidr, MacAddr, NetworkName};
 
-use super::{Gone, Kind, holds, lives};
+use super::{Gone, Kind, holds, stays};
 use crate::claim::Claimant;
 use crate::error::Error;
 use crate::reference::legacy::{self, Trace};
@@ -44,9 +44,7 @@ impl Kind for Interface {
         valid: &[GcAttachment],
     ) -> Result<(), Error> {
         let mut batch = Batch::new();
-        masquerade::sweep(socket, &mut batch, |of, container| {
-            of != network.as_str() || lives(valid, container)
-        })?;
+        masquerade::sweep(socket, &mut batch, stays(network, valid))?;
         batch.commit_skipping_missing(socket)?;
         Ok(masquerade_nft::sweep(socket, network, valid)?)
     }

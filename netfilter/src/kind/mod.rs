@@ -151,7 +151,9 @@ fn holds(compared: Result<(), Error>) -> Result<bool, Error> {
     }
 }
 
-/// Whether one of `valid` is of a container.
-fn lives(valid: &[GcAttachment], container: &str) -> bool {
-    valid.iter().any(|entry| entry.container.as_str() == container)
+/// What a sweep leaves alone, by network and container: other networks', and what is `valid`.
+fn stays(network: &NetworkName, valid: &[GcAttachment]) -> impl Fn(&str, &str) -> bool {
+    move |of, container| {
+        of != network.as_str() || valid.iter().any(|entry| entry.container.as_str() == container)
+    }
 }

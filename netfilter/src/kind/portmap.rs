@@ -3,7 +3,7 @@ use kernel::netlink::Socket;
 use kernel::nft::Batch;
 use types::{Family, NetworkName};
 
-use super::{Gone, Kind, holds, lives};
+use super::{Gone, Kind, holds, stays};
 use crate::claim::{Claim, Claimant, Entrance, Ports, ReferencePorts};
 use crate::conflict::{self, Conflict};
 use crate::error::Error;
@@ -108,9 +108,7 @@ impl Kind for Portmap {
         valid: &[GcAttachment],
     ) -> Result<(), Error> {
         let mut batch = Batch::new();
-        portmap::sweep(socket, &mut batch, |of, container| {
-            of != network.as_str() || lives(valid, container)
-        })?;
+        portmap::sweep(socket, &mut batch, stays(network, valid))?;
         batch.commit_skipping_missing(socket)?;
         Ok(legacy::sweep(network, valid)?)
     }
