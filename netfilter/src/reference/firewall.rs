@@ -110,16 +110,9 @@ pub fn check(socket: &Socket, forward: &Forward, stored: &[Handle]) -> Result<()
     for (family, addresses) in by_family(&forward.addresses) {
         if let Forwarder::Chains(admin) = &forward.by {
             let view = View::of(socket, family, FILTER, &[FORWARD, names::FORWARD, admin])?;
-            view.demand(FORWARD, contains(&view.lines(FORWARD)?, &entry()), &entry())?;
-            let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
-            let mut lines = view.lines_at(names::FORWARD, &handles)?;
+            view.demand(FORWARD, &[], &[entry()])?;
             let wanted: Vec<Spec> = addresses.iter().flat_map(|address| pair(*address)).collect();
-            if !wanted.iter().all(|spec| contains(&lines, spec)) {
-                lines = view.lines(names::FORWARD)?;
-            }
-            for spec in &wanted {
-                view.demand(names::FORWARD, contains(&lines, spec), spec)?;
-            }
+            view.demand(names::FORWARD, stored, &wanted)?;
         }
         if let Some(bridge) = &forward.bridge {
             ingress::check(socket, family, (forward.ingress, bridge.as_str()))?;

@@ -10,7 +10,7 @@ use kernel::nft::xt::{Spec, Target};
 use types::{Cidr, Family};
 
 use super::portmap::{Sweeping, chain as remove_chain, stale};
-use super::view::{NAT, View, contains};
+use super::view::{NAT, View};
 use super::{Added, names, owner};
 use crate::Error;
 use crate::claim::Handle;
@@ -90,14 +90,10 @@ pub fn check(
     let comment = owner::comment("", network, container);
     for (family, addresses) in by_family(addresses) {
         let view = View::of(socket, family, NAT, &[POSTROUTING, &name])?;
-        let (lines, jumps) = (view.lines(&name)?, view.lines(POSTROUTING)?);
-        for address in addresses {
-            for spec in rules(address, &comment) {
-                view.demand(&name, contains(&lines, &spec), &spec)?;
-            }
-            let spec = jump(&name, address, &comment);
-            view.demand(POSTROUTING, contains(&jumps, &spec), &spec)?;
-        }
+        let own: Vec<Spec> = addresses.iter().flat_map(|one| rules(*one, &comment)).collect();
+        view.demand(&name, &[], &own)?;
+        let jumps: Vec<Spec> = addresses.iter().map(|one| jump(&name, *one, &comment)).collect();
+        view.demand(POSTROUTING, &[], &jumps)?;
     }
     Ok(())
 }

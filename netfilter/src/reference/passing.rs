@@ -12,7 +12,7 @@ use types::{Cidr, Family};
 use super::firewall::{entry, share_entry};
 use super::ingress::FORWARD;
 use super::portmap::{port_lists, targets};
-use super::view::{FILTER, Line, View, contains};
+use super::view::{FILTER, Line, View};
 use super::{Added, names, owner};
 use crate::claim::Handle;
 use crate::{Error, Mapping, Protocol, Publication};
@@ -75,10 +75,7 @@ pub fn remove(
         let specs = specs(publication, family, target);
         let view = View::of(socket, family, FILTER, &[names::FORWARD])?;
         let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
-        let mut lines = view.lines_at(names::FORWARD, &handles)?;
-        if !specs.iter().all(|spec| contains(&lines, spec)) {
-            lines = view.lines(names::FORWARD)?;
-        }
+        let lines = view.lines_for(names::FORWARD, stored, &specs)?;
         for spec in &specs {
             let is_stored = |line: &&Line| handles.contains(&line.handle());
             let mut equal = lines.iter().filter(|line| line.is(spec)).peekable();
@@ -168,15 +165,8 @@ fn compare(
         if !matters(&view) {
             continue;
         }
-        view.demand(FORWARD, contains(&view.lines(FORWARD)?, &entry()), &entry())?;
-        let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
-        let mut lines = view.lines_at(names::FORWARD, &handles)?;
-        if !specs.iter().all(|spec| contains(&lines, spec)) {
-            lines = view.lines(names::FORWARD)?;
-        }
-        for spec in &specs {
-            view.demand(names::FORWARD, contains(&lines, spec), spec)?;
-        }
+        view.demand(FORWARD, &[], &[entry()])?;
+        view.demand(names::FORWARD, stored, &specs)?;
     }
     Ok(())
 }

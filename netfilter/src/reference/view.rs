@@ -7,7 +7,9 @@ use kernel::nft::xt::Spec;
 use kernel::nft::{self, BaseChain, Batch, FoundChain, FoundRule, Hook, Kind, Table};
 use types::Family;
 
+use super::owner;
 use crate::Error;
+use crate::claim::Handle;
 
 /// One table of one family, as it was found.
 pub(super) struct View<'a> {
@@ -126,11 +128,30 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Says which rule is missing unless it is there.
-    pub(super) fn demand(&self, chain: &str, is_there: bool, spec: &Spec) -> Result<(), Error> {
-        if is_there {
-            return Ok(());
+    /// The rules of a chain that `stored` tells, or all where one of `specs` is not among them.
+    pub(super) fn lines_for(
+        &self,
+        chain: &str,
+        stored: &[Handle],
+        specs: &[Spec],
+    ) -> Result<Vec<Line>, Error> {
+        let handles = owner::handles_in(stored, self.family, self.table.name(), chain);
+        let known = self.lines_at(chain, &handles)?;
+        match specs.iter().all(|spec| contains(&known, spec)) {
+            true => Ok(known),
+            false => self.lines(chain),
         }
+    }
+
+    /// Says which of `specs` is missing in a chain, looking at the rules of `stored` first.
+    pub(super) fn demand(
+        &self,
+        chain: &str,
+        stored: &[Handle],
+        specs: &[Spec],
+    ) -> Result<(), Error> {
+        let lines = self.lines_for(chain, stored, specs)?;
+        let Some(spec) = specs.iter().find(|spec| !contains(&lines, spec)) else { return Ok(()) };
         Err(Error::Differs(format!("no rule `{spec}` in chain {} {chain}", self.table)))
     }
 

@@ -2,7 +2,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use kernel::nft::Batch;
-use netfilter::claim::ReferencePorts;
+use netfilter::claim::{Linked, ReferencePorts};
 use netfilter::reference::{Added, names, portmap};
 use netfilter::{Condition, HostAddress, Mapping, Masquerade, Match, Protocol, Publication};
 use netns_fixtures::{Container, Feature, Lab, Namespace, assert_same_lines, lab};
@@ -441,6 +441,32 @@ fn the_chains_of_dead_containers_are_swept_whoever_made_them() {
         assert_eq!(saved_with(lab.host(), &names::dnat("mynet", "dead")), [""; 0]);
         assert_eq!(saved_with(lab.host(), "\\\"alive").len(), 4);
         assert_eq!(saved_with(lab.host(), "mine").len(), 1);
+    });
+}
+
+#[test]
+fn beside_a_thousand_jumps_chains_that_nobody_is_led_to_are_left_out_and_not_missed() {
+    lab(|lab| {
+        let mut script = "nft -f - <<END\n".to_owned();
+        for family in ["ip", "ip6"] {
+            script +=
+                &format!("add table {family} nat\nadd chain {family} nat CNI-HOSTPORT-DNAT\n");
+            script += &format!("add rule {family} nat CNI-HOSTPORT-DNAT return\n").repeat(1000);
+        }
+        sh(lab.host(), &(script + "END"));
+        let before = sh(lab.host(), "nft -a list ruleset");
+        let publication = publication("c1", vec![mapping(TCP, 8080, 80)]);
+        let (linked, unlinked) = (usual(), ReferencePorts { linked: Linked::No, ..usual() });
+        done(lab.host(), |socket, batch| portmap::add(socket, batch, &publication, &unlinked, &[]));
+        assert_eq!(sh(lab.host(), "nft -a list ruleset"), before);
+        let check =
+            |how| asked(lab.host(), |socket| portmap::check(socket, &publication, how, &[]));
+        check(&unlinked).unwrap();
+        check(&linked).unwrap_err();
+        for family in ["ip", "ip6"] {
+            sh(lab.host(), &format!("nft flush chain {family} nat CNI-HOSTPORT-DNAT"));
+        }
+        check(&unlinked).unwrap_err();
     });
 }
 

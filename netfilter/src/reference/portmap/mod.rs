@@ -11,11 +11,11 @@ mod remove;
 mod specs;
 
 use kernel::netlink::Socket;
-use kernel::nft::Batch;
+use kernel::nft::{Batch, FoundChain};
 use types::{Attachment, Cidr, Family};
 
 use super::view::{NAT, View, contains};
-use super::{Added, names, owner};
+use super::{Added, names};
 use crate::claim::{Handle, Linked, ReferencePorts};
 use crate::{Error, Masquerade, Publication};
 
@@ -48,8 +48,8 @@ pub fn add(
     let chain = chain_of(&publication.key);
     for (family, target) in targets(publication) {
         let view = view(socket, family, &chain, how)?;
-        if how.linked == Linked::No && is_full(&view) && !view.has(&chain) {
-            continue; // nobody chooses ports by reading so many
+        if is_left_out(&view, &chain, how) {
+            continue;
         }
         if publication.masquerade != Masquerade::Nobody {
             share_mark(&view, batch, how)?;
@@ -88,23 +88,14 @@ pub fn check(
     let chain = chain_of(&publication.key);
     for (family, target) in targets(publication) {
         let view = view(socket, family, &chain, how)?;
-        let lines = view.lines(&chain)?;
-        for spec in specs::chain(publication, how, family, target) {
-            view.demand(&chain, contains(&lines, &spec), &spec)?;
+        if is_left_out(&view, &chain, how) {
+            continue;
         }
+        view.demand(&chain, &[], &specs::chain(publication, how, family, target))?;
         for name in [PREROUTING, OUTPUT].iter().filter(|_| how.linked == Linked::Yes) {
-            let spec = entry();
-            view.demand(name, contains(&view.lines(name)?, &spec), &spec)?;
+            view.demand(name, &[], &[entry()])?;
         }
-        let handles = owner::handles_in(stored, family, NAT, names::HOSTPORT_DNAT);
-        let mut jumps = view.lines_at(names::HOSTPORT_DNAT, &handles)?;
-        let wanted = specs::jumps(publication, family)?;
-        if !wanted.iter().all(|spec| contains(&jumps, spec)) {
-            jumps = view.lines(names::HOSTPORT_DNAT)?;
-        }
-        for spec in &wanted {
-            view.demand(names::HOSTPORT_DNAT, contains(&jumps, spec), spec)?;
-        }
+        view.demand(names::HOSTPORT_DNAT, stored, &specs::jumps(publication, family)?)?;
     }
     Ok(())
 }
@@ -127,8 +118,13 @@ pub fn owns(socket: &Socket, network: &str, container: &str) -> Result<bool, Err
 /// each commit the kernel copies all of them.
 const READABLE: u32 = 1000;
 
-fn is_full(view: &View<'_>) -> bool {
-    view.chain(names::HOSTPORT_DNAT).is_some_and(|found| found.uses >= READABLE)
+/// Whether nothing is written for a container that has no chain yet: nobody chooses ports by
+/// reading so many.
+fn is_left_out(view: &View<'_>, chain: &str, how: &ReferencePorts) -> bool {
+    let is_full = |found: &FoundChain| found.uses >= READABLE;
+    how.linked == Linked::No
+        && !view.has(chain)
+        && view.chain(names::HOSTPORT_DNAT).is_some_and(is_full)
 }
 
 fn chain_of(key: &Attachment) -> String {
