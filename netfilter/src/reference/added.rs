@@ -1,9 +1,9 @@
+use kernel::nft::xt::Spec;
 use kernel::nft::{Batch, Handles, Ticket};
-use types::Family;
 
+use super::matching::nfproto;
 use super::view::View;
 use crate::claim::Handle;
-use kernel::nft::xt::Spec;
 
 /// Rules of one attachment, to be remembered once the batch is carried out.
 #[derive(Clone, Debug, Default)]
@@ -63,13 +63,5 @@ fn place(view: &View<'_>, chain: &str, number: u64) -> Handle {
         table: view.table.name().to_owned(),
         chain: chain.to_owned(),
         number,
-    }
-}
-
-/// `NFPROTO_*`
-pub(super) fn nfproto(family: Family) -> u8 {
-    match family {
-        Family::V4 => libc::NFPROTO_IPV4 as u8,
-        Family::V6 => libc::NFPROTO_IPV6 as u8,
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn handles_in(
     table: &str,
     chain: &str,
 ) -> Vec<u64> {
-    let number = super::added::nfproto(family);
+    let number = super::matching::nfproto(family);
     let of_chain = |one: &&Handle| one.family == number && one.table == table && one.chain == chain;
     stored.iter().filter(of_chain).map(|one| one.number).collect()
 }

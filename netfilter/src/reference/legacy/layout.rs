@@ -1,32 +1,17 @@
-//! Names and words of the reference's rules, which other tools read.
+//! Names and words of the reference's rules, which other tools read: the same in both variants.
 
 use types::{ContainerId, NetworkName};
 
-/// Table of masquerade and published ports.
-pub(super) const NAT: &str = "nat";
-/// Table of the firewall plugin.
-pub(super) const FILTER: &str = "filter";
-
-/// Leads to the chains of containers with published ports.
-pub(super) const HOSTPORT_DNAT: &str = "CNI-HOSTPORT-DNAT";
-/// Marks packets to be masqueraded.
-pub(super) const HOSTPORT_SETMARK: &str = "CNI-HOSTPORT-SETMARK";
-/// Masquerades marked packets.
-pub(super) const HOSTPORT_MASQ: &str = "CNI-HOSTPORT-MASQ";
-/// Accepts what is from and to containers.
-pub(super) const FORWARD: &str = "CNI-FORWARD";
-
-/// Longest comment that the reference writes, in bytes.
-const COMMENT_BYTES: usize = 255;
+pub(super) use crate::reference::names::{FORWARD, HOSTPORT_DNAT, HOSTPORT_MASQ, HOSTPORT_SETMARK};
+use crate::reference::owner;
+pub(super) use crate::reference::view::{FILTER, NAT};
 
 /// The comment on rules that masquerade a container.
 pub(super) fn masquerade_comment(network: &NetworkName, container: &ContainerId) -> String {
-    format!("name: \"{network}\" id: \"{container}\"")
+    owner::comment("", network.as_str(), container.as_str())
 }
 
 /// The comment on rules that lead to a container's published ports.
 pub(super) fn dnat_comment(network: &NetworkName, container: &ContainerId) -> String {
-    let mut comment = format!("dnat name: \"{network}\" id: \"{container}\"");
-    comment.truncate(comment.floor_char_boundary(COMMENT_BYTES));
-    comment
+    owner::comment("dnat ", network.as_str(), container.as_str())
 }

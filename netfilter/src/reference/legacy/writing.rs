@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use kernel::nft::xt::MULTIPORT_MAX;
 use types::{Attachment, Cidr, Family};
 
 use super::layout::{
@@ -16,8 +17,6 @@ use super::{FAMILIES, LegacyError, change};
 use crate::reference::names::{dnat_chain, masquerade_chain};
 use crate::{Condition, Mapping, Masquerade, Match, Publication};
 
-/// Ports that one `multiport` match holds.
-const PORTS: usize = 15;
 const HEAD_COMMENT: &str = "CNI firewall plugin rules";
 const ADMIN_COMMENT: &str = "CNI firewall plugin admin overrides";
 const SETMARK_COMMENT: &str = "CNI portfwd masquerade mark";
@@ -158,7 +157,7 @@ impl Ports<'_> {
             let of_protocol = self.list().filter(|(mapping, _)| mapping.protocol == protocol);
             let ports: Vec<String> =
                 of_protocol.map(|(mapping, n)| (mapping.host_port + n).to_string()).collect();
-            for some in ports.chunks(PORTS) {
+            for some in ports.chunks(MULTIPORT_MAX) {
                 script.line(format_args!(
                     "-A {HOSTPORT_DNAT} -p {protocol} -m comment --comment {comment} \
                      -m multiport --dports {}{} -j {chain}",
