@@ -1,6 +1,6 @@
 use std::fmt;
 
-use types::Cidr;
+use types::{Cidr, Family};
 
 /// What a packet must have beside the published port for a mapping to apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,14 @@ pub enum Match {
 }
 
 impl Condition {
+    /// Whether it holds for all packets of `family`, or for none; `None` where that depends.
+    pub(crate) fn always(&self, family: Family) -> Option<bool> {
+        let (Match::Source(network) | Match::Destination(network)) = &self.on else { return None };
+        let is_of_family = network.family() == family;
+        let depends = is_of_family && !network.is_default();
+        (!depends).then_some(is_of_family != self.negated)
+    }
+
     /// Reads what [`fmt::Display`] wrote.
     pub(crate) fn from_words<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut word = words.next()?;

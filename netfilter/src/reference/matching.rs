@@ -16,7 +16,7 @@ pub(super) fn saddr(family: Family) -> Payload {
 }
 
 /// Destination address in a packet of `family`.
-pub(super) fn daddr(family: Family) -> Payload {
+pub(crate) fn daddr(family: Family) -> Payload {
     match family {
         Family::V4 => Payload::IP_DADDR,
         Family::V6 => Payload::IP6_DADDR,
@@ -24,7 +24,7 @@ pub(super) fn daddr(family: Family) -> Payload {
 }
 
 /// `NFPROTO_IPV4` or `_IPV6`.
-pub(super) fn nfproto(family: Family) -> u8 {
+pub(crate) fn nfproto(family: Family) -> u8 {
     match family {
         Family::V4 => libc::NFPROTO_IPV4 as u8,
         Family::V6 => libc::NFPROTO_IPV6 as u8,
@@ -32,7 +32,7 @@ pub(super) fn nfproto(family: Family) -> u8 {
 }
 
 /// An address as packets hold it.
-pub(super) fn octets(ip: IpAddr) -> Vec<u8> {
+pub(crate) fn octets(ip: IpAddr) -> Vec<u8> {
     match ip {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),
@@ -41,7 +41,7 @@ pub(super) fn octets(ip: IpAddr) -> Vec<u8> {
 
 /// Goes on where the address `what` is in `network`, or is not. Encoded as nft(8) does it: a prefix
 /// of whole bytes is compared without the rest, any other under a mask.
-pub(super) fn when_in(rule: Rule, what: Payload, op: Op, network: Cidr) -> Rule {
+pub(crate) fn when_in(rule: Rule, what: Payload, op: Op, network: Cidr) -> Rule {
     let prefix = network.prefix();
     let value = octets(network.network().ip());
     let whole = u32::from(prefix / 8);
@@ -54,7 +54,7 @@ pub(super) fn when_in(rule: Rule, what: Payload, op: Op, network: Cidr) -> Rule 
 }
 
 /// Goes on where `condition` holds.
-pub(super) fn when(rule: Rule, condition: &Condition) -> Rule {
+pub(crate) fn when(rule: Rule, condition: &Condition) -> Rule {
     let op = if condition.negated { Op::Ne } else { Op::Eq };
     match &condition.on {
         Match::Source(network) => when_in(rule, saddr(network.family()), op, *network),

@@ -20,7 +20,7 @@ mod ingress;
 pub mod legacy;
 pub mod masquerade;
 pub mod masquerade_nft;
-mod matching;
+pub(crate) mod matching;
 pub mod names;
 mod owner;
 pub mod passing;

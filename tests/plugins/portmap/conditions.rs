@@ -87,3 +87,20 @@ fn two_containers_share_a_port_whose_conditions_tell_them_apart() {
         assert!(there.check(Attach::new(&_b, &ports)).is_ok());
     });
 }
+
+#[test]
+fn a_condition_that_nobody_meets_takes_no_port_of_others_away() {
+    lab_with_plugins(|lab| {
+        let lan = lan(lab);
+        let never = web_with(lab, &json!({ "conditionsV4": ["!", "-s", "0.0.0.0/0"] }));
+        let here = web_with(lab, &json!({ "conditionsV4": ["-s", "192.0.2.2"] }));
+        let (unmet, met) = (both(OUTSIDE + 1, INSIDE), both(OUTSIDE, INSIDE));
+        let a = published(lab, &never, "a", &unmet);
+        let b = published(lab, &here, "b", &met);
+        assert_answers(&lan, (HOST[0], OUTSIDE), "b", LAN[0]);
+        assert_silent(&lan, (HOST[0], OUTSIDE + 1));
+        never.del(Attach::new(&a, &unmet));
+        assert_answers(&lan, (HOST[0], OUTSIDE), "b", LAN[0]);
+        here.del(Attach::new(&b, &met));
+    });
+}
