@@ -9,8 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use types::{Family, IfName};
 
 /// One switch. Made of path components, so that links with dots in their names are safe.
@@ -183,7 +182,8 @@ impl Key {
             .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         match openat2(AT_FDCWD, &path, how) {
             Ok(file) => Ok(file.into()),
-            Err(Errno::ENOSYS) => Ok(open(&path, access | OFlag::O_CLOEXEC, Mode::empty())?.into()),
+            Err(Errno::ENOSYS) if access == OFlag::O_RDONLY => File::open(path),
+            Err(Errno::ENOSYS) => File::options().write(true).open(path),
             Err(errno) => Err(errno.into()),
         }
     }

@@ -77,7 +77,8 @@ impl<'a> Attribute<'a> {
 
     /// A text up to its NUL. Interface names need not be UTF-8; the odd byte becomes U+FFFD.
     pub(crate) fn text(self) -> String {
-        text(self.value)
+        let end = self.value.iter().position(|&byte| byte == 0).unwrap_or(self.value.len());
+        String::from_utf8_lossy(&self.value[..end]).into_owned()
     }
 
     /// An address of either family, told apart by its length.
@@ -92,12 +93,6 @@ impl<'a> Attribute<'a> {
     pub(crate) fn mac(self) -> Option<types::MacAddr> {
         self.value.try_into().ok().map(types::MacAddr::from_bytes)
     }
-}
-
-/// A text up to its NUL, or all of it. What is not UTF-8 becomes U+FFFD.
-pub(crate) fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 /// Native-endian number at `offset`, when the message is long enough.

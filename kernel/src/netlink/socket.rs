@@ -317,9 +317,20 @@ impl Socket {
     ) -> Result<(), Error> {
         let mut buffer = self.buffer.borrow_mut();
         loop {
-            if !self.receive_now(&mut buffer)? {
-                self.wait(deadline)?;
-                continue;
+            match sys::receive_now(self.fd.as_fd(), &mut buffer) {
+                Ok(length) if length > buffer.len() => {
+                    return Err(Error::Malformed("longer than 32 KiB"));
+                }
+                Ok(_) => {}
+                Err(error) => match errno(&error) {
+                    Errno::EAGAIN => {
+                        self.wait(deadline)?;
+                        continue;
+                    }
+                    Errno::EINTR => continue,
+                    Errno::ENOBUFS => return Err(Error::Overrun),
+                    errno => return Err(Error::System { call: "recv", errno }),
+                },
             }
             let mut datagram = buffer.as_slice();
             while let Some(message) = Message::take(&mut datagram) {
@@ -333,25 +344,16 @@ impl Socket {
     /// Hands each message that has arrived to `each`, and waits for no other.
     pub(crate) fn drain(&self, mut each: impl FnMut(Message<'_>)) -> Result<(), Error> {
         let mut buffer = self.buffer.borrow_mut();
-        while self.receive_now(&mut buffer)? {
-            let mut datagram = buffer.as_slice();
-            while let Some(message) = Message::take(&mut datagram) {
-                each(message);
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads a datagram into `buffer`; `false` when none has arrived.
-    fn receive_now(&self, buffer: &mut Vec<u8>) -> Result<bool, Error> {
         loop {
-            match sys::receive_now(self.fd.as_fd(), buffer) {
-                Ok(length) if length > buffer.len() => {
-                    return Err(Error::Malformed("longer than 32 KiB"));
+            match sys::receive_now(self.fd.as_fd(), &mut buffer) {
+                Ok(_) => {
+                    let mut datagram = buffer.as_slice();
+                    while let Some(message) = Message::take(&mut datagram) {
+                        each(message);
+                    }
                 }
-                Ok(_) => return Ok(true),
                 Err(error) => match errno(&error) {
-                    Errno::EAGAIN => return Ok(false),
+                    Errno::EAGAIN => return Ok(()),
                     Errno::EINTR => {}
                     Errno::ENOBUFS => return Err(Error::Overrun),
                     errno => return Err(Error::System { call: "recv", errno }),

@@ -45,37 +45,35 @@ impl Batch {
         if !text.is_empty() {
             body.bytes(attr::table::USERDATA, &comment(COMMENT, text));
         }
-        self.push(Change(verb::NEWTABLE, CREATE, "add table"), body, table.to_string());
+        self.push(Change(verb::NEWTABLE, CREATE, "add table"), body, || table.to_string());
     }
 
     /// Deletes a table with all that is in it.
     pub fn del_table(&mut self, table: &Table) {
-        self.push(Change(verb::DELTABLE, 0, "delete table"), table_body(table), table.to_string());
+        self.push(Change(verb::DELTABLE, 0, "delete table"), table_body(table), || {
+            table.to_string()
+        });
     }
 
     /// Deletes a table unless something is in it, which is `EBUSY`.
     pub fn del_empty_table(&mut self, table: &Table) {
-        self.push(
-            Change(verb::DELTABLE, ALONE, "delete table"),
-            table_body(table),
-            table.to_string(),
-        );
+        self.push(Change(verb::DELTABLE, ALONE, "delete table"), table_body(table), || {
+            table.to_string()
+        });
     }
 
     /// Makes a chain that rules jump to, unless it is there.
     pub fn add_chain(&mut self, table: &Table, name: &str) {
         let body = chain_body(table, name);
-        self.push(Change(verb::NEWCHAIN, CREATE, "add chain"), body, format!("{table} {name}"));
+        self.push(Change(verb::NEWCHAIN, CREATE, "add chain"), body, || format!("{table} {name}"));
     }
 
     /// Makes a chain that rules jump to. `EEXIST` when it is there, unless this batch made it.
     pub fn create_chain(&mut self, table: &Table, name: &str) {
         let body = chain_body(table, name);
-        self.push(
-            Change(verb::NEWCHAIN, CREATE | EXCL, "create chain"),
-            body,
-            format!("{table} {name}"),
-        );
+        self.push(Change(verb::NEWCHAIN, CREATE | EXCL, "create chain"), body, || {
+            format!("{table} {name}")
+        });
     }
 
     /// Makes a base chain, unless it is there. Its policy becomes to accept.
@@ -97,25 +95,29 @@ impl Batch {
         });
         body.u32_be(attr::chain::POLICY, ACCEPT);
         body.text(attr::chain::TYPE, base.kind.name());
-        self.push(change, body, format!("{table} {name}"));
+        self.push(change, body, || format!("{table} {name}"));
     }
 
     /// Deletes a chain that has no rules. `EBUSY` when it has, or when one leads to it.
     pub fn del_empty_chain(&mut self, table: &Table, name: &str) {
         let body = chain_body(table, name);
-        self.push(Change(verb::DELCHAIN, ALONE, "delete chain"), body, format!("{table} {name}"));
+        self.push(Change(verb::DELCHAIN, ALONE, "delete chain"), body, || {
+            format!("{table} {name}")
+        });
     }
 
     /// Deletes a chain with its rules. `EBUSY` when another leads to it.
     pub fn del_chain(&mut self, table: &Table, name: &str) {
         let body = chain_body(table, name);
-        self.push(Change(verb::DELCHAIN, 0, "delete chain"), body, format!("{table} {name}"));
+        self.push(Change(verb::DELCHAIN, 0, "delete chain"), body, || format!("{table} {name}"));
     }
 
     /// Deletes all rules of a chain.
     pub fn flush_chain(&mut self, table: &Table, name: &str) {
-        let body = rule_body(table, name);
-        self.push(Change(verb::DELRULE, 0, "flush chain"), body, format!("{table} {name}"));
+        let mut body = header(table.family);
+        body.text(attr::rule::TABLE, table.name);
+        body.text(attr::rule::CHAIN, name);
+        self.push(Change(verb::DELRULE, 0, "flush chain"), body, || format!("{table} {name}"));
     }
 
     /// Makes a set or map, unless it is there.
@@ -156,11 +158,9 @@ impl Batch {
         }
         self.sets += 1;
         body.u32_be(attr::set::ID, self.sets);
-        self.push(
-            Change(verb::NEWSET, CREATE, "add"),
-            body,
-            format!("{} {table} {}", set.noun(), set.name),
-        );
+        self.push(Change(verb::NEWSET, CREATE, "add"), body, || {
+            format!("{} {table} {}", set.noun(), set.name)
+        });
     }
 
     /// Adds an element. The same one is no error; one of the same key with another value, or a
@@ -194,11 +194,9 @@ impl Batch {
     /// Deletes all elements of a set.
     pub fn flush_set(&mut self, table: &Table, set: &Set) {
         let body = set_body(table, set.name, attr::elements::TABLE, attr::elements::SET);
-        self.push(
-            Change(verb::DELSETELEM, 0, "flush"),
-            body,
-            format!("{} {table} {}", set.noun(), set.name),
-        );
+        self.push(Change(verb::DELSETELEM, 0, "flush"), body, || {
+            format!("{} {table} {}", set.noun(), set.name)
+        });
     }
 
     fn elements(&mut self, change: Change, table: &Table, set: &Set, list: &[Element]) {
@@ -209,14 +207,13 @@ impl Batch {
                 element.encode(out, adds);
             }
         });
-        let what = match list {
+        self.push(change, body, || match list {
             [one] => {
                 let whose = one.comment.as_deref().unwrap_or_default();
                 format!("{} of table {table} ({whose})", set.shown(one))
             }
             many => format!("{} elements of {} {table} {}", many.len(), set.noun(), set.name),
-        };
-        self.push(change, body, what);
+        });
     }
 
     /// Appends a rule to a chain. A second time it is there twice.
@@ -237,28 +234,33 @@ impl Batch {
     }
 
     fn rule(&mut self, place: u16, table: &Table, chain: &str, rule: &Rule) {
-        let mut body = rule_body(table, chain);
+        let mut body = header(table.family);
+        body.text(attr::rule::TABLE, table.name);
+        body.text(attr::rule::CHAIN, chain);
         rule.encode(&mut body);
-        self.push(
-            Change(verb::NEWRULE, CREATE | place, "add rule to chain"),
-            body,
-            format!("{table} {chain}"),
-        );
+        self.push(Change(verb::NEWRULE, CREATE | place, "add rule to chain"), body, || {
+            format!("{table} {chain}")
+        });
     }
 
     /// Deletes the rule with this handle. `ENOENT` when there is none.
     pub fn del_rule(&mut self, table: &Table, chain: &str, handle: u64) {
-        let mut body = rule_body(table, chain);
+        let mut body = header(table.family);
+        body.text(attr::rule::TABLE, table.name);
+        body.text(attr::rule::CHAIN, chain);
         body.u64_be(attr::rule::HANDLE, handle);
-        self.push(
-            Change(verb::DELRULE, 0, "delete rule"),
-            body,
-            format!("{handle} of chain {table} {chain}"),
-        );
+        self.push(Change(verb::DELRULE, 0, "delete rule"), body, || {
+            format!("{handle} of chain {table} {chain}")
+        });
     }
 
-    fn push(&mut self, Change(kind, flags, verb): Change, body: Encoder, what: String) {
-        let action = Action::Nft { verb, what };
+    fn push(
+        &mut self,
+        Change(kind, flags, verb): Change,
+        body: Encoder,
+        what: impl FnOnce() -> String,
+    ) {
+        let action = Action::Nft { verb, what: what() };
         let request = Request::new(message(kind), flags, body, action);
         if flags & EXCL == 0 || !self.requests.iter().any(|one| one.is_same(&request)) {
             self.requests.push(request);
@@ -266,23 +268,16 @@ impl Batch {
     }
 }
 
-pub(super) fn table_body(table: &Table) -> Encoder {
+fn table_body(table: &Table) -> Encoder {
     let mut body = header(table.family);
     body.text(attr::table::NAME, table.name);
     body
 }
 
-pub(super) fn chain_body(table: &Table, name: &str) -> Encoder {
+fn chain_body(table: &Table, name: &str) -> Encoder {
     let mut body = header(table.family);
     body.text(attr::chain::TABLE, table.name);
     body.text(attr::chain::NAME, name);
-    body
-}
-
-pub(super) fn rule_body(table: &Table, chain: &str) -> Encoder {
-    let mut body = header(table.family);
-    body.text(attr::rule::TABLE, table.name);
-    body.text(attr::rule::CHAIN, chain);
     body
 }
 

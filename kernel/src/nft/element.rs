@@ -5,9 +5,14 @@ use types::{IfName, MacAddr};
 use super::{COMMENT, comment};
 use crate::netlink::encoder::Encoder;
 
-/// The key or the value of an element, part after part, in wire form.
+/// The key or the value of an element, part after part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Vec<u8>);
+pub struct Key {
+    bytes: Vec<u8>,
+    /// Length of the last part, which alone is not padded where it is the only one.
+    parts: usize,
+    unpadded: usize,
+}
 
 impl Key {
     /// An empty one.
@@ -68,25 +73,24 @@ impl Key {
     }
 
     fn part(mut self, value: &[u8]) -> Self {
-        let alone = self.0.is_empty();
-        self.0.resize(self.0.len().next_multiple_of(4), 0);
-        self.0.extend_from_slice(value);
-        if !alone {
-            self.0.resize(self.0.len().next_multiple_of(4), 0);
-        }
+        self.bytes.extend_from_slice(value);
+        self.parts += 1;
+        self.unpadded = self.bytes.len();
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
         self
     }
 
     /// The key of an element that was read.
     #[must_use]
     pub fn from_wire(wire: &[u8]) -> Self {
-        Self(wire.to_vec())
+        // Padded already: as of several parts, unless its length says that it is one.
+        Self { bytes: wire.to_vec(), parts: 1, unpadded: wire.len() }
     }
 
     /// As the kernel wants it: each part padded, unless there is only one.
     #[must_use]
     pub fn wire(&self) -> &[u8] {
-        &self.0
+        if self.parts == 1 { &self.bytes[..self.unpadded] } else { &self.bytes }
     }
 
     /// Whether these are the bytes of an element that was read.

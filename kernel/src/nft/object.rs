@@ -1,7 +1,5 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::netlink::attributes::text;
-
 /// A table: a family and a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -162,7 +160,10 @@ impl Field {
             (Self::L4Proto, [17]) => "udp".to_owned(),
             (Self::L4Proto, [132]) => "sctp".to_owned(),
             (Self::Port, &[high, low]) => u16::from_be_bytes([high, low]).to_string(),
-            (Self::IfName, _) => text(value),
+            (Self::IfName, _) => {
+                let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
+                String::from_utf8_lossy(&value[..end]).into_owned()
+            }
             _ => value.iter().map(|byte| format!("{byte:02x}")).collect(),
         }
     }
