@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{HEADER_BYTES, cta, header, message, verb};
+use super::{cta, verb};
 use crate::netlink::attributes::{Attribute, Attributes};
+use crate::netlink::netfilter::{HEADER_BYTES, header};
 use crate::netlink::{Action, Request};
 
 /// One tracked connection. Nothing of it is copied before it is to be deleted.
@@ -59,7 +60,7 @@ impl<'a> Entry<'a> {
             body.bytes(cta::ZONE, zone);
         }
         body.bytes(cta::ID, self.id);
-        Request::new(message(verb::DELETE), 0, body, Action::Conntrack { verb: "delete" })
+        Request::new(verb::DELETE, 0, body, Action::Conntrack { verb: "delete" })
     }
 }
 

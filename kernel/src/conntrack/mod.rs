@@ -32,7 +32,7 @@ use nix::errno::Errno;
 pub use filter::Filter;
 
 use crate::netlink::attributes::{Attribute, Attributes};
-use crate::netlink::encoder::Encoder;
+use crate::netlink::netfilter::{HEADER_BYTES, header};
 use crate::netlink::{Action, Error, Request, RequestError, Socket};
 use entry::Entry;
 use walk::Selector;
@@ -69,7 +69,7 @@ pub fn flush(socket: &Socket, filters: &[Filter]) -> Result<usize, RequestError>
 pub fn count(socket: &Socket) -> Result<u32, RequestError> {
     const GLOBAL_ENTRIES: u16 = 1;
     let action = Action::Conntrack { verb: "count" };
-    let request = Request::new(message(verb::GET_STATS), 0, header(0), action.clone());
+    let request = Request::new(verb::GET_STATS, 0, header(0), action.clone());
     let reply = socket.ask(&request)?;
     let entries = reply.as_ref().and_then(|reply| {
         Attributes::after(HEADER_BYTES, &reply.body)
@@ -133,26 +133,14 @@ pub(crate) fn fuzz(body: &[u8]) {
     }
 }
 
-/// Number of the connection tracking subsystem within netfilter's netlink family.
-const SUBSYSTEM: u16 = 1;
-
-/// A message's number within netlink: subsystem and verb (`IPCTNL_MSG_CT_*`).
-const fn message(verb: u16) -> u16 {
-    (SUBSYSTEM << 8) | verb
-}
-
-/// `struct nfgenmsg`: address family, version 0, no resource.
-const HEADER_BYTES: usize = 4;
-
-fn header(family: u8) -> Encoder {
-    Encoder::after(&[family, 0, 0, 0])
-}
-
-/// The messages of `linux/netfilter/nfnetlink_conntrack.h`.
+/// The messages of `linux/netfilter/nfnetlink_conntrack.h` (`IPCTNL_MSG_CT_*`).
 mod verb {
-    pub(super) const GET: u16 = 1;
-    pub(super) const DELETE: u16 = 2;
-    pub(super) const GET_STATS: u16 = 5;
+    use crate::netlink::netfilter::message;
+
+    const SUBSYSTEM: u16 = libc::NFNL_SUBSYS_CTNETLINK as u16;
+    pub(super) const GET: u16 = message(SUBSYSTEM, 1);
+    pub(super) const DELETE: u16 = message(SUBSYSTEM, 2);
+    pub(super) const GET_STATS: u16 = message(SUBSYSTEM, 5);
 }
 
 /// Attribute numbers of `linux/netfilter/nfnetlink_conntrack.h`.

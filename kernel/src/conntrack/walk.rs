@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use types::Family;
 
-use super::{Filter, cta, header, message, verb};
+use super::{Filter, cta, verb};
 use crate::addr::family;
 use crate::netlink::encoder::Encoder;
+use crate::netlink::netfilter::header;
 use crate::netlink::{Action, Request};
 
 /// One walk of the table: the entries that the kernel lists are at least those in which all of
@@ -150,7 +151,7 @@ impl Selector {
                 out.u32(REPLY_FLAGS, reply.flags);
             });
         }
-        Request::new(message(verb::GET), 0, body, Action::Conntrack { verb: "list" })
+        Request::new(verb::GET, 0, body, Action::Conntrack { verb: "list" })
     }
 }
 
@@ -205,6 +206,7 @@ mod tests {
 
     use super::*;
     use crate::netlink::attributes::Attributes;
+    use crate::netlink::netfilter::HEADER_BYTES;
 
     const UDP: u8 = 17;
     const MANY: u32 = 1_000_000;
@@ -255,7 +257,7 @@ mod tests {
         let filter = Filter::to_ports(UDP, 53..=53).destination(host).reply_source(container());
         let bytes = selectors(&[filter], MANY)[0].request().bytes(1);
         // After the headers of netlink and of netfilter.
-        let found: Vec<_> = Attributes::after(16 + 4, &bytes).collect();
+        let found: Vec<_> = Attributes::after(16 + HEADER_BYTES, &bytes).collect();
         let kinds: Vec<_> = found.iter().map(|attribute| attribute.kind).collect();
         assert_eq!(kinds, [cta::TUPLE_ORIG, cta::TUPLE_REPLY, cta::FILTER]);
         let flags: Vec<_> = found[2].nested().map(|flags| flags.u32().unwrap()).collect();

@@ -12,6 +12,7 @@ mod error;
 #[cfg(test)]
 mod golden;
 pub(crate) mod message;
+pub(crate) mod netfilter;
 mod request;
 mod socket;
 

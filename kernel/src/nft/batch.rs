@@ -2,7 +2,7 @@ use super::commit::Ticket;
 use super::element::Element;
 use super::object::{BaseChain, Field, Set, Table, Values, concatenation};
 use super::rule::Rule;
-use super::{COMMENT, comment, header, message, verb};
+use super::{COMMENT, comment, header, verb};
 use crate::netlink::encoder::Encoder;
 use crate::netlink::{Action, Request};
 
@@ -261,7 +261,7 @@ impl Batch {
         what: impl FnOnce() -> String,
     ) {
         let action = Action::Nft { verb, what: what() };
-        let request = Request::new(message(kind), flags, body, action);
+        let request = Request::new(kind, flags, body, action);
         if flags & EXCL == 0 || !self.requests.iter().any(|one| one.is_same(&request)) {
             self.requests.push(request);
         }

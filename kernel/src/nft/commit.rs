@@ -3,9 +3,9 @@
 use std::os::fd::AsFd;
 
 use super::batch::{Batch, attr};
-use super::{HEADER_BYTES, SUBSYSTEM, message, verb};
+use super::{HEADER_BYTES, SUBSYSTEM, verb};
 use crate::netlink::attributes::{Attribute, Attributes};
-use crate::netlink::encoder::Encoder;
+use crate::netlink::netfilter::batch_header;
 use crate::netlink::{Action, Request, RequestError, Socket};
 use crate::sys;
 
@@ -96,7 +96,7 @@ impl Batch {
 /// Whether a request takes something away.
 fn deletes(request: &Request) -> bool {
     let verbs = [verb::DELTABLE, verb::DELCHAIN, verb::DELRULE, verb::DELSETELEM];
-    verbs.iter().any(|&verb| message(verb) == request.kind())
+    verbs.contains(&request.kind())
 }
 
 /// Sends `requests`, with their places in the batch, as one transaction. What was refused comes
@@ -138,9 +138,7 @@ fn send(
 
 /// The messages between the two that make them one transaction.
 fn envelope(requests: &[(usize, &Request)], sequence: u32) -> Vec<u8> {
-    let mut frame = [0; HEADER_BYTES];
-    frame[2..].copy_from_slice(&SUBSYSTEM.to_be_bytes());
-    let edge = |kind| Request::new(kind, 0, Encoder::after(&frame), Action::Open);
+    let edge = |kind| Request::new(kind, 0, batch_header(SUBSYSTEM), Action::Open);
     let mut bytes = Vec::with_capacity(256 * (requests.len() + 2));
     edge(BATCH_BEGIN).write(sequence, 0, &mut bytes);
     for (offset, (_, request)) in (1..).zip(requests) {

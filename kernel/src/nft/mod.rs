@@ -41,39 +41,30 @@ pub use read::{
 pub use rule::{Ct, Meta, Op, Payload, Reg, Rule};
 pub use single::{find_chains, find_rules, table_uses};
 
-use crate::netlink::encoder::Encoder;
+use crate::netlink::netfilter::{HEADER_BYTES, header};
 
 /// Number of the nf_tables subsystem within netfilter's netlink family.
-const SUBSYSTEM: u16 = 10;
+const SUBSYSTEM: u16 = libc::NFNL_SUBSYS_NFTABLES as u16;
 
-/// A message's number within netlink: subsystem and verb (`NFT_MSG_*`).
-const fn message(verb: u16) -> u16 {
-    (SUBSYSTEM << 8) | verb
-}
-
-/// `struct nfgenmsg`: address family, version 0, and the subsystem where a batch begins.
-const HEADER_BYTES: usize = 4;
-
-fn header(family: u8) -> Encoder {
-    Encoder::after(&[family, 0, 0, 0])
-}
-
-/// The messages of `linux/netfilter/nf_tables.h`.
+/// The messages of `linux/netfilter/nf_tables.h` (`NFT_MSG_*`).
 mod verb {
-    pub(super) const NEWTABLE: u16 = 0;
-    pub(super) const GETTABLE: u16 = 1;
-    pub(super) const DELTABLE: u16 = 2;
-    pub(super) const NEWCHAIN: u16 = 3;
-    pub(super) const GETCHAIN: u16 = 4;
-    pub(super) const DELCHAIN: u16 = 5;
-    pub(super) const NEWRULE: u16 = 6;
-    pub(super) const GETRULE: u16 = 7;
-    pub(super) const DELRULE: u16 = 8;
-    pub(super) const NEWSET: u16 = 9;
-    pub(super) const GETSET: u16 = 10;
-    pub(super) const NEWSETELEM: u16 = 12;
-    pub(super) const GETSETELEM: u16 = 13;
-    pub(super) const DELSETELEM: u16 = 14;
+    use super::SUBSYSTEM;
+    use crate::netlink::netfilter::message;
+
+    pub(super) const NEWTABLE: u16 = message(SUBSYSTEM, 0);
+    pub(super) const GETTABLE: u16 = message(SUBSYSTEM, 1);
+    pub(super) const DELTABLE: u16 = message(SUBSYSTEM, 2);
+    pub(super) const NEWCHAIN: u16 = message(SUBSYSTEM, 3);
+    pub(super) const GETCHAIN: u16 = message(SUBSYSTEM, 4);
+    pub(super) const DELCHAIN: u16 = message(SUBSYSTEM, 5);
+    pub(super) const NEWRULE: u16 = message(SUBSYSTEM, 6);
+    pub(super) const GETRULE: u16 = message(SUBSYSTEM, 7);
+    pub(super) const DELRULE: u16 = message(SUBSYSTEM, 8);
+    pub(super) const NEWSET: u16 = message(SUBSYSTEM, 9);
+    pub(super) const GETSET: u16 = message(SUBSYSTEM, 10);
+    pub(super) const NEWSETELEM: u16 = message(SUBSYSTEM, 12);
+    pub(super) const GETSETELEM: u16 = message(SUBSYSTEM, 13);
+    pub(super) const DELSETELEM: u16 = message(SUBSYSTEM, 14);
 }
 
 /// A comment as nft(8) keeps it in the user data of an object: type, length, text with its NUL.

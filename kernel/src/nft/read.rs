@@ -1,7 +1,7 @@
 use super::batch::{attr, set_body};
 use super::element::{self, Key, NFTA_DATA_VALUE, NFTA_DATA_VERDICT};
 use super::object::{Hook, Set, Table};
-use super::{COMMENT, HEADER_BYTES, header, message, parse_comment, verb};
+use super::{COMMENT, HEADER_BYTES, header, parse_comment, verb};
 use crate::netlink::attributes::{Attribute, Attributes};
 
 use crate::netlink::{Action, Request, RequestError, Socket};
@@ -70,7 +70,7 @@ pub fn has_table(socket: &Socket, table: &Table) -> Result<bool, RequestError> {
     let mut body = header(table.family);
     body.text(attr::table::NAME, table.name);
     let action = Action::Nft { verb: "look up table", what: table.to_string() };
-    match socket.run(&Request::new(message(verb::GETTABLE), 0, body, action)) {
+    match socket.run(&Request::new(verb::GETTABLE, 0, body, action)) {
         Ok(()) => Ok(true),
         Err(error) if error.is_missing() => Ok(false),
         Err(error) => Err(error),
@@ -85,7 +85,7 @@ pub fn sets(socket: &Socket, table: &Table) -> Result<Vec<String>, RequestError>
     let mut body = header(table.family);
     body.text(attr::set::TABLE, table.name);
     let action = Action::Nft { verb: "list", what: format!("sets of table {table}") };
-    let request = Request::new(message(verb::GETSET), 0, body, action);
+    let request = Request::new(verb::GETSET, 0, body, action);
     or_none(socket.dump(&request, |body| {
         let name = |attribute: &Attribute<'_>| attribute.kind == attr::set::NAME;
         Attributes::after(HEADER_BYTES, body).find(name).map(Attribute::text)
@@ -98,7 +98,7 @@ pub fn sets(socket: &Socket, table: &Table) -> Result<Vec<String>, RequestError>
 /// When they cannot be read.
 pub fn chains(socket: &Socket, table: &Table) -> Result<Vec<FoundChain>, RequestError> {
     let action = Action::Nft { verb: "list", what: format!("chains of table {table}") };
-    let request = Request::new(message(verb::GETCHAIN), 0, header(table.family), action);
+    let request = Request::new(verb::GETCHAIN, 0, header(table.family), action);
     let found = socket.dump(&request, |body| Some(parse_chain(body)))?;
     Ok(found.into_iter().filter(|chain| chain.table == table.name).collect())
 }
@@ -112,7 +112,7 @@ pub fn rules(socket: &Socket, table: &Table, chain: &str) -> Result<Vec<FoundRul
     body.text(attr::rule::TABLE, table.name);
     body.text(attr::rule::CHAIN, chain);
     let action = Action::Nft { verb: "list", what: format!("chain {table} {chain}") };
-    let request = Request::new(message(verb::GETRULE), 0, body, action);
+    let request = Request::new(verb::GETRULE, 0, body, action);
     or_none(socket.dump(&request, parse_rule))
 }
 
@@ -141,7 +141,7 @@ pub fn find_elements(
 ) -> Result<Vec<FoundElement>, RequestError> {
     let body = set_body(table, set.name, attr::elements::TABLE, attr::elements::SET);
     let action = Action::Nft { verb: "list", what: format!("{} {table} {}", set.noun(), set.name) };
-    let request = Request::new(message(verb::GETSETELEM), 0, body, action);
+    let request = Request::new(verb::GETSETELEM, 0, body, action);
     let found = socket.dump(&request, |body| {
         let list = element_list(body)?;
         let wanted = list.filter_map(|entry| {
@@ -188,7 +188,7 @@ fn get(table: &Table, set: &Set, key: &Key) -> Request {
         });
     });
     let action = Action::Nft { verb: "look up element in", what: format!("{table} {}", set.name) };
-    Request::new(message(verb::GETSETELEM), 0, body, action)
+    Request::new(verb::GETSETELEM, 0, body, action)
 }
 
 /// A listing of something that is not there is empty.

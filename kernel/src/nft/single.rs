@@ -3,7 +3,7 @@
 use super::batch::attr;
 use super::object::Table;
 use super::read::{FoundChain, FoundRule, parse_chain, parse_rule};
-use super::{HEADER_BYTES, header, message, verb};
+use super::{HEADER_BYTES, header, verb};
 use crate::netlink::attributes::{Attribute, Attributes};
 use crate::netlink::{Action, Request, RequestError, Socket};
 
@@ -20,7 +20,7 @@ pub fn find_chains(
         body.text(attr::chain::TABLE, table.name);
         body.text(attr::chain::NAME, name);
         let action = Action::Nft { verb: "look up chain", what: format!("{table} {name}") };
-        Request::new(message(verb::GETCHAIN), 0, body, action)
+        Request::new(verb::GETCHAIN, 0, body, action)
     });
     ask(socket, &requests.collect::<Vec<_>>(), |body| Some(parse_chain(body)))
 }
@@ -42,7 +42,7 @@ pub fn find_rules(
         body.u64_be(attr::rule::HANDLE, *handle);
         let what = format!("{handle} of chain {table} {chain}");
         let action = Action::Nft { verb: "look up rule", what };
-        Request::new(message(verb::GETRULE), 0, body, action)
+        Request::new(verb::GETRULE, 0, body, action)
     });
     ask(socket, &requests.collect::<Vec<_>>(), parse_rule)
 }
@@ -55,7 +55,7 @@ pub fn table_uses(socket: &Socket, table: &Table) -> Result<Option<u32>, Request
     let mut body = header(table.family);
     body.text(attr::table::NAME, table.name);
     let action = Action::Nft { verb: "look up table", what: table.to_string() };
-    let request = Request::new(message(verb::GETTABLE), 0, body, action);
+    let request = Request::new(verb::GETTABLE, 0, body, action);
     let found = ask(socket, &[request], |body| {
         let uses = Attributes::after(HEADER_BYTES, body).find(|a| a.kind == attr::table::USE);
         uses.and_then(Attribute::u32_be)
