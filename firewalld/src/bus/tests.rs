@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{Backlog, listen};
+
 use super::{Bus, Call, Failure};
 
 /// Long for a case that shall be answered at once.
@@ -72,9 +74,11 @@ fn a_bus_that_takes_nothing_ends_in_a_timeout() {
 #[test]
 fn a_bus_whose_queue_is_full_ends_in_a_timeout() {
     let path = scratch("full");
-    let _listener = UnixListener::bind(&path).unwrap();
+    let listener = UnixListener::bind(&path).unwrap();
     let address = format!("unix:path={}", path.display());
-    // Nobody accepts, so the queue fills.
+    // Nobody accepts, so the queue fills: a short one, since a queue may be longer than the limit of
+    // open files.
+    listen(&listener, Backlog::new(1).unwrap()).unwrap();
     let mut waiting = Vec::new();
     let found = loop {
         let until = Instant::now() + Duration::from_millis(20);
