@@ -63,6 +63,13 @@ impl<'lab> Chain<'lab> {
         }
     }
 
+    /// As a file in a runtime's directory has it.
+    pub(crate) fn of_list(lab: &'lab Lab, list: &Value) -> Self {
+        let text = |key: &str| list[key].as_str().expect("a list has name and version");
+        let plugins = list["plugins"].as_array().expect("a list has plugins");
+        Self::new(lab, plugins).version(text("cniVersion")).network(text("name"))
+    }
+
     /// Under another version of the specification.
     pub(crate) fn version(self, version: &str) -> Self {
         Self { version: version.to_owned(), ..self }

@@ -9,7 +9,7 @@ use netns_fixtures::{Container, Feature, Lab, Namespace, lab_with_plugins, unifi
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
-use crate::under_test::{NETWORK, are_ours};
+use crate::under_test::{NETWORK, are_ours, least_config, with_keys};
 
 /// A line that only one of both has, known by a word, and why that is right.
 type Difference = (&'static str, &'static str);
@@ -168,13 +168,7 @@ fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 fn bridge(more: &Value) -> Value {
-    let mut config = json!({
-        "cniVersion": USUAL, "name": NETWORK, "type": "bridge", "bridge": "cni0",
-    });
-    for (key, value) in more.as_object().into_iter().flatten() {
-        config[key] = value.clone();
-    }
-    config
+    with_keys(least_config("bridge", USUAL), more)
 }
 
 fn pool(subnets: &[&str]) -> Value {

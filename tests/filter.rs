@@ -62,3 +62,9 @@ pub(crate) fn carry_out(lab: &Lab, script: &str) {
     fs::write(SCRIPT, script).unwrap();
     lab.host().run(&format!("nft -f {SCRIPT}"));
 }
+
+/// Has `cais reload` write again what is missing.
+#[track_caller]
+pub(crate) fn reload(lab: &Lab) {
+    lab.host().run(&format!("{} reload", lab.plugins().join("cais").display()));
+}

@@ -8,7 +8,7 @@ use netns_fixtures::{Call, Container, Feature, Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
-use crate::under_test::{BOOKKEEPING, NETWORK, are_ours, only_ours};
+use crate::under_test::{BOOKKEEPING, NETWORK, are_ours, leases, only_ours};
 
 /// Who is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +45,6 @@ fn added(lab: &Lab, by: By, c: &Container) -> Value {
     config["prevResult"] = call(lab, by, c, "ADD", &config).run().result();
     c.settle();
     config
-}
-
-fn leases() -> Vec<String> {
-    let entries = std::fs::read_dir("/var/lib/cni/networks/net").into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut leases: Vec<String> =
-        names.filter(|name| name.parse::<std::net::IpAddr>().is_ok()).collect();
-    leases.sort();
-    leases
 }
 
 /// Each pair of who adds and who comes after.

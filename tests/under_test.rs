@@ -103,6 +103,14 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
     config
 }
 
+/// `config` with more keys, or other values of those that it has.
+pub(crate) fn with_keys(mut config: Value, keys: &Value) -> Value {
+    for (key, value) in keys.as_object().into_iter().flatten() {
+        config[key] = value.clone();
+    }
+    config
+}
+
 /// What an earlier plugin of a list may have answered, in the shape of `version`: `eth0` in
 /// `sandbox`, with an address.
 pub(crate) fn result_before(version: &str, sandbox: &str) -> Value {
@@ -140,4 +148,19 @@ pub(crate) fn complete_call<'lab>(lab: &'lab Lab, plugin: &str) -> Call<'lab> {
 /// `text` of a JSON list as strings.
 pub(crate) fn strings(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// The addresses of [`NETWORK`] that are leased, in order.
+pub(crate) fn leases() -> Vec<String> {
+    leases_in("/var/lib/cni/networks/net")
+}
+
+/// The files in a directory that are leases, by name.
+pub(crate) fn leases_in(directory: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut leases: Vec<String> =
+        names.filter(|name| name.parse::<std::net::IpAddr>().is_ok()).collect();
+    leases.sort();
+    leases
 }

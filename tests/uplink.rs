@@ -1,10 +1,12 @@
 //! A host with an uplink to another one, which knows no way to the containers: what comes back from
 //! there was masqueraded, or published.
 
-use netns_fixtures::{Lab, Namespace};
+use netns_fixtures::{Container, Lab, Namespace};
 use serde_json::{Value, json};
 
 use crate::battery::Family;
+use crate::chain::{Attach, Chain};
+use crate::echo::serve;
 
 /// The host's addresses on the uplink, of each family; published ports are asked for at these.
 pub(crate) const HOST: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
@@ -12,6 +14,9 @@ pub(crate) const HOST: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 pub(crate) const HOST_TOO: [&str; 2] = ["192.0.2.11", "2001:db8::11"];
 /// The other host's.
 pub(crate) const LAN: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
+
+/// The port at which containers serve.
+pub(crate) const INSIDE: u16 = 80;
 
 /// Gives the lab's host an uplink `up0` to a fresh host.
 pub(crate) fn lan(lab: &Lab) -> Namespace {
@@ -53,4 +58,21 @@ pub(crate) fn bridge(family: Family, number: u8) -> Value {
 /// `portmap` that takes the runtime's ports.
 pub(crate) fn portmap() -> Value {
     json!({ "type": "portmap", "capabilities": { "portMappings": true } })
+}
+
+/// Publishes the container's port for both protocols, at all addresses of the host.
+pub(crate) fn both(outside: u16, inside: u16) -> Value {
+    let of = |protocol: &str| json!({ "hostPort": outside, "containerPort": inside, "protocol": protocol });
+    json!([of("tcp"), of("udp")])
+}
+
+/// A container that publishes `ports`, and serves under its name at [`INSIDE`].
+#[track_caller]
+pub(crate) fn attached(lab: &Lab, chain: &Chain<'_>, name: &str, ports: &Value) -> Container {
+    let container = lab.container(name);
+    chain.add(Attach::new(&container, ports));
+    container.settle();
+    lab.host().settle();
+    serve(&container, name, INSIDE);
+    container
 }

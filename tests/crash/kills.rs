@@ -38,19 +38,26 @@ impl Rescue {
 
 /// Stamps ways out of killed calls over plugins.
 macro_rules! killed {
-    ($($module:ident: $scene:expr, [$($name:ident: $killed:expr),* $(,)?];)*) => {$(
+    ($($($module:ident: $scene:expr),+ => $ways:tt;)*) => {$($(
         mod $module {
             use super::*;
             fn case(lab: &Lab, killed: Killed) {
                 battery(lab, &$scene, killed);
             }
-            stamp!(lab_with_plugins, case, $($name: $killed),*);
+            ways!($ways);
         }
-    )*};
+    )+)*};
+}
+
+/// Makes a test for each way; used by the other.
+macro_rules! ways {
+    ([$($name:ident: $killed:expr),* $(,)?]) => {
+        stamp!(lab_with_plugins, case, $($name: $killed),*);
+    };
 }
 
 killed! {
-    a_killed_call_of_bridge: Scene::bridge(), [
+    a_killed_call_of_bridge: Scene::bridge() => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
         add_is_undone_by_gc: Killed::Add(Rescue::Gc),
@@ -62,27 +69,9 @@ killed! {
         gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
         gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
-    a_killed_call_of_bridge_with_the_packet_filter: Scene::filtered_bridge(), [
-        add_is_undone_by_del: Killed::Add(Rescue::Del),
-        add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
-        add_is_undone_by_gc: Killed::Add(Rescue::Gc),
-        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
-        del_is_completed_by_del: Killed::Del(Rescue::Del),
-        del_is_completed_by_gc: Killed::Del(Rescue::Gc),
-        gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
-        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
-    ];
-    a_killed_call_of_portmap: Scene::portmap(), [
-        add_is_undone_by_del: Killed::Add(Rescue::Del),
-        add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
-        add_is_undone_by_gc: Killed::Add(Rescue::Gc),
-        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
-        del_is_completed_by_del: Killed::Del(Rescue::Del),
-        del_is_completed_by_gc: Killed::Del(Rescue::Gc),
-        gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
-        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
-    ];
-    a_killed_call_of_firewall: Scene::firewall(), [
+    a_killed_call_of_bridge_with_the_packet_filter: Scene::filtered_bridge(),
+    a_killed_call_of_portmap: Scene::portmap(),
+    a_killed_call_of_firewall: Scene::firewall() => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
         add_is_undone_by_gc: Killed::Add(Rescue::Gc),
@@ -93,21 +82,15 @@ killed! {
         gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
     // Where the container is does not matter to these two.
-    a_killed_call_of_host_local: Scene::host_local(), [
+    a_killed_call_of_host_local: Scene::host_local(),
+    a_killed_call_of_host: Scene::host() => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         add_is_undone_by_gc: Killed::Add(Rescue::GcWhileNamespaceLives),
         del_is_completed_by_del: Killed::Del(Rescue::Del),
         del_is_completed_by_gc: Killed::Del(Rescue::GcWhileNamespaceLives),
         gc_is_completed_by_gc: Killed::Gc(Rescue::GcWhileNamespaceLives),
     ];
-    a_killed_call_of_host: Scene::host(), [
-        add_is_undone_by_del: Killed::Add(Rescue::Del),
-        add_is_undone_by_gc: Killed::Add(Rescue::GcWhileNamespaceLives),
-        del_is_completed_by_del: Killed::Del(Rescue::Del),
-        del_is_completed_by_gc: Killed::Del(Rescue::GcWhileNamespaceLives),
-        gc_is_completed_by_gc: Killed::Gc(Rescue::GcWhileNamespaceLives),
-    ];
-    a_killed_call_of_tuning: Scene::tuning(), [
+    a_killed_call_of_tuning: Scene::tuning() => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
         add_is_undone_by_gc: Killed::Add(Rescue::Gc),
@@ -119,11 +102,8 @@ killed! {
         gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
     // These leave nothing outside of the namespace.
-    a_killed_call_of_loopback: Scene::inside("loopback"), [
-        add_is_undone_by_del: Killed::Add(Rescue::Del),
-        del_is_completed_by_del: Killed::Del(Rescue::Del),
-    ];
-    a_killed_call_of_none: Scene::inside("none"), [
+    a_killed_call_of_loopback: Scene::inside("loopback"),
+    a_killed_call_of_none: Scene::inside("none") => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         del_is_completed_by_del: Killed::Del(Rescue::Del),
     ];

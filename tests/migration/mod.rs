@@ -18,11 +18,8 @@ use serde_json::{Value, json};
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
 use crate::echo::{Tcp, ask, assert_answers, serve};
-use crate::under_test::are_ours;
-use crate::uplink::{HOST, LAN, bridge, lan, portmap};
-
-/// The port at which containers serve.
-const INSIDE: u16 = 80;
+use crate::under_test::{are_ours, leases, with_keys};
+use crate::uplink::{HOST, INSIDE, LAN, both, bridge, lan, portmap};
 
 /// Whose plugins serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +76,7 @@ impl<'lab> Node<'lab> {
             path = format!("{LEGACY}:{path}");
         }
         let lan = lan(lab);
-        let mut portmap = portmap();
-        for (key, value) in keys.as_object().unwrap() {
-            portmap[key] = value.clone();
-        }
+        let portmap = with_keys(portmap(), keys);
         let firewall = json!({ "type": "firewall", "backend": "iptables" });
         let tuning =
             json!({ "type": "tuning", "sysctl": { "net.ipv4.conf.eth0.arp_notify": "1" } });
@@ -99,9 +93,7 @@ impl<'lab> Node<'lab> {
     /// A container at a port of the host, in TCP and UDP.
     #[track_caller]
     fn pod(&self, name: &str, port: u16) -> Pod {
-        let of = |protocol: &str| json!({ "hostPort": port, "containerPort": INSIDE, "protocol": protocol });
-        let ports = json!([of("tcp"), of("udp")]);
-        let pod = Pod { container: self.lab.container(name), ports, port };
+        let pod = Pod { container: self.lab.container(name), ports: both(port, INSIDE), port };
         self.chain.add(pod.of());
         serve(&pod.container, name, INSIDE);
         pod
@@ -154,13 +146,6 @@ impl<'lab> Node<'lab> {
         };
         all.lines().map(str::trim).filter(is_trace).map(str::to_owned).collect()
     }
-}
-
-/// Leases that are held.
-fn leases() -> Vec<String> {
-    let entries = fs::read_dir("/var/lib/cni/networks/net").into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.parse::<std::net::IpAddr>().is_ok()).collect()
 }
 
 /// Fills the directory in which plugins and `cais` find the legacy variant as `iptables`.

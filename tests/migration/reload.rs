@@ -11,7 +11,7 @@ use super::{Node, Variant};
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
 use crate::echo::{assert_silent, serve};
-use crate::filter::{carry_out, elements};
+use crate::filter::{carry_out, elements, reload};
 use crate::uplink::{HOST, LAN, bridge, lan, portmap};
 
 /// What hosts do with rules that are not theirs.
@@ -175,7 +175,7 @@ fn sources_that_firewalld_forgot_are_bound_again() {
         firewalld.reload();
         assert!(firewalld.sources("trusted").is_empty());
         chain.check(of).unwrap_err();
-        lab.host().run(&format!("{} reload", lab.plugins().join("cais").display()));
+        reload(lab);
         assert_eq!(firewalld.sources("trusted"), ["10.1.0.2/32"]);
         if let Err(error) = chain.check(of) {
             panic!("{}", error.text());
@@ -203,7 +203,7 @@ fn a_proxy_that_was_killed_serves_again() {
         kill_the_proxy(lab);
         lab.host().run("nft flush ruleset");
         ask().unwrap_err();
-        lab.host().run(&format!("{} reload", lab.plugins().join("cais").display()));
+        reload(lab);
         assert!(ask().unwrap().starts_with("c1 "));
         chain.del(of);
     });
@@ -245,7 +245,7 @@ fn ten_thousand_ports_come_back() {
         }
         lab.host().run("nft flush ruleset");
         assert_silent(&lan, (HOST[0], 20_000));
-        lab.host().run(&format!("{} reload", lab.plugins().join("cais").display()));
+        reload(lab);
         assert_eq!(crate::filter::elements_of(lab, "dnat4_any").len(), 10_000);
         for number in [0, 24, 49] {
             let port = 20_000 + 400 * number + 398;

@@ -3,12 +3,18 @@
 use netns_fixtures::{Call, lab_with_plugins};
 use serde_json::Value;
 
+/// The example `list`, which `page` has as well.
+#[track_caller]
+pub(crate) fn of_page(list: &str, page: &str) -> Value {
+    assert!(page.contains(list.trim()), "the page has another example than\n{list}");
+    serde_json::from_str(list).expect("an example is JSON")
+}
+
 /// Runs ADD, CHECK and DEL of the one plugin in `list`, with the container and program of `call`.
 /// `page` is the plugin's.
 #[track_caller]
 pub(crate) fn works(call: &Call<'_>, list: &str, page: &str) {
-    assert!(page.contains(list.trim()), "the page has another example than\n{list}");
-    let list: Value = serde_json::from_str(list).expect("an example is JSON");
+    let list = of_page(list, page);
     // As a runtime does: the plugin's object with name and version of the list.
     let mut config = list["plugins"][0].clone();
     for key in ["name", "cniVersion"] {

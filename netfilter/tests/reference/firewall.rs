@@ -6,7 +6,7 @@ use netfilter::reference::firewall;
 use netns_fixtures::{Feature, Lab, Namespace, assert_same_lines, lab};
 use serde_json::{Value, json};
 
-use crate::ground::{asked, done, removed, saved, saved_with, sh, tried};
+use crate::ground::{asked, behind_a_router, done, removed, saved, saved_with, sh, tried};
 
 fn forward(addresses: &[&str], ingress: Ingress) -> Forward {
     Forward {
@@ -201,17 +201,8 @@ fn gets_through(from: &Namespace, to: &Namespace, address: &str) -> bool {
 #[test]
 fn a_host_that_drops_what_it_forwards_lets_a_containers_traffic_through() {
     lab(|lab| {
-        let (outside, host) = (lab.another_host("outside"), lab.another_host("router"));
-        let c = lab.container("c1");
-        lab.wire((&outside, "eth0"), (&host, "wan"));
-        lab.wire((&host, "veth0"), (&c, "eth0"));
-        outside.run("ip addr add 10.99.0.1/24 dev eth0");
+        let (outside, host, c) = behind_a_router(lab);
         outside.run("ip route add 10.1.0.0/24 via 10.99.0.2");
-        host.run("ip addr add 10.99.0.2/24 dev wan");
-        host.run("ip addr add 10.1.0.1/24 dev veth0");
-        host.set_sysctl("ipv4/ip_forward", "1");
-        c.run("ip addr add 10.1.0.2/24 dev eth0");
-        c.run("ip route add default via 10.1.0.1");
         assert!(gets_through(&c, &outside, "10.99.0.1"));
         sh(
             &host,

@@ -5,9 +5,9 @@ use std::process::Command;
 use kernel::netlink::Socket;
 use kernel::nft::{Batch, Missing};
 use netfilter::claim::{Handle, Linked, ReferencePorts};
-use netfilter::reference::Added;
+use netfilter::reference::{Added, portmap};
 use netfilter::{Error, HostAddress, Mapping, Masquerade, Protocol, Publication};
-use netns_fixtures::Namespace;
+use netns_fixtures::{Container, Lab, Namespace};
 use types::{Attachment, Family};
 
 /// Does `act` on a host, carries out what it put into the batch, and gives back the handles.
@@ -107,4 +107,25 @@ pub(crate) fn at(ip: &str, mapping: Mapping) -> Mapping {
 
 pub(crate) fn usual() -> ReferencePorts {
     ReferencePorts { mark_bit: 13, set_mark_chain: None, linked: Linked::Yes }
+}
+
+/// Publishes in the usual way, for the first time.
+#[track_caller]
+pub(crate) fn publish_on(host: &Namespace, publication: &Publication) -> Vec<Handle> {
+    done(host, |socket, batch| portmap::add(socket, batch, publication, &usual(), &[]))
+}
+
+/// A host at 10.99.0.1, and a router at 10.99.0.2 with a container at 10.1.0.2 behind it.
+pub(crate) fn behind_a_router(lab: &Lab) -> (Namespace, Namespace, Container) {
+    let (outside, router) = (lab.another_host("outside"), lab.another_host("router"));
+    let c = lab.container("c1");
+    lab.wire((&outside, "eth0"), (&router, "wan"));
+    lab.wire((&router, "veth0"), (&c, "eth0"));
+    outside.run("ip addr add 10.99.0.1/24 dev eth0");
+    router.run("ip addr add 10.99.0.2/24 dev wan");
+    router.run("ip addr add 10.1.0.1/24 dev veth0");
+    router.set_sysctl("ipv4/ip_forward", "1");
+    c.run("ip addr add 10.1.0.2/24 dev eth0");
+    c.run("ip route add default via 10.1.0.1");
+    (outside, router, c)
 }

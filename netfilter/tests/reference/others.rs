@@ -5,7 +5,9 @@ use netfilter::Protocol;
 use netfilter::reference::{portmap, tidy};
 use netns_fixtures::{Feature, lab};
 
-use crate::ground::{asked, done, mapping, publication, removed, saved_with, sh, tried, usual};
+use crate::ground::{
+    asked, mapping, publication, publish_on, removed, saved_with, sh, tried, usual,
+};
 
 /// A table that iptables would call incompatible.
 const NATIVE: &str = "
@@ -22,8 +24,7 @@ fn an_administrators_native_rules_stay_and_ours_are_beside_them() {
         sh(host, NATIVE);
         let before = sh(host, "nft list ruleset");
         let publication = publication("c1", vec![mapping(Protocol::Tcp, 8080, 80)]);
-        let handles =
-            done(host, |socket, batch| portmap::add(socket, batch, &publication, &usual(), &[]));
+        let handles = publish_on(host, &publication);
         asked(host, |socket| portmap::check(socket, &publication, &usual(), &handles)).unwrap();
         assert!(sh(host, "nft list table ip nat").contains("tcp dport @ports redirect to :22"));
         let whose = ("mynet", "c1");
@@ -58,7 +59,7 @@ fn what_iptables_restores_after_a_reboot_is_known_again() {
             vec![mapping(Protocol::Tcp, 8080, 80), mapping(Protocol::Sctp, 9, 9)],
         );
         publication.mappings[0].count = 3;
-        done(host, |socket, batch| portmap::add(socket, batch, &publication, &usual(), &[]));
+        publish_on(host, &publication);
         sh(
             host,
             "iptables-save >/run/v4; ip6tables-save >/run/v6; nft flush ruleset; \

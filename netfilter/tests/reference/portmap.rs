@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use types::Family;
 
 use crate::ground::{
-    asked, at, done, mapping, publication, removed, saved, saved_with, sh, tried, usual,
+    asked, at, behind_a_router, done, mapping, publication, publish_on, removed, saved, saved_with,
+    sh, tried, usual,
 };
 
 const TCP: Protocol = Protocol::Tcp;
@@ -172,7 +173,7 @@ fn everybody_is_masqueraded_as_newer_go_plugins_do() {
         let (ours, theirs) = (lab.another_host("ours"), lab.another_host("theirs"));
         let mut publication = publication("c1", vec![mapping(TCP, 8080, 80)]);
         publication.masquerade = Masquerade::All;
-        done(&ours, |socket, batch| portmap::add(socket, batch, &publication, &usual(), &[]));
+        publish_on(&ours, &publication);
         let chain = names::dnat("mynet", "c1");
         for (iptables, all, to) in
             [("iptables", "0.0.0.0/0", "10.1.0.2:80"), ("ip6tables", "::/0", "[fd00::2]:80")]
@@ -246,7 +247,7 @@ fn a_condition_that_no_rule_can_hold_is_refused_by_name() {
         }
         publication.conditions_v4 = vec![Condition { on: Match::Protocol(17), negated: false }];
         publication.v6 = None;
-        done(lab.host(), |socket, batch| portmap::add(socket, batch, &publication, &usual(), &[]));
+        publish_on(lab.host(), &publication);
         lab.needs(Feature::Iptables);
         assert_eq!(saved_with(lab.host(), "--dports"), [""; 0], "no TCP packet is UDP");
     });
@@ -259,7 +260,7 @@ fn a_range_of_ports_is_one_rule_of_the_containers_chain() {
         let mut publication =
             publication("c1", vec![Mapping { count: 100, ..mapping(TCP, 8000, 9000) }]);
         publication.masquerade = Masquerade::All;
-        done(lab.host(), |socket, batch| portmap::add(socket, batch, &publication, &usual(), &[]));
+        publish_on(lab.host(), &publication);
         let chain = names::dnat("mynet", "c1");
         let lines = saved_with(lab.host(), &format!("-A {chain}"));
         let expected = |to: &str| {
@@ -287,9 +288,7 @@ fn what_leads_to_a_range_names_each_port_unless_there_are_very_many() {
         {
             let mapping = Mapping { count, ..mapping(TCP, 8000, 9000) };
             let publication = publication("c1", vec![mapping]);
-            done(lab.host(), |socket, batch| {
-                portmap::add(socket, batch, &publication, &usual(), &[])
-            });
+            publish_on(lab.host(), &publication);
             for ports in &expected {
                 let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
                 let words = format!("--dports {} ", ports.join(","));
@@ -334,9 +333,7 @@ fn one_containers_rules_are_found_by_their_handles_among_many_and_no_others_go()
         lab.needs(Feature::Iptables);
         let publish = |id: &str, port| {
             let publication = publication(id, vec![mapping(TCP, port, 80)]);
-            done(lab.host(), |socket, batch| {
-                portmap::add(socket, batch, &publication, &usual(), &[])
-            })
+            publish_on(lab.host(), &publication)
         };
         let others: Vec<_> = (0..50).map(|n| publish(&format!("other{n}"), 9000 + n)).collect();
         let before = saved(lab.host());
@@ -360,7 +357,7 @@ fn what_is_published_can_be_taken_away_by_hand() {
     lab(|lab| {
         lab.needs(Feature::Iptables);
         let publication = publication("c1", vec![mapping(TCP, 8080, 80), mapping(SCTP, 9, 9)]);
-        done(lab.host(), |socket, batch| portmap::add(socket, batch, &publication, &usual(), &[]));
+        publish_on(lab.host(), &publication);
         let chain = names::dnat("mynet", "c1");
         for (iptables, net, to) in
             [("iptables", "10.1.0.0/24", "10.1.0.2:80"), ("ip6tables", "fd00::/64", "[fd00::2]:80")]
@@ -396,9 +393,7 @@ fn what_was_flushed_comes_back_with_the_next_container() {
         lab.needs(Feature::Iptables);
         let add = |id: &str, port| {
             let publication = publication(id, vec![mapping(TCP, port, 80)]);
-            done(lab.host(), |socket, batch| {
-                portmap::add(socket, batch, &publication, &usual(), &[])
-            });
+            publish_on(lab.host(), &publication);
         };
         add("c1", 8080);
         let before = saved(lab.host());
@@ -421,9 +416,7 @@ fn the_chains_of_dead_containers_are_swept_whoever_made_them() {
         lab.needs(Feature::Iptables);
         for id in ["alive", "dead"] {
             let publication = publication(id, vec![mapping(TCP, 8080, 80), mapping(UDP, 53, 53)]);
-            done(lab.host(), |socket, batch| {
-                portmap::add(socket, batch, &publication, &usual(), &[])
-            });
+            publish_on(lab.host(), &publication);
         }
         sh(lab.host(), "iptables -t nat -A CNI-HOSTPORT-DNAT -m comment --comment mine -j RETURN");
         let mut seen = Vec::new();
@@ -473,16 +466,7 @@ fn beside_a_thousand_jumps_chains_that_nobody_is_led_to_are_left_out_and_not_mis
 #[test]
 fn a_packet_for_a_published_port_reaches_the_container() {
     lab(|lab| {
-        let (outside, host) = (lab.another_host("outside"), lab.another_host("router"));
-        let c = lab.container("c1");
-        lab.wire((&outside, "eth0"), (&host, "wan"));
-        lab.wire((&host, "veth0"), (&c, "eth0"));
-        outside.run("ip addr add 10.99.0.1/24 dev eth0");
-        host.run("ip addr add 10.99.0.2/24 dev wan");
-        host.run("ip addr add 10.1.0.1/24 dev veth0");
-        host.set_sysctl("ipv4/ip_forward", "1");
-        c.run("ip addr add 10.1.0.2/24 dev eth0");
-        c.run("ip route add default via 10.1.0.1");
+        let (outside, host, c) = behind_a_router(lab);
         let server = c.within(|| TcpListener::bind("10.1.0.2:80").unwrap());
         let connects = |from: &Namespace| {
             let to = "10.99.0.2:8080".parse().unwrap();
@@ -490,7 +474,7 @@ fn a_packet_for_a_published_port_reaches_the_container() {
         };
         connects(&outside).unwrap_err();
         let publication = publication("c1", vec![mapping(TCP, 8080, 80)]);
-        done(&host, |socket, batch| portmap::add(socket, batch, &publication, &usual(), &[]));
+        publish_on(&host, &publication);
         for (from, seen) in [(&outside, "10.99.0.1"), (&host, "10.99.0.2"), (&c, "10.1.0.1")] {
             connects(from).unwrap();
             let (_, peer) = server.accept().unwrap();

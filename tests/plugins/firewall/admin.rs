@@ -3,7 +3,7 @@
 use netns_fixtures::{Lab, lab_with_plugins};
 use serde_json::json;
 
-use super::{OUTSIDE, PROGRAMS, attached, both, has_chain, rules, walled};
+use super::{INSIDE, OUTSIDE, PROGRAMS, attached, both, has_chain, rules, walled};
 use crate::chain::Attach;
 use crate::echo::{assert_answers, assert_silent, serve};
 use crate::under_test::only_ours;
@@ -45,20 +45,20 @@ mod a_drop_of_the_administrator_wins_and_stays {
             theirs = Some(close(lab, name));
         }
         let chain = walled(lab, 1, &keys);
-        let ports = both(OUTSIDE);
+        let ports = both(OUTSIDE, INSIDE);
         let c = attached(lab, &chain, "c1", &ports);
         let theirs = theirs.unwrap_or_else(|| {
             assert_answers(&c, (LAN[0], PORT), "lan", HOST[0]);
             close(lab, name)
         });
-        let other = attached(lab, &chain, "other", &both(9090));
+        let other = attached(lab, &chain, "other", &both(9090, INSIDE));
         for family in [0, 1] {
             assert_silent(&c, (LAN[family], PORT));
             assert_silent(&lan, (HOST[family], OUTSIDE));
             assert_answers(&other, (LAN[family], PORT), "lan", HOST[family]);
         }
         assert_eq!(of_admin(lab, name), theirs);
-        chain.del(Attach::new(&other, &both(9090)));
+        chain.del(Attach::new(&other, &both(9090, INSIDE)));
         chain.del(Attach::new(&c, &ports));
         assert_eq!(of_admin(lab, name), theirs);
         only_ours(lab, "keeps its chains");
@@ -78,7 +78,7 @@ fn a_chain_of_the_administrator_without_rules_goes_with_the_last_container() {
         only_ours(lab, "keeps its chains");
         let before = lab.host().run("nft list ruleset");
         let chain = walled(lab, 1, &json!({ "iptablesAdminChainName": "MY-RULES" }));
-        let ports = both(OUTSIDE);
+        let ports = both(OUTSIDE, INSIDE);
         let c = attached(lab, &chain, "c1", &ports);
         assert!(has_chain(lab, "MY-RULES") && has_chain(lab, "CNI-FORWARD"));
         chain.del(Attach::new(&c, &ports));

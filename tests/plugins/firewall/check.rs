@@ -3,9 +3,9 @@
 use netns_fixtures::{Lab, Outcome, lab_with_plugins};
 use serde_json::json;
 
-use super::{PROGRAMS, attached, reload, walled};
+use super::{PROGRAMS, attached, walled};
 use crate::chain::{Attach, Chain};
-use crate::filter::{delete, elements};
+use crate::filter::{delete, elements, reload};
 use crate::under_test::only_ours;
 
 /// CHECK of `firewall` alone.

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use netns_fixtures::{Container, Feature, Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
-use super::{attached, firewall, reload};
+use super::{attached, firewall};
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
-use crate::filter::elements_of;
+use crate::filter::{elements_of, reload};
 use crate::under_test::{only_ours, unlike_reference};
 use crate::uplink::bridge;
 

@@ -9,17 +9,14 @@ mod nodes;
 mod passing;
 mod reference;
 
-use netns_fixtures::{Container, Lab, lab_with_plugins};
+use netns_fixtures::{Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
-use crate::echo::serve;
-use crate::under_test::only_ours;
-use crate::uplink::{bridge, portmap};
+use crate::under_test::{only_ours, with_keys};
+use crate::uplink::{INSIDE, attached, both, bridge, portmap};
 
-/// The port at which containers serve.
-const INSIDE: u16 = 80;
 /// The port at which they are published.
 const OUTSIDE: u16 = 8080;
 
@@ -28,11 +25,7 @@ const PROGRAMS: [&str; 2] = ["iptables", "ip6tables"];
 
 /// `firewall` with more keys.
 fn firewall(keys: &Value) -> Value {
-    let mut config = json!({ "type": "firewall" });
-    for (key, value) in keys.as_object().into_iter().flatten() {
-        config[key] = value.clone();
-    }
-    config
+    with_keys(json!({ "type": "firewall" }), keys)
 }
 
 /// `bridge` on `cni<number>`, `portmap` and `firewall`.
@@ -42,33 +35,11 @@ fn walled<'lab>(lab: &'lab Lab, number: u8, keys: &Value) -> Chain<'lab> {
     Chain::new(lab, &[bridge, portmap(), firewall(keys)])
 }
 
-/// Publishes the container's port for both protocols.
-fn both(outside: u16) -> Value {
-    let of = |protocol: &str| json!({ "hostPort": outside, "containerPort": INSIDE, "protocol": protocol });
-    json!([of("tcp"), of("udp")])
-}
-
-/// A container that publishes `ports`, and serves under its name.
-#[track_caller]
-fn attached(lab: &Lab, chain: &Chain<'_>, name: &str, ports: &Value) -> Container {
-    let container = lab.container(name);
-    chain.add(Attach::new(&container, ports));
-    container.settle();
-    lab.host().settle();
-    serve(&container, name, INSIDE);
-    container
-}
-
 /// Sets the policy of `FORWARD` to drop, as Docker, ufw and administrators do.
 fn drop_what_is_forwarded(lab: &Lab) {
     for program in PROGRAMS {
         lab.host().run(&format!("{program} -P FORWARD DROP"));
     }
-}
-
-/// Has `cais reload` write again what is missing.
-fn reload(lab: &Lab) {
-    lab.host().run(&format!("{} reload", lab.plugins().join("cais").display()));
 }
 
 /// Rules of the table `filter` of one family, as iptables lists them.
@@ -89,10 +60,8 @@ fn the_example_of_its_page_works() {
     lab_with_plugins(|lab| {
         let list = include_str!("../../../docs/examples/firewall.conflist");
         let page = include_str!("../../../docs/plugins/firewall.md");
-        assert!(page.contains(list.trim()), "the page has another example than\n{list}");
-        let list: Value = serde_json::from_str(list).unwrap();
-        let plugins = list["plugins"].as_array().unwrap();
-        let chain = Chain::new(lab, plugins).network(list["name"].as_str().unwrap());
+        let list = super::example::of_page(list, page);
+        let chain = Chain::of_list(lab, &list);
         let none = json!([]);
         let c = attached(lab, &chain, "c1", &none);
         let of = Attach::new(&c, &none);

@@ -56,7 +56,7 @@ mod a_pod_of_another_node_reaches_one_with_a_host_port_by_its_own_address {
         let mut plugins: Vec<Value> = vec![bridge(Family::Dual, 1), portmap()];
         plugins.extend(node.has_firewall.then(|| firewall(&json!({}))));
         let chain = Chain::new(lab, &plugins);
-        let here = attached(lab, &chain, "here", &both(OUTSIDE));
+        let here = attached(lab, &chain, "here", &both(OUTSIDE, INSIDE));
         let claim = || {
             for family in [0, 1] {
                 assert_answers(&there, (POD[family], INSIDE), "here", POD_THERE[family]);

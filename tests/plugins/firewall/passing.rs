@@ -31,7 +31,7 @@ mod a_host_that_drops_lets_its_containers_through {
             drop_what_is_forwarded(lab);
         }
         let chain = walled(lab, 1, &json!({}));
-        let (ports, others) = (both(OUTSIDE), both(9090));
+        let (ports, others) = (both(OUTSIDE, INSIDE), both(9090, INSIDE));
         let c = attached(lab, &chain, "c1", &ports);
         if when == Dropping::AfterFirstAdd {
             drop_what_is_forwarded(lab);
@@ -85,7 +85,7 @@ fn what_nobody_asked_for_does_not_come_in() {
         let lan = lan(lab);
         drop_what_is_forwarded(lab);
         let chain = walled(lab, 1, &json!({}));
-        let _c = attached(lab, &chain, "c1", &both(OUTSIDE));
+        let _c = attached(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
         let _plain = attached(lab, &chain, "plain", &json!([]));
         for (subnet, host) in [("10.1.0.0/24", HOST[0]), ("fd00:1::/64", HOST[1])] {
             lan.run(&format!("ip route add {subnet} via {host}"));
@@ -106,7 +106,7 @@ fn the_policy_and_the_rules_of_others_stay_as_they_are() {
         }
         let before = super::PROGRAMS.map(|program| super::rules(lab, program));
         let chain = walled(lab, 1, &json!({}));
-        let ports = both(OUTSIDE);
+        let ports = both(OUTSIDE, INSIDE);
         let c = attached(lab, &chain, "c1", &ports);
         for (program, before) in super::PROGRAMS.iter().zip(&before) {
             let now = super::rules(lab, program);

@@ -9,7 +9,7 @@ use netns_fixtures::{Container, Lab, Outcome};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
-use crate::under_test::NETWORK;
+use crate::under_test::{NETWORK, leases, leases_in};
 
 /// Where leases of the network are.
 const DIRECTORY: &str = "/var/lib/cni/networks/net";
@@ -49,18 +49,4 @@ fn addresses(result: &Value) -> Vec<String> {
     let ips = result["ips"].as_array().into_iter().flatten();
     let texts = ips.filter_map(|ip| ip["address"].as_str());
     texts.filter_map(|text| text.split('/').next()).map(str::to_owned).collect()
-}
-
-/// The files in a directory that are leases, by name.
-fn leases_in(directory: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut leases: Vec<String> =
-        names.filter(|name| name.parse::<std::net::IpAddr>().is_ok()).collect();
-    leases.sort();
-    leases
-}
-
-fn leases() -> Vec<String> {
-    leases_in(DIRECTORY)
 }

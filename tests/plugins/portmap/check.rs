@@ -3,7 +3,7 @@
 use netns_fixtures::lab_with_plugins;
 use serde_json::json;
 
-use super::{INSIDE, OUTSIDE, at, both, published, web, web_with};
+use super::{INSIDE, OUTSIDE, at, attached, both, web, web_with};
 use crate::battery::Family;
 use crate::chain::Attach;
 use crate::filter::{carry_out, delete, elements};
@@ -30,7 +30,7 @@ fn every_single_element_that_is_deleted_is_noticed() {
                 "protocol": "udp" }));
         }
         let ports = json!(ports);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         let of = Attach::new(&c, &ports);
         assert!(chain.check(of).is_ok());
         let ruleset = lab.host().run("nft list ruleset");
@@ -60,7 +60,7 @@ fn an_element_that_leads_elsewhere_is_noticed() {
         only_ours(lab, "has no maps");
         let chain = web(lab, Family::V4);
         let ports = both(OUTSIDE, INSIDE);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         let of = Attach::new(&c, &ports);
         carry_out(
             lab,
@@ -77,8 +77,8 @@ fn what_others_have_or_lose_is_no_difference() {
         only_ours(lab, super::CHECK_FAILS);
         let chain = web(lab, Family::Dual);
         let (ports, others) = (both(OUTSIDE, INSIDE), both(9090, INSIDE));
-        let c = published(lab, &chain, "c1", &ports);
-        let sibling = published(lab, &chain, "sibling", &others);
+        let c = attached(lab, &chain, "c1", &ports);
+        let sibling = attached(lab, &chain, "sibling", &others);
         carry_out(lab, "add table inet foreign\nadd set inet foreign s { type ipv4_addr; }");
         let of = Attach::new(&c, &ports);
         assert!(chain.check(of).is_ok());
@@ -93,7 +93,7 @@ fn a_missing_rule_of_conditions_is_noticed() {
         only_ours(lab, "keeps rules elsewhere");
         let chain = web_with(lab, &json!({ "conditionsV4": ["-i", "up0"] }));
         let ports = both(OUTSIDE, INSIDE);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         let of = Attach::new(&c, &ports);
         assert!(chain.check(of).is_ok());
         lab.host().run("nft flush chain inet cais conditional");
@@ -107,7 +107,7 @@ fn other_ports_than_those_of_add_are_a_difference_and_none_are_none() {
         only_ours(lab, super::CHECK_FAILS);
         let chain = web(lab, Family::Dual);
         let ports = both(OUTSIDE, INSIDE);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         let moved = both(9090, INSIDE);
         let result = chain.result(Attach::new(&c, &ports));
         let check = |ports| chain.call(1, "CHECK", Attach::new(&c, ports), result.as_ref()).run();

@@ -3,7 +3,7 @@
 use netns_fixtures::lab_with_plugins;
 use serde_json::{Value, json};
 
-use super::{INSIDE, OUTSIDE, both, published, web_with};
+use super::{INSIDE, OUTSIDE, attached, both, web_with};
 use crate::chain::Attach;
 use crate::echo::{assert_answers, assert_silent};
 use crate::filter::elements;
@@ -21,7 +21,7 @@ fn serves_the_right_client_alone(keys: &Value) {
         let lan = lan(lab);
         let chain = web_with(lab, keys);
         let ports = both(OUTSIDE, INSIDE);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         for (host, of_lan) in HOST.iter().zip(LAN) {
             assert_answers(&lan, (host, OUTSIDE), "c1", of_lan);
         }
@@ -75,9 +75,9 @@ fn two_containers_share_a_port_whose_conditions_tell_them_apart() {
             web_with(lab, &json!({ "conditionsV4": ["-s", source], "conditionsV6": ["-i", "no"] }))
         };
         let (here, there) = (from("192.0.2.2"), from("192.0.2.3"));
-        let a = published(lab, &here, "a", &ports);
+        let a = attached(lab, &here, "a", &ports);
         only_ours(lab, "leads all clients to the oldest container [E]");
-        let _b = published(lab, &there, "b", &ports);
+        let _b = attached(lab, &there, "b", &ports);
         assert_answers(&lan, (HOST[0], OUTSIDE), "a", LAN[0]);
         lan.run("ip addr flush dev eth0 scope global");
         lan.run("ip addr add 192.0.2.3/24 dev eth0");
@@ -95,8 +95,8 @@ fn a_condition_that_nobody_meets_takes_no_port_of_others_away() {
         let never = web_with(lab, &json!({ "conditionsV4": ["!", "-s", "0.0.0.0/0"] }));
         let here = web_with(lab, &json!({ "conditionsV4": ["-s", "192.0.2.2"] }));
         let (unmet, met) = (both(OUTSIDE + 1, INSIDE), both(OUTSIDE, INSIDE));
-        let a = published(lab, &never, "a", &unmet);
-        let b = published(lab, &here, "b", &met);
+        let a = attached(lab, &never, "a", &unmet);
+        let b = attached(lab, &here, "b", &met);
         assert_answers(&lan, (HOST[0], OUTSIDE), "b", LAN[0]);
         assert_silent(&lan, (HOST[0], OUTSIDE + 1));
         never.del(Attach::new(&a, &unmet));

@@ -5,7 +5,7 @@ use std::thread;
 use netns_fixtures::{Container, lab_with_plugins};
 use serde_json::{Value, json};
 
-use super::{INSIDE, OUTSIDE, at, both, other, published, web};
+use super::{INSIDE, OUTSIDE, at, attached, both, other, web};
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
 use crate::echo::{assert_answers, assert_silent, serve};
@@ -33,7 +33,7 @@ fn the_second_to_publish_a_port_is_refused_and_told_who_has_it() {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
         let ports = both(OUTSIDE, INSIDE);
-        let first = published(lab, &chain, "first", &ports);
+        let first = attached(lab, &chain, "first", &ports);
         let second = lab.container("second");
         let before = lab.snapshot();
         is_refused(&chain, &second, &ports, &["8080/tcp", "net/second/eth0", "net/first/eth0"]);
@@ -58,8 +58,8 @@ fn two_containers_have_one_port_at_two_addresses_of_the_host() {
         let chain = web(lab, Family::Dual);
         for (family, one, two) in [(0, "first4", "second4"), (1, "first6", "second6")] {
             let (here, there) = (at(HOST[family], 80, INSIDE), at(HOST_TOO[family], 80, INSIDE));
-            let first = published(lab, &chain, one, &here);
-            let second = published(lab, &chain, two, &there);
+            let first = attached(lab, &chain, one, &here);
+            let second = attached(lab, &chain, two, &there);
             assert_answers(&lan, (HOST[family], 80), one, LAN[family]);
             assert_answers(&lan, (HOST_TOO[family], 80), two, LAN[family]);
             chain.del(Attach::new(&first, &here));
@@ -76,8 +76,8 @@ fn a_port_at_127_0_0_1_is_reached_by_the_host_alone() {
     lab_with_plugins(|lab| {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
-        let _local = published(lab, &chain, "local", &at("127.0.0.1", OUTSIDE, INSIDE));
-        let _outer = published(lab, &chain, "outer", &at(HOST[0], OUTSIDE, INSIDE));
+        let _local = attached(lab, &chain, "local", &at("127.0.0.1", OUTSIDE, INSIDE));
+        let _outer = attached(lab, &chain, "outer", &at(HOST[0], OUTSIDE, INSIDE));
         assert_answers(lab.host(), ("127.0.0.1", OUTSIDE), "local", "10.1.0.1");
         assert_answers(&lan, (HOST[0], OUTSIDE), "outer", LAN[0]);
         assert_silent(&lan, (HOST_TOO[0], OUTSIDE));
@@ -141,15 +141,15 @@ fn a_holder_whose_namespace_is_gone_makes_way() {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
         let ports = both(OUTSIDE, INSIDE);
-        let dead = published(lab, &chain, "dead", &ports);
+        let dead = attached(lab, &chain, "dead", &ports);
         let one = at(HOST_TOO[0], 99, INSIDE);
-        let also_dead = published(lab, &chain, "also-dead", &one);
+        let also_dead = attached(lab, &chain, "also-dead", &one);
         dead.remove();
         also_dead.remove();
         let late =
             [ports.as_array().unwrap().clone(), at("", 99, INSIDE).as_array().unwrap().clone()];
         let late = json!(late.concat());
-        let next = published(lab, &chain, "next", &late);
+        let next = attached(lab, &chain, "next", &late);
         for (host, of_lan) in HOST.iter().zip(LAN) {
             assert_answers(&lan, (host, OUTSIDE), "next", of_lan);
         }
@@ -170,7 +170,7 @@ fn the_same_attachment_may_publish_again_and_otherwise() {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
         let ports = both(OUTSIDE, INSIDE);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         let result = chain.result(Attach::new(&c, &ports)).unwrap();
         let add = |ports: &Value| {
             chain.call(1, "ADD", Attach::new(&c, ports), Some(&result)).run().succeeded();

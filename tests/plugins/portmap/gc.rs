@@ -3,7 +3,7 @@
 use netns_fixtures::{Container, Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
-use super::{INSIDE, both, other, published, web};
+use super::{INSIDE, attached, both, other, web};
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
 use crate::echo::assert_answers;
@@ -23,8 +23,8 @@ impl<'lab> Three<'lab> {
     fn attached(lab: &'lab Lab) -> Self {
         only_ours(lab, "cleans nothing in GC [E]");
         let (web, other) = (web(lab, Family::Dual), other(lab, Family::Dual));
-        let a = published(lab, &web, "a", &both(8001, INSIDE));
-        let b = published(lab, &web, "b", &both(8002, INSIDE));
+        let a = attached(lab, &web, "a", &both(8001, INSIDE));
+        let b = attached(lab, &web, "b", &both(8002, INSIDE));
         let ports = both(8003, INSIDE);
         // Its default route is there already.
         let mut config = other.config(0, Attach::new(&a, &ports), None);

@@ -12,17 +12,14 @@ mod ranges;
 mod reload;
 mod versions;
 
-use netns_fixtures::{Container, Lab, lab_with_plugins};
+use netns_fixtures::{Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
-use crate::echo::serve;
-use crate::under_test::unlike_reference;
-use crate::uplink::{bridge, portmap};
+use crate::under_test::{unlike_reference, with_keys};
+use crate::uplink::{INSIDE, attached, both, bridge, portmap};
 
-/// The port at which containers serve.
-const INSIDE: u16 = 80;
 /// The port at which they are published.
 const OUTSIDE: u16 = 8080;
 
@@ -44,39 +41,17 @@ fn other(lab: &Lab, family: Family) -> Chain<'_> {
 
 /// As [`web`], with other keys of `portmap`.
 fn web_with<'lab>(lab: &'lab Lab, keys: &Value) -> Chain<'lab> {
-    let mut portmap = portmap();
-    for (key, value) in keys.as_object().into_iter().flatten() {
-        portmap[key] = value.clone();
-    }
-    Chain::new(lab, &[bridge(Family::Dual, 1), portmap])
-}
-
-/// Publishes the container's port for both protocols, at all addresses of the host.
-fn both(outside: u16, inside: u16) -> Value {
-    at("", outside, inside)
+    Chain::new(lab, &[bridge(Family::Dual, 1), with_keys(portmap(), keys)])
 }
 
 /// As [`both`], at one address.
 fn at(host: &str, outside: u16, inside: u16) -> Value {
-    let of = |protocol: &str| {
-        let mut mapping =
-            json!({ "hostPort": outside, "containerPort": inside, "protocol": protocol });
-        if !host.is_empty() {
-            mapping["hostIP"] = json!(host);
-        }
-        mapping
-    };
-    json!([of("tcp"), of("udp")])
-}
-
-/// A container that publishes `ports`, and serves under its name at port 80.
-fn published(lab: &Lab, chain: &Chain<'_>, name: &str, ports: &Value) -> Container {
-    let container = lab.container(name);
-    chain.add(Attach::new(&container, ports));
-    container.settle();
-    lab.host().settle();
-    serve(&container, name, INSIDE);
-    container
+    let mut ports = both(outside, inside);
+    if !host.is_empty() {
+        ports[0]["hostIP"] = json!(host);
+        ports[1]["hostIP"] = json!(host);
+    }
+    ports
 }
 
 #[test]
@@ -84,12 +59,10 @@ fn the_example_of_its_page_works() {
     lab_with_plugins(|lab| {
         let list = include_str!("../../../docs/examples/portmap.conflist");
         let page = include_str!("../../../docs/plugins/portmap.md");
-        assert!(page.contains(list.trim()), "the page has another example than\n{list}");
-        let list: Value = serde_json::from_str(list).unwrap();
-        let plugins = list["plugins"].as_array().unwrap();
-        let chain = Chain::new(lab, plugins).network(list["name"].as_str().unwrap());
+        let list = super::example::of_page(list, page);
+        let chain = Chain::of_list(lab, &list);
         let ports = both(OUTSIDE, INSIDE);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         let of = Attach::new(&c, &ports);
         crate::echo::assert_answers(lab.host(), ("127.0.0.1", OUTSIDE), "c1", "10.22.0.1");
         unlike_reference(lab, CHECK_FAILS, || assert!(chain.check(of).is_ok()));

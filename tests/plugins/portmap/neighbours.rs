@@ -3,7 +3,7 @@
 use netns_fixtures::{Lab, lab_with_plugins};
 use serde_json::json;
 
-use super::{CHECK_FAILS, INSIDE, OUTSIDE, both, published, web};
+use super::{CHECK_FAILS, INSIDE, OUTSIDE, attached, both, web};
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
 use crate::echo::{assert_answers, assert_silent, serve_at};
@@ -26,8 +26,8 @@ mod of_two_networks_on_one_bridge_the_first_to_go_takes_nothing_from_the_other {
         let web = web(lab, Family::Dual);
         let (first, last) = if swapped { (&twin, &web) } else { (&web, &twin) };
         let (one, two) = (both(OUTSIDE, INSIDE), both(9090, INSIDE));
-        let goes = published(lab, first, "goes", &one);
-        let stays = published(lab, last, "stays", &two);
+        let goes = attached(lab, first, "goes", &one);
+        let stays = attached(lab, last, "stays", &two);
         first.del(Attach::new(&goes, &one));
         assert_answers(lab.host(), ("127.0.0.1", 9090), "stays", "10.1.0.1");
         unlike_reference(lab, CHECK_FAILS, || {

@@ -5,7 +5,7 @@ use std::thread;
 use netns_fixtures::{Container, Lab, lab_with_plugins};
 use serde_json::Value;
 
-use super::{INSIDE, OF_THE_POOL, both, other, published, web};
+use super::{INSIDE, OF_THE_POOL, attached, both, other, web};
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
 use crate::echo::{assert_answers, serve};
@@ -67,7 +67,7 @@ fn sixty_four_at_once_all_have_their_ports_and_leave_nothing() {
         only_ours(lab, "is beside the point: it has rules");
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
-        drop(published(lab, &chain, "warm", &both(99, INSIDE)));
+        drop(attached(lab, &chain, "warm", &both(99, INSIDE)));
         chain.gc(Some(&serde_json::json!([])));
         lab.host().settle();
         let before = lab.snapshot();

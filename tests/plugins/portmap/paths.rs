@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use netns_fixtures::{Container, Lab, Namespace};
 use serde_json::{Value, json};
 
-use super::{INSIDE, OUTSIDE, both, other, published, web, web_with};
+use super::{INSIDE, OUTSIDE, attached, both, other, web, web_with};
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
 use crate::echo::{assert_answers, assert_silent, serve, serve_at};
@@ -50,7 +50,7 @@ with_and_without_br_netfilter! {
     fn a_neighbour_of_the_host_is_seen_with_its_own_address(lab, _shown) {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
-        let _c = published(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
+        let _c = attached(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
         for (at, client) in HOST.iter().chain(&HOST_TOO).zip(LAN.iter().cycle()) {
             assert_answers(&lan, (at, OUTSIDE), "c1", client);
             assert_silent(&lan, (at, INSIDE));
@@ -61,7 +61,7 @@ with_and_without_br_netfilter! {
     fn the_host_reaches_a_port_at_its_own_addresses(lab, _shown) {
         let _lan = lan(lab);
         let chain = web(lab, Family::Dual);
-        let _c = published(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
+        let _c = attached(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
         for at in HOST {
             assert_answers(lab.host(), (at, OUTSIDE), "c1", at);
         }
@@ -70,15 +70,15 @@ with_and_without_br_netfilter! {
     /// Path 3.
     fn the_host_reaches_a_port_at_127_0_0_1(lab, _shown) {
         let chain = web(lab, Family::Dual);
-        let _c = published(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
+        let _c = attached(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
         assert_answers(lab.host(), ("127.0.0.1", OUTSIDE), "c1", GATEWAY[0]);
     }
 
     /// Path 5.
     fn a_container_of_another_network_reaches_a_port_at_the_hosts_addresses(lab, _shown) {
         let _lan = lan(lab);
-        let _c = published(lab, &web(lab, Family::Dual), "c1", &both(OUTSIDE, INSIDE));
-        let from = published(lab, &other(lab, Family::Dual), "c2", &json!([]));
+        let _c = attached(lab, &web(lab, Family::Dual), "c1", &both(OUTSIDE, INSIDE));
+        let from = attached(lab, &other(lab, Family::Dual), "c2", &json!([]));
         // Its own network masquerades what leaves it.
         let seen = GATEWAY.iter().cycle();
         for (at, seen) in HOST.iter().chain(&HOST_TOO).chain(&GATEWAY).zip(seen) {
@@ -92,8 +92,8 @@ with_and_without_br_netfilter! {
         for hairpin in [false, true] {
             let chain = hairpin_web(lab, hairpin);
             let ports = both(OUTSIDE, INSIDE);
-            let c = published(lab, &chain, &format!("c{hairpin}"), &ports);
-            let sibling = published(lab, &chain, &format!("sibling{hairpin}"), &json!([]));
+            let c = attached(lab, &chain, &format!("c{hairpin}"), &ports);
+            let sibling = attached(lab, &chain, &format!("sibling{hairpin}"), &json!([]));
             for (at, gateway) in HOST.iter().chain(&GATEWAY).zip(GATEWAY.iter().cycle()) {
                 assert_answers(&sibling, (at, OUTSIDE), c.id(), gateway);
             }
@@ -112,7 +112,7 @@ with_and_without_br_netfilter! {
             }
             let chain = hairpin_web(lab, hairpin);
             let ports = both(OUTSIDE, INSIDE);
-            let c = published(lab, &chain, &format!("c{hairpin}"), &ports);
+            let c = attached(lab, &chain, &format!("c{hairpin}"), &ports);
             for (at, gateway) in HOST.iter().chain(&GATEWAY).zip(GATEWAY.iter().cycle()) {
                 assert_answers(&c, (at, OUTSIDE), c.id(), gateway);
             }
@@ -124,7 +124,7 @@ with_and_without_br_netfilter! {
     /// host takes it.
     fn a_neighbour_that_sends_to_127_0_0_1_reaches_no_port(lab, _shown) {
         let lan = lan(lab);
-        let _c = published(lab, &web(lab, Family::Dual), "c1", &both(OUTSIDE, INSIDE));
+        let _c = attached(lab, &web(lab, Family::Dual), "c1", &both(OUTSIDE, INSIDE));
         lab.host().set_sysctl("ipv4/conf/up0/route_localnet", "1");
         send_loopback_by(&lan, "eth0", HOST[0]);
         serve_at(lab.host(), "host", "127.0.0.1:9090".parse().unwrap());
@@ -139,12 +139,12 @@ with_and_without_br_netfilter! {
         let chain = web(lab, Family::Dual);
         serve_at(lab.host(), "host", "127.0.0.1:9090".parse().unwrap());
         let ports = json!([]);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         send_loopback_by(&c, "eth0", GATEWAY[0]);
         lab.host().set_sysctl("ipv4/conf/cni1/route_localnet", "1");
         assert_answers(&c, ("127.0.0.1", 9090), "host", "10.1.0.2");
         lab.host().set_sysctl("ipv4/conf/cni1/route_localnet", "0");
-        let publisher = published(lab, &chain, "c2", &both(OUTSIDE, INSIDE));
+        let publisher = attached(lab, &chain, "c2", &both(OUTSIDE, INSIDE));
         assert_eq!(lab.host().sysctl("ipv4/conf/cni1/route_localnet").as_deref(), Some("1"));
         unlike_reference(lab, "opens 127.0.0.1 of the host", || {
             assert_silent(&c, ("127.0.0.1", 9090));
@@ -170,7 +170,7 @@ fn hairpin_web(lab: &Lab, hairpin: bool) -> Chain<'_> {
 every_family! {
     fn a_network_of_any_family_publishes_at_what_it_has(lab, family) {
         let lan = lan(lab);
-        let _c = published(lab, &web(lab, family), "c1", &both(OUTSIDE, INSIDE));
+        let _c = attached(lab, &web(lab, family), "c1", &both(OUTSIDE, INSIDE));
         match family {
             Family::V6 => assert_silent(&lan, (HOST[0], OUTSIDE)),
             _ => assert_answers(&lan, (HOST[0], OUTSIDE), "c1", LAN[0]),
@@ -188,8 +188,8 @@ every_family! {
 fn started(lab: &Lab, keys: &Value) -> (Namespace, Container, Container) {
     let lan = lan(lab);
     let chain = web_with(lab, keys);
-    let c = published(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
-    let sibling = published(lab, &chain, "sibling", &json!([]));
+    let c = attached(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
+    let sibling = attached(lab, &chain, "sibling", &json!([]));
     (lan, c, sibling)
 }
 
@@ -225,7 +225,7 @@ fn with_masq_all_every_client_is_seen_as_the_gateway() {
 fn a_local_service_at_another_port_and_traffic_to_others_stay_untouched() {
     netns_fixtures::lab_with_plugins(|lab| {
         let lan = lan(lab);
-        let c = published(lab, &web(lab, Family::Dual), "c1", &both(OUTSIDE, INSIDE));
+        let c = attached(lab, &web(lab, Family::Dual), "c1", &both(OUTSIDE, INSIDE));
         for own in HOST {
             serve_at(lab.host(), "host", SocketAddr::new(own.parse().unwrap(), 9090));
         }

@@ -3,7 +3,7 @@
 use netns_fixtures::lab_with_plugins;
 use serde_json::{Value, json};
 
-use super::{published, web};
+use super::{attached, web};
 use crate::battery::Family;
 use crate::chain::Attach;
 use crate::echo::{assert_answers, assert_silent, serve};
@@ -36,7 +36,7 @@ fn ten_thousand_ports_are_one_element_of_each_map_and_work_at_both_ends() {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
         let ports = range("", 10_000, 10_000, 10_000);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         for set in ["dnat4_any_range", "dnat6_any_range", "published4_range", "published6_range"] {
             assert_eq!(elements_of(lab, set).len(), 2, "one for each protocol in {set}");
         }
@@ -63,7 +63,7 @@ fn a_range_at_one_address_of_the_host_is_one_element_as_well() {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
         let ports = range(HOST[0], 3000, 3000, 1000);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         serve(&c, "c1", 3999);
         assert_eq!(elements_of(lab, "dnat4_ip_range").len(), 2);
         assert_answers(&lan, (HOST[0], 3999), "c1", LAN[0]);
@@ -78,7 +78,7 @@ fn a_shifted_range_works_at_both_ends() {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
         let ports = range("", 20_000, 30_000, 100);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         for (outside, inside) in [(20_000, 30_000), (20_099, 30_099)] {
             let name = format!("port{inside}");
             serve(&c, &name, inside);
@@ -102,7 +102,7 @@ fn a_thousand_shifted_ports_are_published_and_taken_back() {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
         let ports = range("", 20_000, 30_000, 1000);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         serve(&c, "last", 30_999);
         assert_answers(&lan, (HOST[0], 20_999), "last", LAN[0]);
         chain.del(Attach::new(&c, &ports));

@@ -3,7 +3,7 @@
 use netns_fixtures::{Lab, lab_with_plugins};
 use serde_json::json;
 
-use super::{INSIDE, OUTSIDE, both, published, web};
+use super::{INSIDE, OUTSIDE, attached, both, web};
 use crate::battery::Family;
 use crate::chain::Attach;
 use crate::echo::{assert_answers, assert_silent};
@@ -18,12 +18,12 @@ fn the_next_add_after_a_flush_writes_what_all_that_live_want() {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual);
         let ports = both(OUTSIDE, INSIDE);
-        let first = published(lab, &chain, "first", &ports);
-        let dead = published(lab, &chain, "dead", &both(9090, INSIDE));
+        let first = attached(lab, &chain, "first", &ports);
+        let dead = attached(lab, &chain, "dead", &both(9090, INSIDE));
         dead.remove();
         lab.host().run("nft flush ruleset");
         assert_silent(&lan, (HOST[0], OUTSIDE));
-        let _second = published(lab, &chain, "second", &both(8081, INSIDE));
+        let _second = attached(lab, &chain, "second", &both(8081, INSIDE));
         for (host, of_lan) in HOST.iter().zip(LAN) {
             assert_answers(&lan, (host, OUTSIDE), "first", of_lan);
             assert_answers(&lan, (host, 8081), "second", of_lan);
@@ -43,7 +43,7 @@ fn a_table_with_other_chains_than_ours_is_written_anew() {
             "add table inet cais\nadd set inet cais masq4 { type ipv4_addr; }\nadd chain inet cais pre",
         );
         let chain = web(lab, Family::Dual);
-        let _c = published(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
+        let _c = attached(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
         assert_answers(&lan, (HOST[0], OUTSIDE), "c1", LAN[0]);
     });
 }
@@ -96,7 +96,7 @@ fn del_of_the_last_that_is_known_keeps_a_table_of_a_newer_layout() {
         only_ours(lab, "has no layouts");
         let chain = web(lab, Family::Dual);
         let ports = both(OUTSIDE, INSIDE);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         lab.host().run("nft flush ruleset");
         newer(lab);
         chain.del(Attach::new(&c, &ports));

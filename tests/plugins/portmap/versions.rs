@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{INSIDE, OUTSIDE, both, published, web};
+use super::{INSIDE, OUTSIDE, attached, both, web};
 use crate::battery::Family;
 use crate::chain::Attach;
 use crate::echo::{assert_answers, assert_silent};
@@ -14,7 +14,7 @@ every_version! {
         let lan = lan(lab);
         let chain = web(lab, Family::Dual).version(version);
         let ports = both(OUTSIDE, INSIDE);
-        let c = published(lab, &chain, "c1", &ports);
+        let c = attached(lab, &chain, "c1", &ports);
         for (host, of_lan) in HOST.iter().zip(LAN) {
             assert_answers(&lan, (host, OUTSIDE), "c1", of_lan);
         }

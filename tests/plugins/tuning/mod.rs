@@ -13,7 +13,7 @@ use netns_fixtures::{Call, Container, Lab, Outcome, lab_with_plugins};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
-use crate::under_test::{NETWORK, furnish, only_ours, result_before};
+use crate::under_test::{NETWORK, furnish, only_ours, result_before, with_keys};
 
 /// Where both kinds of plugins put the backup file of `c1` and `eth0`.
 const BACKUP: &str = "/run/cni/tuning/c1_eth0.json";
@@ -29,10 +29,7 @@ fn container(lab: &Lab, name: &str) -> Container {
 fn config_of(version: &str, members: &Value) -> Value {
     let mut config = json!({ "cniVersion": version, "name": NETWORK, "type": "tuning" });
     config["prevResult"] = result_before(version, "/run/netns/c1");
-    for (key, value) in members.as_object().into_iter().flatten() {
-        config[key] = value.clone();
-    }
-    config
+    with_keys(config, members)
 }
 
 fn config(members: &Value) -> Value {
@@ -64,8 +61,7 @@ fn the_example_of_its_page_works() {
         only_ours(lab, "leaves IFNAME as it is in CHECK (1.1.1)");
         let list = include_str!("../../../docs/examples/tuning.conflist");
         let page = include_str!("../../../docs/plugins/tuning.md");
-        assert!(page.contains(list.trim()), "the page has another example than\n{list}");
-        let list: Value = serde_json::from_str(list).unwrap();
+        let list = super::example::of_page(list, page);
         let c = lab.container("c1");
         let mut previous = Value::Null;
         let mut calls = Vec::new();

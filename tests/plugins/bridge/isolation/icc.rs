@@ -12,11 +12,7 @@ use crate::plugins::bridge::host_end;
 
 mod siblings_reach_each_other_by_published_ports_alone {
     use super::*;
-    stamp!(lab_with_plugins, siblings,
-        ipv4_with_frames_hidden: (Family::V4, Frames::Hidden),
-        ipv4_with_frames_shown: (Family::V4, Frames::Shown),
-        ipv6_with_frames_hidden: (Family::V6, Frames::Hidden),
-        ipv6_with_frames_shown: (Family::V6, Frames::Shown));
+    stamp_frames!(siblings);
 }
 
 mod siblings_do_not_reach_each_other_where_frames_of_the_other_family_are_shown {

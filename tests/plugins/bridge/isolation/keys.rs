@@ -6,15 +6,7 @@ use netns_fixtures::lab_with_plugins;
 use serde_json::{Value, json};
 
 use crate::plugins::bridge::layer2;
-use crate::under_test::only_ours;
-
-fn with_keys(keys: &Value) -> Value {
-    let mut config = layer2();
-    for (key, value) in keys.as_object().into_iter().flatten() {
-        config[key] = value.clone();
-    }
-    config
-}
+use crate::under_test::{only_ours, with_keys};
 
 #[test]
 fn a_wrong_value_is_refused_with_the_known_ones_in_the_text() {
@@ -32,7 +24,7 @@ fn a_wrong_value_is_refused_with_the_known_ones_in_the_text() {
             (json!({ "icc": 0 }), 6, &["icc", "true or false"]),
         ];
         for (keys, code, words) in cases {
-            let mut config = with_keys(&keys);
+            let mut config = with_keys(layer2(), &keys);
             let call = lab.plugin("bridge").container(&c);
             call.clone().verb("ADD").config(&config).run().refused(code).says(words);
             config["cniVersion"] = json!("1.1.0");
@@ -92,7 +84,8 @@ fn keys_that_exclude_each_other_are_both_named() {
         let c = lab.container("c1");
         for (keys, one, other) in EXCLUDED {
             let keys = serde_json::from_str(keys).unwrap();
-            let call = lab.plugin("bridge").verb("ADD").container(&c).config(&with_keys(&keys));
+            let call =
+                lab.plugin("bridge").verb("ADD").container(&c).config(&with_keys(layer2(), &keys));
             call.run().refused(7).says(&[one, other, "hint"]);
         }
         let together = [
@@ -103,8 +96,8 @@ fn keys_that_exclude_each_other_are_both_named() {
             json!({ "isolate": "", "gatewayMode": "", "internal": null, "icc": null }),
         ];
         for keys in together {
-            lab.add("bridge", &c, &with_keys(&keys));
-            lab.del("bridge", &c, &with_keys(&keys));
+            lab.add("bridge", &c, &with_keys(layer2(), &keys));
+            lab.del("bridge", &c, &with_keys(layer2(), &keys));
         }
     });
 }
@@ -115,7 +108,7 @@ fn a_flag_and_the_text_that_spells_it_are_the_same() {
         only_ours(lab, "has no such keys");
         let c = lab.container("c1");
         let table = |isolate: Value| {
-            let config = with_keys(&json!({ "isolate": isolate }));
+            let config = with_keys(layer2(), &json!({ "isolate": isolate }));
             lab.add("bridge", &c, &config);
             let table = lab.host().run("nft list table inet cais");
             lab.del("bridge", &c, &config);

@@ -79,11 +79,7 @@ struct Receiver {
 
 mod networks_reach_each_other_as_their_keys_say {
     use super::*;
-    stamp!(lab_with_plugins, case,
-        ipv4_with_frames_hidden: (Family::V4, Frames::Hidden),
-        ipv4_with_frames_shown: (Family::V4, Frames::Shown),
-        ipv6_with_frames_hidden: (Family::V6, Frames::Hidden),
-        ipv6_with_frames_shown: (Family::V6, Frames::Shown));
+    stamp_frames!(case);
 }
 
 fn case(lab: &Lab, (family, frames): (Family, Frames)) {

@@ -90,11 +90,7 @@ mod a_routed_network_takes_no_port_of_the_host {
 /// the host leads to them as well.
 mod a_network_without_keys_is_reached_from_other_nodes_at_its_containers_addresses {
     use super::*;
-    stamp!(lab_with_plugins, case,
-        ipv4_with_frames_hidden: (Family::V4, Frames::Hidden),
-        ipv4_with_frames_shown: (Family::V4, Frames::Shown),
-        ipv6_with_frames_hidden: (Family::V6, Frames::Hidden),
-        ipv6_with_frames_shown: (Family::V6, Frames::Shown));
+    stamp_frames!(case);
 
     fn case(lab: &Lab, (family, frames): (Family, Frames)) {
         let town = Town::new(lab, family, frames);

@@ -7,7 +7,7 @@ use netns_fixtures::{Container, Feature, Lab, Namespace};
 use serde_json::{Value, json};
 
 use crate::battery::{Family, USUAL};
-use crate::under_test::only_ours;
+use crate::under_test::{only_ours, with_keys};
 
 /// Ports of containers: published; not published; published, and used through the host alone, so
 /// that what came by the host can be told from what came directly.
@@ -117,10 +117,7 @@ impl<'lab> Town<'lab> {
             (internal, _) if internal == true => config["isGateway"] = json!(true),
             _ => config["isDefaultGateway"] = json!(true),
         }
-        for (key, value) in keys.as_object().into_iter().flatten() {
-            config[key] = value.clone();
-        }
-        config
+        with_keys(config, keys)
     }
 
     /// Attaches a container to network `network` as number `number`.
