@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use cni::{Error, code};
+use cni::record::{NetnsId, boot_id};
+use cni::{Call, Error, code};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 
@@ -48,6 +49,23 @@ impl Host {
     pub fn is_alone(&self) -> bool {
         !matches!(self.shared.try_lock(), Err(TryLockError::WouldBlock))
     }
+}
+
+/// What tells `netns` from others, now and in later boots.
+///
+/// # Errors
+/// When it, or `/proc`, cannot be read.
+pub fn identity(netns: &Netns) -> io::Result<NetnsId> {
+    Ok(NetnsId { inode: netns.inode()?, boot: boot_id()? })
+}
+
+/// The namespace of the container of `call`, as [`identity`] tells it.
+///
+/// # Errors
+/// Code 4 when there is none, code 5 when it cannot be told.
+pub fn sandbox_identity(call: &Call) -> Result<NetnsId, Error> {
+    let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
+    identity(&netns).map_err(|e| Error::new(code::IO, format!("identify {}: {e}", call.sandbox())))
 }
 
 /// A directory to lock; locking it leaves no file behind.

@@ -20,4 +20,5 @@ pub mod ipam;
 pub mod layer3;
 pub mod lo;
 pub mod names;
+pub mod steps;
 pub mod verify;

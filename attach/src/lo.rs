@@ -4,11 +4,11 @@ use cni::{AddResult, Call, Error, Interface, Ip, code};
 use kernel::link::{self, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
-use kernel::undo::Undo;
 use kernel::{RequestError, addr};
 use types::{Cidr, Family, IfName};
 
 use crate::error::{no_netns, refused};
+use crate::steps;
 use crate::verify::differs;
 
 /// Its name. The kernel gives it no other, so `CNI_IFNAME` does not count here.
@@ -52,15 +52,11 @@ pub fn set_up(socket: &Socket) -> Result<Vec<Cidr>, Error> {
     if lo.is_up() {
         return Ok(before);
     }
-    let outcome = Undo::run(|undo| {
+    steps::run(|undo| {
         socket.run(&link::set(&lo).up().request()).map_err(|e| refused(&e))?;
         let down = link::set(&lo).down().request();
         undo.push("set lo down", move || Ok(socket.run(&down)?));
         addresses(socket, &lo, step)
-    });
-    outcome.map_err(|failure| {
-        let told = |error: Error, left| error.with_details(format!("while undoing: {left}"));
-        failure.leftovers.iter().fold(failure.error, told)
     })
 }
 

@@ -3,7 +3,7 @@
 mod gateway;
 mod port;
 
-pub(crate) use port::{deleter, frames_are_filtered};
+pub(crate) use port::{deleter, isolates_by_port};
 
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::AsFd;
@@ -11,10 +11,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use attach::error::{no_netns, refused};
-use attach::host::Host;
+use attach::host::{Host, identity};
 use attach::ipam::Ipam;
 use attach::layer3;
-use cni::record::{NetnsId, Record, Records, boot_id};
+use attach::steps::{self, step};
+use cni::record::{Record, Records};
 use cni::{AddResult, Call, Error, Interface, code};
 use kernel::addr::Dad;
 use kernel::announce;
@@ -58,12 +59,7 @@ pub(crate) struct Adding<'a> {
 impl<'a> Adding<'a> {
     /// Makes the attachment, or takes back whatever it did.
     pub(crate) fn run(&self) -> Result<AddResult, Error> {
-        Undo::run(|undo| self.steps(undo)).map_err(|failure| {
-            failure
-                .leftovers
-                .iter()
-                .fold(failure.error, |e, left| e.with_details(format!("while undoing: {left}")))
-        })
+        steps::run(|undo| self.steps(undo))
     }
 
     fn steps(&self, undo: &mut Undo<'a>) -> Result<AddResult, Error> {
@@ -113,15 +109,15 @@ impl<'a> Adding<'a> {
             let (key, dir) = (&self.call.attachment, self.host.run_dir.display());
             Error::new(code::IO, format!("record {key} in {dir}: {e}"))
         };
-        let boot = boot_id().map_err(failed)?;
+        let netns_id = identity(self.netns).map_err(failed)?;
         let records = Records::under(&self.host.run_dir);
         // An attachment that is there already keeps its record when this ADD fails.
         let earlier = records.read(&self.call.attachment);
         let record = Record {
             key: self.call.attachment.clone(),
             netns: self.call.sandbox(),
-            succeeds_dead: earlier.as_ref().is_some_and(|earlier| earlier.is_dead(&boot)),
-            netns_id: self.netns_id().map_err(failed)?,
+            succeeds_dead: earlier.as_ref().is_some_and(|earlier| earlier.is_dead(&netns_id.boot)),
+            netns_id,
             host_ifname: attach::names::host_ifname(&self.call.attachment, 0).to_string(),
         };
         records.write(&record).map_err(failed)?;
@@ -144,15 +140,18 @@ impl<'a> Adding<'a> {
         layer3: Option<&Layer3>,
         undo: &mut Undo<'a>,
     ) -> Result<(), Error> {
+        if !filter::asks(self.config) {
+            return Ok(());
+        }
         let failed = |e| Error::new(code::IO, format!("identify {}: {e}", self.call.sandbox()));
         let wanted = Wanted {
             call: self.call,
             config: self.config,
             addresses: layer3.iter().flat_map(|l| &l.result.ips).map(|ip| ip.address).collect(),
             port: made.host.dev.name.parse().ok().map(|name| (name, made.container_mac)),
-            netns_id: self.netns_id().map_err(failed)?,
+            netns_id: identity(self.netns).map_err(failed)?,
         };
-        let Some(claim) = wanted.claim() else { return Ok(()) };
+        let claim = wanted.claim();
         let filter = Filter::open(&self.host.run_dir, &kind::Interface)?;
         filter.add(&claim)?;
         // Its socket stays on the host, wherever the thread goes.
@@ -160,11 +159,6 @@ impl<'a> Adding<'a> {
             Ok(filter.remove(&claim.key, &[]).map(drop)?)
         });
         Ok(())
-    }
-
-    fn netns_id(&self) -> std::io::Result<NetnsId> {
-        let inode = self.netns.inode()?;
-        Ok(NetnsId { inode, boot: boot_id()? })
     }
 
     fn lease(&self, ipam: &'a Ipam<'a>, undo: &mut Undo<'a>) -> Result<Layer3, Error> {
@@ -267,14 +261,6 @@ pub(crate) fn random_mac() -> MacAddr {
     // Two hashers never have the same keys; the kernel's random numbers are behind them.
     let [a, b, c, d, e, f, ..] = RandomState::new().hash_one(std::process::id()).to_ne_bytes();
     MacAddr::local([a, b, c, d, e, f])
-}
-
-/// Where tests make ADD panic (`CAIS_PANIC_AT`, debug builds only), to see it undone.
-fn step(_name: &str) {
-    #[cfg(debug_assertions)]
-    if std::env::var_os("CAIS_PANIC_AT").is_some_and(|at| at == _name) {
-        panic!("told to panic at step {_name}");
-    }
 }
 
 /// Removes the attachment: the container's end, the host's end, the addresses, the record. Each is

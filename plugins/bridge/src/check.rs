@@ -26,14 +26,14 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
     gateways(&host, config, &result, &bridge)?;
     filter::compare(call, config, &result)?;
     // Of the host, so before the thread is in the container.
-    let frames_are_filtered = apply::frames_are_filtered();
+    let isolated = config.isolated || apply::isolates_by_port(config);
     let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
     netns.enter_for_good().map_err(|e| no_netns(&e))?;
     let inside = Socket::open(call.sandbox()).map_err(|e| refused(&e))?;
     let ifname = &call.attachment.ifname;
     let (index, promised) = promised_interface(&result, ifname.as_str(), &call.sandbox())?;
     let container = container(&inside, ifname, &promised.mac, config)?;
-    port(&host, &container, &bridge, (config, frames_are_filtered))?;
+    port(&host, &container, &bridge, (config, isolated))?;
     addresses(&inside, &container.dev, &result, index)?;
     routes(&inside, &result)
 }
@@ -129,7 +129,7 @@ fn port(
     host: &Socket,
     container: &Link,
     bridge: &Link,
-    (config, frames_are_filtered): (&Config, bool),
+    (config, isolated): (&Config, bool),
 ) -> Result<(), Error> {
     let peer = match container.link {
         Some(index) => link::find(host, index).map_err(|e| refused(&e))?,
@@ -148,8 +148,7 @@ fn port(
     if config.hairpin && !options.hairpin {
         return Err(differs(format!("hairpin mode is off on bridge port {}", peer.dev)));
     }
-    let kept_apart = config.isolation.is_some_and(|apart| !apart.icc) && !frames_are_filtered;
-    if (config.isolated || kept_apart) && !options.isolated {
+    if isolated && !options.isolated {
         return Err(differs(format!("isolation is off on bridge port {}", peer.dev)));
     }
     let Some(access) = config.vlans.as_ref().and_then(|vlans| vlans.access) else { return Ok(()) };

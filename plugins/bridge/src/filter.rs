@@ -12,7 +12,7 @@ use types::{Attachment, Cidr, IfName, MacAddr};
 
 use crate::config::Config;
 
-/// The claim of an attachment: nothing where the configuration asks for nothing.
+/// What the claim of an attachment is made of.
 pub(crate) struct Wanted<'a> {
     pub(crate) call: &'a Call,
     pub(crate) config: &'a Config,
@@ -24,10 +24,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    pub(crate) fn claim(self) -> Option<Claim> {
-        if !asks(self.config) {
-            return None;
-        }
+    pub(crate) fn claim(self) -> Claim {
         let (key, sandbox) = (self.call.attachment.clone(), self.call.sandbox());
         let mut claim = Claim::new(key, Claimant::Interface, sandbox, self.netns_id);
         if self.config.masquerade {
@@ -41,7 +38,7 @@ impl Wanted<'_> {
             class: apart.class,
             icc: apart.icc,
         });
-        Some(claim)
+        claim
     }
 }
 
@@ -73,24 +70,24 @@ pub(crate) fn remove(key: &Attachment, run_dir: &Path) -> Result<Socket, Error> 
 /// Compares what an attachment wants with what is there. One without a claim of ours was made by
 /// the reference.
 pub(crate) fn compare(call: &Call, config: &Config, result: &AddResult) -> Result<(), Error> {
-    let run_dir = cni::state::run_dir();
     if !asks(config) {
         return Ok(());
     }
-    let Some(claim) = Store::under(&run_dir).read(&call.attachment, Claimant::Interface) else {
-        return of_reference((call, &run_dir), config, result);
-    };
-    Ok(Filter::open(&run_dir, &kind::Interface)?.check(&claim)?)
+    let filter = Filter::open(&cni::state::run_dir(), &kind::Interface)?;
+    match filter.store().read(&call.attachment, Claimant::Interface) {
+        Some(claim) => Ok(filter.check(&claim)?),
+        None => of_reference(&filter, call, config, result),
+    }
 }
 
 /// Compares what the reference made: it keeps no network apart, and has layouts of its own for the
 /// rest.
 fn of_reference(
-    (call, run_dir): (&Call, &Path),
+    filter: &Filter,
+    call: &Call,
     config: &Config,
     result: &AddResult,
 ) -> Result<(), Error> {
-    let filter = Filter::open(run_dir, &kind::Interface)?;
     let key = &call.attachment;
     if config.masquerade {
         let addresses: Vec<Cidr> = result.ips.iter().map(|ip| ip.address).collect();

@@ -3,15 +3,14 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use attach::error::no_netns;
-use cni::record::{NetnsId, boot_id};
+use attach::host::sandbox_identity;
+use attach::steps::{self, step};
 use cni::{AddResult, Call, Error, code};
 use firewalld::{Firewalld, Member, Zone};
 use kernel::link::Deleter;
-use kernel::netns::Netns;
 use kernel::undo::Undo;
 use netfilter::claim::{Forward, Forwarder};
-use netfilter::{Claim, Claimant, Filter, Store, kind, reference};
+use netfilter::{Claim, Claimant, Filter, kind, reference};
 
 use crate::config::{Backend, Config};
 
@@ -23,19 +22,11 @@ pub(crate) fn add(
     run_dir: &Path,
 ) -> Result<(), Error> {
     let forward = wanted(config, result)?;
-    let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
-    let failed = |e| Error::new(code::IO, format!("identify {}: {e}", call.sandbox()));
-    let inode = netns.inode().map_err(failed)?;
-    let netns_id = NetnsId { inode, boot: boot_id().map_err(failed)? };
+    let netns_id = sandbox_identity(call)?;
     let key = call.attachment.clone();
     let mut claim = Claim::new(key, Claimant::Firewall, call.sandbox(), netns_id);
     claim.forward = Some(forward);
-    Undo::run(|undo| steps(&claim, run_dir, undo)).map_err(|failure| {
-        failure
-            .leftovers
-            .iter()
-            .fold(failure.error, |e, left| e.with_details(format!("while undoing: {left}")))
-    })
+    steps::run(|undo| steps(&claim, run_dir, undo))
 }
 
 fn steps<'a>(claim: &'a Claim, run_dir: &'a Path, undo: &mut Undo<'a>) -> Result<(), Error> {
@@ -142,7 +133,7 @@ pub(crate) fn check(
 ) -> Result<(), Error> {
     let filter = Filter::open(run_dir, &kind::Firewall)?;
     let wanted = wanted(config, result)?;
-    let claim = Store::under(run_dir).read(&call.attachment, Claimant::Firewall);
+    let claim = filter.store().read(&call.attachment, Claimant::Firewall);
     let Some(claim) = claim else { return of_reference(&filter, &wanted) };
     filter.check(&claim)?;
     match claim.forward.as_ref() {
@@ -175,12 +166,4 @@ fn bound(forward: &Forward) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Where tests make ADD panic (`CAIS_PANIC_AT`, debug builds only), to see it undone.
-fn step(_name: &str) {
-    #[cfg(debug_assertions)]
-    if std::env::var_os("CAIS_PANIC_AT").is_some_and(|at| at == _name) {
-        panic!("told to panic at step {_name}");
-    }
 }

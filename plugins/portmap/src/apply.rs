@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use attach::error::{no_netns, refused};
-use cni::record::{NetnsId, boot_id};
+use attach::error::refused;
+use attach::host::sandbox_identity;
+use attach::steps::{self, step};
 use cni::{Call, Error, code};
 use kernel::link::{self, Deleter};
 use kernel::netlink::Socket;
-use kernel::netns::Netns;
 use kernel::route;
 use kernel::undo::Undo;
 use netfilter::claim::{Linked, Ports, Proxied, ReferencePorts};
@@ -28,17 +28,12 @@ pub(crate) fn add(
     run_dir: &Path,
 ) -> Result<(), Error> {
     let filter = Filter::open(run_dir, &kind::Portmap)?;
-    let claim = claim(call, config, publication, (&filter, run_dir))?;
+    let claim = claim(call, config, publication, &filter)?;
     if let Some(ports) = claim.ports.as_ref().filter(|ports| ports.entrance == Entrance::Host) {
         listeners::look(&ports.publication, config.on_listener)?;
     }
     let client = Client::new(run_dir, &call.path);
-    Undo::run(|undo| steps(claim, &client, &filter, undo)).map_err(|failure| {
-        failure
-            .leftovers
-            .iter()
-            .fold(failure.error, |e, left| e.with_details(format!("while undoing: {left}")))
-    })
+    steps::run(|undo| steps(claim, &client, &filter, undo))
 }
 
 fn steps<'a>(
@@ -100,16 +95,13 @@ fn claim(
     call: &Call,
     config: &Config,
     publication: Publication,
-    (filter, run_dir): (&Filter, &Path),
+    filter: &Filter,
 ) -> Result<Claim, Error> {
-    let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
-    let failed = |e| Error::new(code::IO, format!("identify {}: {e}", call.sandbox()));
-    let inode = netns.inode().map_err(failed)?;
-    let netns_id = NetnsId { inode, boot: boot_id().map_err(failed)? };
+    let netns_id = sandbox_identity(call)?;
     let key = call.attachment.clone();
     let mut claim = Claim::new(key, Claimant::Portmap, call.sandbox(), netns_id);
     let mut ports = Ports::of(publication);
-    ports.entrance = entrance(&call.attachment, run_dir);
+    ports.entrance = entrance(&call.attachment, filter.store());
     if ports.entrance != Entrance::Host {
         claim.ports = Some(ports);
         return Ok(claim);
@@ -134,8 +126,8 @@ fn claim(
 
 /// Where clients come in: the interface plugin said to which class of network the container
 /// belongs. Where it said nothing, at the host, as with the reference.
-fn entrance(key: &Attachment, run_dir: &Path) -> Entrance {
-    let claim = Store::under(run_dir).read(key, Claimant::Interface);
+fn entrance(key: &Attachment, store: &Store) -> Entrance {
+    let claim = store.read(key, Claimant::Interface);
     let isolation = claim.and_then(|claim| claim.isolation);
     isolation.map_or(Entrance::Host, |isolation| isolation.class.entrance())
 }
@@ -165,12 +157,4 @@ pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
 pub(crate) fn forget(filter: &Filter, removed: &Removed) -> Result<(), Error> {
     let ports = removed.claim.as_ref().and_then(|claim| claim.ports.as_ref());
     ports.map_or(Ok(()), |ports| connections::forget_own(filter.socket(), &ports.publication))
-}
-
-/// Where tests make ADD panic (`CAIS_PANIC_AT`, debug builds only), to see it undone.
-fn step(_name: &str) {
-    #[cfg(debug_assertions)]
-    if std::env::var_os("CAIS_PANIC_AT").is_some_and(|at| at == _name) {
-        panic!("told to panic at step {_name}");
-    }
 }

@@ -3,14 +3,14 @@
 use std::io;
 
 use attach::error::{no_netns, refused};
-use cni::record::NetnsId;
+use attach::host::identity;
+use attach::steps::{self, step};
 use cni::{Call, Error, code, state};
-use kernel::boot;
 use kernel::link::{self, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::sysctl::{Key, SysctlError};
-use kernel::undo::{Failure, Undo};
+use kernel::undo::Undo;
 
 use crate::attributes::Attributes;
 use crate::backup::{self, Backup};
@@ -29,12 +29,7 @@ pub(crate) fn add(call: &Call, config: &Config) -> Result<(), Error> {
     let socket = Socket::open(netns.path().display().to_string()).map_err(|e| refused(&e))?;
     let present = Present::read(&socket, call, config)?;
     let adding = Adding { call, config, socket, present, store: Store::under(&state::run_dir()) };
-    Undo::run(|undo| adding.steps(&netns, undo)).map_err(with_leftovers)
-}
-
-fn with_leftovers(failure: Failure<Error>) -> Error {
-    let told = |error: Error, left| error.with_details(format!("while undoing: {left}"));
-    failure.leftovers.iter().fold(failure.error, told)
+    steps::run(|undo| adding.steps(&netns, undo))
 }
 
 /// What is there before anything is changed.
@@ -85,8 +80,9 @@ struct Adding<'a> {
 impl Adding<'_> {
     fn steps<'s>(&'s self, netns: &Netns, undo: &mut Undo<'s>) -> Result<(), Error> {
         step("record");
-        let mut record = self.record(netns)?;
-        self.keep(&mut record, undo)?;
+        let earlier = self.store.read(&self.call.attachment);
+        let mut record = self.record(netns, earlier.clone())?;
+        self.keep(&mut record, earlier, undo)?;
         step("sysctl");
         for (sysctl, (key, before)) in self.config.sysctls.iter().zip(&self.present.switches) {
             write(key, &sysctl.value).map_err(|e| self.not_set(sysctl, &e))?;
@@ -107,12 +103,10 @@ impl Adding<'_> {
 
     /// What is to be restored. An attachment that has been changed before, by an ADD without a DEL
     /// or by another `tuning` of the same list, keeps its first values.
-    fn record(&self, netns: &Netns) -> Result<Record, Error> {
-        let inode = netns.inode().map_err(|e| self.not_recorded(&e))?;
-        let boot = boot::id().map_err(|e| self.not_recorded(&e))?;
-        let netns_id = NetnsId { inode, boot };
+    fn record(&self, netns: &Netns, earlier: Option<Record>) -> Result<Record, Error> {
+        let netns_id = identity(netns).map_err(|e| self.not_recorded(&e))?;
         let key = &self.call.attachment;
-        let earlier = self.store.read(key).filter(|earlier| earlier.netns_id == netns_id);
+        let earlier = earlier.filter(|earlier| earlier.netns_id == netns_id);
         let mut record = earlier.unwrap_or_else(|| Record {
             key: key.clone(),
             netns: String::new(),
@@ -132,8 +126,12 @@ impl Adding<'_> {
     }
 
     /// Writes record and backup file, in this order, so that GC knows whose file it is.
-    fn keep<'s>(&'s self, record: &mut Record, undo: &mut Undo<'s>) -> Result<(), Error> {
-        let earlier = self.store.read(&record.key);
+    fn keep<'s>(
+        &'s self,
+        record: &mut Record,
+        earlier: Option<Record>,
+        undo: &mut Undo<'s>,
+    ) -> Result<(), Error> {
         let Some((_, has)) = &self.present.link else {
             return self.write_record(record, earlier, undo);
         };
@@ -255,12 +253,4 @@ fn missing(sysctl: &Sysctl, place: &str) -> Error {
         "`sysctl -a` in that namespace lists those that it has; some come with a kernel module, \
          some are the host's alone",
     )
-}
-
-/// Where tests make ADD panic (`CAIS_PANIC_AT`, debug builds only), to see it undone.
-fn step(_name: &str) {
-    #[cfg(debug_assertions)]
-    if std::env::var_os("CAIS_PANIC_AT").is_some_and(|at| at == _name) {
-        panic!("told to panic at step {_name}");
-    }
 }

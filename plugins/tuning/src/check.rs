@@ -1,10 +1,9 @@
 //! CHECK: what was asked for, and what is there now.
 
 use attach::error::{no_netns, refused};
+use attach::host::identity;
 use attach::verify::differs;
-use cni::record::NetnsId;
 use cni::{Call, Error, state};
-use kernel::boot;
 use kernel::link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
@@ -42,7 +41,7 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
 
 /// The record of this attachment in this very namespace.
 fn record(call: &Call, netns: &Netns) -> Option<Record> {
-    let id = NetnsId { inode: netns.inode().ok()?, boot: boot::id().ok()? };
+    let id = identity(netns).ok()?;
     let record = Store::under(&state::run_dir()).read(&call.attachment)?;
     (record.netns_id == id).then_some(record)
 }

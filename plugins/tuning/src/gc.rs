@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use cni::{Error, GcAttachment, NetworkCall, code};
+use cni::{Error, NetworkCall, code};
 use kernel::boot;
 use types::Attachment;
 
@@ -18,7 +18,7 @@ pub(crate) fn sweep(call: &NetworkCall, store: &Store) -> Result<(), Error> {
     let boot = boot::id().map_err(|e| Error::new(code::IO, format!("read the boot's id: {e}")))?;
     let unreadable = |e| Error::new(code::IO, format!("list records of network {network}: {e}"));
     let is_valid =
-        |key: &Attachment| valid.as_ref().map(|valid| valid.iter().any(|alive| covers(alive, key)));
+        |key: &Attachment| valid.as_ref().map(|valid| valid.iter().any(|alive| alive.covers(key)));
     let mut errors = Vec::new();
     for record in store.of_network(network).map_err(unreadable)? {
         let is_dead = is_valid(&record.key).map_or_else(|| !record.lives(&boot), |valid| !valid);
@@ -39,9 +39,4 @@ pub(crate) fn sweep(call: &NetworkCall, store: &Store) -> Result<(), Error> {
 /// Somebody may keep the namespace of a container that is gone; it gets back what it had.
 fn bury(record: &Record, store: &Store) -> Result<(), Error> {
     Traces::of_record(record, store).remove(Some(Path::new(&record.netns)))
-}
-
-fn covers(alive: &GcAttachment, key: &Attachment) -> bool {
-    alive.container == key.container
-        && alive.ifname.as_ref().is_none_or(|ifname| *ifname == key.ifname)
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use attach::error::{no_netns, refused};
+use attach::host::identity;
 use cni::{Call, Error, code};
-use kernel::boot;
 use kernel::link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
@@ -88,8 +88,7 @@ impl<'a> Traces<'a> {
         match &self.record {
             None => Some(netns),
             Some(Record { netns_id, .. }) => {
-                let is_same = netns.inode().ok() == Some(netns_id.inode)
-                    && boot::id().ok().as_ref() == Some(&netns_id.boot);
+                let is_same = identity(&netns).is_ok_and(|id| id == *netns_id);
                 is_same.then_some(netns)
             }
         }

@@ -15,6 +15,7 @@ use kernel::undo::Undo;
 use types::{IfName, MacAddr, VlanId};
 
 use super::{Adding, Earlier, random_mac};
+use crate::config::Config;
 use crate::plan::PortVlans;
 
 /// How many names of the host's end are tried where others have taken them.
@@ -131,7 +132,7 @@ impl<'a> Adding<'a> {
         });
         let port = &self.links.port;
         let mut requests = vec![link::set(&name).alias(&port.alias).request()];
-        let isolated = port.isolated || self.isolates_by_port();
+        let isolated = port.isolated || isolates_by_port(self.config);
         if port.hairpin || isolated {
             let change = link::set_port(&name).hairpin(port.hairpin).isolated(isolated);
             requests.push(change.request());
@@ -159,12 +160,6 @@ impl<'a> Adding<'a> {
         // Router advertisements are not for the host's end; without IPv6 there is no such switch.
         let _ = Key::conf_v6(&name, "accept_ra").write("0");
         Ok(Made { container_index, ..made })
-    }
-
-    /// Whether containers are kept from each other at their ports. Where br_netfilter shows frames
-    /// to the packet filter, that does so, since it knows published ports from others.
-    fn isolates_by_port(&self) -> bool {
-        self.config.isolation.is_some_and(|apart| !apart.icc) && !frames_are_filtered()
     }
 
     /// Makes the pair under the first name that is free on the host.
@@ -220,8 +215,15 @@ impl<'a> Adding<'a> {
     }
 }
 
+/// Whether containers are kept from each other at their ports. Where br_netfilter shows frames to
+/// the packet filter, that does so, since it knows published ports from others. To be asked on the
+/// host.
+pub(crate) fn isolates_by_port(config: &Config) -> bool {
+    config.isolation.is_some_and(|apart| !apart.icc) && !frames_are_filtered()
+}
+
 /// Whether br_netfilter shows the packet filter the frames of both address families.
-pub(crate) fn frames_are_filtered() -> bool {
+fn frames_are_filtered() -> bool {
     ["bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables"].into_iter().all(|name| {
         Key::net(name).and_then(|key| key.read().ok()).is_some_and(|value| value != "0")
     })
