@@ -35,21 +35,7 @@ impl Keyed {
     /// # Errors
     /// Of the file system.
     pub fn write(&self, key: &Attachment, text: &[u8]) -> io::Result<()> {
-        let path = self.path(key);
-        let temporary = self.temporary(key);
-        let mut file = match create(&temporary) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let dir = path.parent().expect("the path of a key has its network's directory");
-                DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-                create(&temporary)?
-            }
-            other => other?,
-        };
-        let written = file.write_all(text);
-        written.and_then(|()| fs::rename(&temporary, &path)).inspect_err(|_| {
-            // The error at hand says more than one of tidying up after it.
-            let _ = fs::remove_file(&temporary);
-        })
+        replace(&self.path(key), &self.temporary(key), text, 0o700)
     }
 
     /// Removes the file of `key`, and what a killed call left of one; none there is success.
@@ -71,7 +57,7 @@ impl Keyed {
     /// # Errors
     /// Of the file system.
     pub fn of_network(&self, network: &NetworkName) -> io::Result<Vec<Vec<u8>>> {
-        contents(&self.dir.join(short(network.as_str())), |_| true)
+        contents(&self.dir.join(short(network.as_str(), NAME_MAX_BYTES)), |_| true)
     }
 
     /// What the files of `container` hold, on whatever network, in no order.
@@ -79,7 +65,7 @@ impl Keyed {
     /// # Errors
     /// Of the file system.
     pub fn of_container(&self, container: &ContainerId) -> io::Result<Vec<Vec<u8>>> {
-        let start = format!("{}@", short(container.as_str()));
+        let start = format!("{}@", short(container.as_str(), NAME_MAX_BYTES));
         let mut found = Vec::new();
         for network in entries(&self.dir)? {
             found.extend(contents(&network, |name| name.starts_with(&start))?);
@@ -103,12 +89,12 @@ impl Keyed {
                 ifname: ifname.parse().ok()?,
             })
         };
-        let entries = entries(&self.dir.join(short(network.as_str())))?;
+        let entries = entries(&self.dir.join(short(network.as_str(), NAME_MAX_BYTES)))?;
         Ok(entries.iter().filter_map(key).collect())
     }
 
     pub(crate) fn path(&self, key: &Attachment) -> PathBuf {
-        self.dir.join(short(key.network.as_str())).join(file_name(key))
+        self.dir.join(short(key.network.as_str(), NAME_MAX_BYTES)).join(file_name(key))
     }
 
     /// Named by the key, so that whoever removes the file finds what a killed call left of it.
@@ -119,15 +105,17 @@ impl Keyed {
 
 /// `@` is in no container id, so two keys never share a name.
 fn file_name(key: &Attachment) -> String {
-    format!("{}@{}", short(key.container.as_str()), key.ifname)
+    format!("{}@{}", short(key.container.as_str(), NAME_MAX_BYTES), key.ifname)
 }
 
-/// `text`, or what stands for it where it is too long for a file name.
-fn short(text: &str) -> String {
-    if text.len() <= NAME_MAX_BYTES {
+/// `text`, or what stands for it where it has more than `max_bytes`, which are at least 17: too many
+/// for a file name.
+#[must_use]
+pub fn short(text: &str, max_bytes: usize) -> String {
+    if text.len() <= max_bytes {
         return text.to_owned();
     }
-    format!("{}#{:016x}", &text[..NAME_MAX_BYTES - 17], stable_hash(text))
+    format!("{}#{:016x}", &text[..max_bytes - 17], stable_hash(text))
 }
 
 fn contents(dir: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<Vec<u8>>> {
@@ -137,7 +125,11 @@ fn contents(dir: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<Vec<
     Ok(paths.iter().filter(|path| wanted(path)).filter_map(|path| fs::read(path).ok()).collect())
 }
 
-fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
+/// What is in `dir`; nothing where it is not there.
+///
+/// # Errors
+/// Of the file system.
+pub fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) => Err(e),
@@ -155,6 +147,27 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
         Err(e) if fs::symlink_metadata(path).is_ok() => Err(e),
         _ => Ok(()),
     }
+}
+
+/// Writes the file at `path` by way of `temporary` beside it, whole or not at all, with mode 0600.
+/// Directories that are missing get `dir_mode`.
+///
+/// # Errors
+/// Of the file system.
+pub fn replace(path: &Path, temporary: &Path, text: &[u8], dir_mode: u32) -> io::Result<()> {
+    let mut file = match create(temporary) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let dir = path.parent().unwrap_or(Path::new("."));
+            DirBuilder::new().recursive(true).mode(dir_mode).create(dir)?;
+            create(temporary)?
+        }
+        other => other?,
+    };
+    let written = file.write_all(text);
+    written.and_then(|()| fs::rename(temporary, path)).inspect_err(|_| {
+        // The error at hand says more than one of tidying up after it.
+        let _ = fs::remove_file(temporary);
+    })
 }
 
 fn create(path: &Path) -> io::Result<File> {

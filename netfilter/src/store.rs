@@ -1,13 +1,14 @@
 //! The directory of claims: `netfilter/<network>/<claimant>@<container>@<ifname>` below the run
 //! directory. It is also the lock under which the tables are changed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use types::{Attachment, NetworkName, stable_hash};
+use cni::keyed::{entries, replace, short};
+use types::{Attachment, NetworkName};
 
 use crate::claim::{Claim, Claimant};
 use crate::error::Error;
@@ -100,7 +101,7 @@ impl Store {
         let mut claims = Vec::new();
         for dir in self.networks()?.into_iter().filter(|dir| *dir != own) {
             let mut missing = Claimant::ALL.to_vec();
-            for path in listed(&dir).map_err(|e| self.failed("list", &dir, e))? {
+            for path in entries(&dir).map_err(|e| self.failed("list", &dir, e))? {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let kind = name.split('@').next().unwrap_or_default();
                 let Some(place) = missing.iter().position(|one| one.name() == kind) else {
@@ -120,7 +121,7 @@ impl Store {
     }
 
     fn in_directory(&self, dir: &Path) -> Result<Vec<Claim>, Error> {
-        let names = listed(dir).map_err(|e| self.failed("list", dir, e))?;
+        let names = entries(dir).map_err(|e| self.failed("list", dir, e))?;
         Ok(names
             .into_iter()
             .filter(|path| !is_unfinished(path))
@@ -129,15 +130,15 @@ impl Store {
     }
 
     fn networks(&self) -> Result<Vec<PathBuf>, Error> {
-        listed(&self.dir).map_err(|e| self.failed("list", &self.dir, e))
+        entries(&self.dir).map_err(|e| self.failed("list", &self.dir, e))
     }
 
     fn network_dir(&self, network: &NetworkName) -> PathBuf {
-        self.dir.join(short(network.as_str()))
+        self.dir.join(short(network.as_str(), NAME_MAX_BYTES))
     }
 
     fn file(&self, key: &Attachment, claimant: Claimant) -> PathBuf {
-        let (container, ifname) = (short(key.container.as_str()), &key.ifname);
+        let (container, ifname) = (short(key.container.as_str(), NAME_MAX_BYTES), &key.ifname);
         // `@` is in no container id and in no claimant's name, so two keys never share a name.
         self.network_dir(&key.network).join(format!("{}@{container}@{ifname}", claimant.name()))
     }
@@ -160,16 +161,8 @@ impl Locked {
     /// [`Error::File`].
     pub fn write(&self, claim: &Claim) -> Result<(), Error> {
         let path = self.store.file(&claim.key, claim.claimant);
-        let new = unfinished(&path);
-        let written = create(&new).and_then(|mut file| {
-            file.write_all(file::text(claim).as_bytes())?;
-            fs::rename(&new, &path)
-        });
-        written.map_err(|e| {
-            // The error at hand says more than one of tidying up after it.
-            let _ = fs::remove_file(&new);
-            self.store.failed("write", &path, e)
-        })
+        replace(&path, &unfinished(&path), file::text(claim).as_bytes(), 0o700)
+            .map_err(|e| self.store.failed("write", &path, e))
     }
 
     /// Removes the claim of one plugin for `key`, and what a killed call left of one. None there is
@@ -249,7 +242,7 @@ impl Locked {
 
     /// Removes what killed calls of `network` began to write.
     pub fn remove_unfinished(&self, network: &NetworkName) {
-        for path in listed(&self.store.network_dir(network)).unwrap_or_default() {
+        for path in entries(&self.store.network_dir(network)).unwrap_or_default() {
             if is_unfinished(&path) {
                 let _ = fs::remove_file(path);
             }
@@ -271,37 +264,9 @@ fn is_unfinished(path: &Path) -> bool {
     path.to_str().is_some_and(|path| path.ends_with(UNFINISHED))
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    match open() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let dir = path.parent().unwrap_or(path);
-            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-            open()
-        }
-        other => other,
-    }
-}
-
 /// Whether something in `dir` is such.
 fn first(dir: &Path, is_such: impl Fn(PathBuf) -> bool) -> bool {
     fs::read_dir(dir).is_ok_and(|mut entries| {
         entries.any(|entry| entry.is_ok_and(|entry| is_such(entry.path())))
     })
-}
-
-fn listed(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other?,
-    };
-    entries.map(|entry| Ok(entry?.path())).collect()
-}
-
-/// `text`, or what stands for it where it is too long for a file name.
-fn short(text: &str) -> String {
-    if text.len() <= NAME_MAX_BYTES {
-        return text.to_owned();
-    }
-    format!("{}#{:016x}", &text[..NAME_MAX_BYTES - 17], stable_hash(text))
 }

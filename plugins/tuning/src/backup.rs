@@ -1,13 +1,12 @@
 //! What the interface had before ADD: the reference's file, to the letter, so that either side's
 //! DEL restores what the other's ADD changed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use cni::json::{Object, Value};
-use cni::keyed::remove_file;
+use cni::keyed::{remove_file, replace};
 use types::Attachment;
 
 use crate::attributes::Attributes;
@@ -47,20 +46,7 @@ impl Backup {
     /// Writes it, whole or not at all, with mode 0600. Directories that are missing get 0755: that
     /// of other state (`/run/cni`) may be one of them, and others have to get through it.
     pub(crate) fn write(&self, text: &[u8]) -> io::Result<()> {
-        let temporary = self.temporary();
-        let mut file = match create(&temporary) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let dir = self.path.parent().unwrap_or(Path::new("."));
-                DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
-                create(&temporary)?
-            }
-            other => other?,
-        };
-        let written = file.write_all(text);
-        written.and_then(|()| fs::rename(&temporary, &self.path)).inspect_err(|_| {
-            // The error at hand says more than one of tidying up after it.
-            let _ = fs::remove_file(&temporary);
-        })
+        replace(&self.path, &self.temporary(), text, 0o755)
     }
 
     /// Removes it, and what a killed call left of one; none there is success.
@@ -104,10 +90,6 @@ fn parse(text: &[u8]) -> Attributes {
         allmulti: flag("allmulti"),
         txqlen: number("txQLen"),
     }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]
