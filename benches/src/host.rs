@@ -84,14 +84,19 @@ impl Host {
             "bridge": Self::BRIDGE,
             "isGateway": true,
             "ipMasq": masquerade,
-            "ipam": {
-                "type": "host-local",
-                "dataDir": self.state.join("leases").display().to_string(),
-                "ranges": [[{ "subnet": SUBNET }]],
-                "routes": [{ "dst": "0.0.0.0/0" }],
-            },
+            "ipam": pool(&self.state.join("leases")),
         })
     }
+}
+
+/// The part of a configuration that hands out addresses from [`SUBNET`].
+pub(crate) fn pool(leases: &Path) -> Value {
+    json!({
+        "type": "host-local",
+        "dataDir": leases.display().to_string(),
+        "ranges": [[{ "subnet": SUBNET }]],
+        "routes": [{ "dst": "0.0.0.0/0" }],
+    })
 }
 
 /// The configuration of `portmap` that leads `ports` of the host, in pairs with those of the

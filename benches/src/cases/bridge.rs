@@ -5,8 +5,9 @@ use std::fs;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{Pair, in_turns, pool};
+use super::{Pair, in_turns};
 use crate::call::Plugin;
+use crate::host::pool;
 use crate::isolation::{Container, Scratch};
 use crate::options::Options;
 use crate::report::{Goal, Report};

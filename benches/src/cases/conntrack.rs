@@ -8,7 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::call::Plugin;
+use super::in_turns;
+use crate::call::{Plugin, Sample, Subject};
 use crate::isolation::{Scratch, run};
 use crate::options::Options;
 use crate::report::{Goal, Report};
@@ -55,28 +56,32 @@ pub(crate) fn flush(options: &Options, scratch: &Scratch, report: &mut Report) -
     track(tracked, &scratch.path("connections"))?;
     let ours = options.tools.join("examples/conntrack_flush").display().to_string();
     for question in QUESTIONS {
-        let ours = shell(&[format!("{ours} {}", question.ours)]);
-        let peer = shell(
-            &question
-                .peer
-                .iter()
-                .map(|filter| format!("conntrack -D {filter}"))
-                .collect::<Vec<_>>(),
-        );
-        let mut series = [Vec::new(), Vec::new()];
-        for turn in 0..options.runs.min(MOST_RUNS) {
-            for subject in [turn % 2, 1 - turn % 2] {
-                if let Some(entry) = question.found {
-                    let words: Vec<&str> = ["-I"].into_iter().chain(entry.split(' ')).collect();
-                    run("conntrack", &words)?;
-                }
-                series[subject].push([&ours, &peer][subject].call("")?);
-            }
-        }
+        let forget = |lines: &[String]| Forget { found: question.found, plugin: shell(lines) };
+        let deletes = question.peer.iter().map(|filter| format!("conntrack -D {filter}"));
+        let peer = forget(&deletes.collect::<Vec<_>>());
+        let ours = forget(&[format!("{ours} {}", question.ours)]);
+        let runs = options.runs.min(MOST_RUNS);
+        let [ours, peer] = in_turns(&[&ours, &peer], &[""], runs)?.swap_remove(0);
         let what = format!("forget {}, {tracked} tracked", question.what);
-        report.pair(&what, &series[0], &series[1], GOAL);
+        report.pair(&what, &ours, &peer, GOAL);
     }
     run("conntrack", &["-F"])
+}
+
+/// What forgets; that the entry to be found is put there before is not measured.
+struct Forget {
+    found: Option<&'static str>,
+    plugin: Plugin,
+}
+
+impl Subject for Forget {
+    fn call(&self, verb: &str) -> Result<Sample> {
+        if let Some(entry) = self.found {
+            let words: Vec<&str> = ["-I"].into_iter().chain(entry.split(' ')).collect();
+            run("conntrack", &words)?;
+        }
+        self.plugin.call(verb)
+    }
 }
 
 /// Both subjects start from a shell. conntrack(8) ends with 1 when nothing matched.

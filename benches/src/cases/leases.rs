@@ -10,8 +10,9 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{Pair, pool};
+use super::Pair;
 use crate::call::Plugin;
+use crate::host::pool;
 use crate::isolation::{Container, Scratch};
 use crate::options::Options;
 use crate::report::{Goal, Report};

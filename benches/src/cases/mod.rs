@@ -1,9 +1,6 @@
 //! What is measured; each case is chosen by its name.
 
-use std::path::Path;
-
 use anyhow::Result;
-use serde_json::{Value, json};
 
 use crate::call::{Plugin, Sample, Subject};
 use crate::isolation::Scratch;
@@ -81,14 +78,4 @@ fn in_turns<S: Subject + ?Sized, const N: usize>(
 #[expect(clippy::disallowed_methods, reason = "deferred work of the kernel ends without an event")]
 fn settle() {
     std::thread::sleep(std::time::Duration::from_millis(50));
-}
-
-/// The part of a configuration that hands out addresses from a /16.
-fn pool(leases: &Path) -> Value {
-    json!({
-        "type": "host-local",
-        "dataDir": leases.display().to_string(),
-        "ranges": [[{ "subnet": "10.90.0.0/16" }]],
-        "routes": [{ "dst": "0.0.0.0/0" }],
-    })
 }

@@ -4,8 +4,9 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::{bridge, pool};
+use super::bridge;
 use crate::call::Plugin;
+use crate::host::pool;
 use crate::isolation::Scratch;
 use crate::options::Options;
 use crate::report::{Goal, Report};
