@@ -26,7 +26,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The kind of a package, `None` for what stays at home.
-    fn of(package: &Package) -> Option<Kind> {
+    pub(crate) fn of(package: &Package) -> Option<Kind> {
         match &*package.name {
             "cli" => Some(Kind::Command),
             "proxy" => Some(Kind::Daemon),

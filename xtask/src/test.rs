@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::debian::Tool;
+use crate::dist::Kind;
 use crate::{debian, run, workspace};
 
 const TOOLS: &[Tool] = &[
@@ -103,7 +104,8 @@ pub(crate) fn build_binaries() -> Result<()> {
     let packages = workspace::packages()?;
     let shipped: Vec<_> = packages
         .iter()
-        .filter(|package| package.is_plugin() || package.is_program())
+        // The bundle is the same plugins once more.
+        .filter(|package| Kind::of(package).is_some_and(|kind| kind != Kind::Bundle))
         .flat_map(|package| ["--package", &package.name])
         .collect();
     if shipped.is_empty() {

@@ -48,11 +48,6 @@ impl Package {
         self.folder.starts_with("plugins")
     }
 
-    /// Whether its binaries are installed and are no plugins.
-    pub(crate) fn is_program(&self) -> bool {
-        matches!(&*self.name, "cli" | "proxy")
-    }
-
     /// The drop-in file name, which is the name of a plugin's folder.
     pub(crate) fn file_name(&self) -> String {
         self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
