@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use cni::Error;
+use kernel::sysctl::Key;
 use netfilter::claim::Proxied;
 use netfilter::{HostAddress, Mapping, Masquerade, Publication};
 use types::{Cidr, Family};
@@ -27,8 +28,11 @@ pub fn serve_published(
     publication: &Publication,
 ) -> Result<Vec<Proxied>, Error> {
     let mut proxied = Vec::new();
+    if !is_wanted(publication) {
+        return Ok(proxied);
+    }
     let mut offers: Vec<Offer> = Vec::new();
-    for mapping in publication.mappings.iter().filter(|_| is_wanted(publication)) {
+    for mapping in &publication.mappings {
         let Some(place) = place(publication, mapping) else { continue };
         for step in 0..mapping.count {
             let listener = listen(place.protocol, place.listen, 0)?;
@@ -60,12 +64,11 @@ struct Place {
 /// Whether the host has IPv6, and its own processes and the container's neighbours are to be served:
 /// the container sees the host as their source.
 fn is_wanted(publication: &Publication) -> bool {
-    let unconditional = publication.conditions_v6.is_empty();
+    let is_off = || Key::net("ipv6/conf/lo/disable_ipv6").and_then(|key| key.read().ok());
     publication.masquerade != Masquerade::Nobody
-        && unconditional
+        && publication.conditions_v6.is_empty()
         && Path::new("/proc/net/if_inet6").exists()
-        && std::fs::read_to_string("/proc/sys/net/ipv6/conf/lo/disable_ipv6")
-            .is_ok_and(|value| value.trim() == "0")
+        && is_off().is_some_and(|value| value == "0")
 }
 
 fn place(publication: &Publication, mapping: &Mapping) -> Option<Place> {
