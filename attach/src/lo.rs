@@ -99,7 +99,7 @@ pub fn check_up(socket: &Socket) -> Result<Link, Error> {
 /// Code 50.
 pub fn status() -> Result<(), Error> {
     let answered = Socket::open("the host's namespace").and_then(|socket| find(&socket));
-    answered.map(drop).map_err(|e| Error { code: code::NOT_AVAILABLE, ..refused(&e) })
+    answered.map(drop).map_err(|e| refused(&e).unavailable())
 }
 
 /// `lo` as a result tells it: with its first address of each family.

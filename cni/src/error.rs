@@ -83,6 +83,12 @@ impl Error {
         self.with_details(format!("hint: {}", hint.as_ref()))
     }
 
+    /// The same as an answer of STATUS: code 50.
+    #[must_use]
+    pub fn unavailable(self) -> Self {
+        Self { code: code::NOT_AVAILABLE, ..self }
+    }
+
     /// The same error with what was being done put before it.
     #[must_use]
     pub fn in_step(mut self, step: impl AsRef<str>) -> Self {

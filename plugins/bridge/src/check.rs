@@ -40,9 +40,8 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
 
 /// Whether ADD can be served: the name of the bridge is free or a bridge's.
 pub(crate) fn serviceable(config: &Config) -> Result<(), Error> {
-    let unavailable = |e: Error| Error { code: code::NOT_AVAILABLE, ..e };
-    let host = Socket::open("the host's namespace").map_err(|e| unavailable(refused(&e)))?;
-    match link::find(&host, &config.bridge).map_err(|e| unavailable(refused(&e)))? {
+    let host = Socket::open("the host's namespace").map_err(|e| refused(&e).unavailable())?;
+    match link::find(&host, &config.bridge).map_err(|e| refused(&e).unavailable())? {
         Some(link) if !link.is_kind("bridge") => {
             let kind = link.kind.as_deref().unwrap_or("physical link");
             let text = format!("use {} as bridge: it is a {kind}, not a bridge", link.dev);

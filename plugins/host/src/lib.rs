@@ -93,9 +93,8 @@ impl Plugin for Host {
     }
 
     fn status(&self, _: &NetworkCall) -> Result<(), Error> {
-        let unavailable = |e: Error| Error { code: code::NOT_AVAILABLE, ..e };
-        place::own().map_err(unavailable)?;
-        store().read().map_err(unavailable)?.writable().map_err(unavailable)
+        place::own().map_err(Error::unavailable)?;
+        store().read().map_err(Error::unavailable)?.writable().map_err(Error::unavailable)
     }
 }
 
@@ -104,10 +103,7 @@ fn store() -> Store {
 }
 
 fn is_listed(holder: &Attachment, valid: &[GcAttachment]) -> bool {
-    valid.iter().any(|alive| {
-        let same_interface = alive.ifname.as_ref().is_none_or(|ifname| *ifname == holder.ifname);
-        alive.container == holder.container && same_interface
-    })
+    valid.iter().any(|alive| alive.covers(holder))
 }
 
 #[cfg(test)]

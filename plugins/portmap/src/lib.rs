@@ -93,10 +93,8 @@ impl Plugin for Portmap {
     }
 
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {
-        let unavailable = |e: Error| Error { code: code::NOT_AVAILABLE, ..e };
         Config::parse(&call.config)?;
-        let filter =
-            Filter::open(&state::run_dir(), &kind::Portmap).map_err(|e| unavailable(e.into()))?;
-        filter.serviceable().map_err(|e| unavailable(e.into()))
+        let served = Filter::open(&state::run_dir(), &kind::Portmap).and_then(|f| f.serviceable());
+        served.map_err(|e| Error::from(e).unavailable())
     }
 }

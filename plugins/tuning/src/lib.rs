@@ -26,7 +26,7 @@ mod sysctl;
 mod tests;
 
 use cni::schema::Key;
-use cni::{AddResult, Args, Call, Config as Network, Error, NetworkCall, Plugin, code, state};
+use cni::{AddResult, Args, Call, Config as Network, Error, NetworkCall, Plugin, state};
 
 use crate::allowlist::Allowlist;
 use crate::config::{Config, KEYS};
@@ -80,7 +80,6 @@ impl Plugin for Tuning {
 
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {
         let config = Config::parse(&call.config, &Args::default())?;
-        let unavailable = |e: Error| Error { code: code::NOT_AVAILABLE, ..e };
-        Allowlist::permit(&config.sysctls).map_err(unavailable)
+        Allowlist::permit(&config.sysctls).map_err(Error::unavailable)
     }
 }
