@@ -223,12 +223,19 @@ pub(crate) const DELETER_NAME: &str = "cais-deleter";
 pub(crate) enum Errand<'a> {
     /// Sends the message on the socket, and does not read the answer.
     Send(BorrowedFd<'a>, &'a [u8]),
-    /// Waits until the other end of this pipe is closed, for ten seconds at most.
+    /// Waits until the other end of this pipe is closed, for ten seconds at most, and then for a
+    /// tenth of a second more.
     AwaitClose(BorrowedFd<'a>),
 }
 
 /// A deleter's patience in milliseconds, for a parent that is stopped.
 const PATIENCE: c_int = 10_000;
+
+/// How long a deleter keeps a socket of nftables that nobody else holds any more, in milliseconds.
+///
+/// The kernel closes it under the lock that every batch needs, and until the grace period after
+/// the last deletion of anybody has passed. By now a chain of plugins is through with its own.
+const LINGER: c_int = 100;
 
 /// Forks a child that runs `errand` and exits. The child holds the errand's descriptor and `hold`
 /// open meanwhile, and no other descriptor: not stdout, whose readers wait for its end.
@@ -264,6 +271,7 @@ pub(crate) fn fork_deleter(errand: Errand<'_>, hold: &[BorrowedFd<'_>]) -> io::R
             // Without asking for events the end of the other side is told all the same.
             Errand::AwaitClose(_) => {
                 libc::poll(&raw mut awaited, 1, PATIENCE);
+                libc::poll(std::ptr::null_mut(), 0, LINGER);
             }
         }
         libc::_exit(0);

@@ -55,9 +55,9 @@ fn until_reaped() {
 #[test]
 fn a_socket_closed_later_is_closed_here_at_once_and_the_child_is_named_and_ends() {
     isolated(|| {
-        fill(200);
+        fill(40);
         let before = open_files();
-        for round in 1..=100 {
+        for round in 1..=20 {
             let socket = Socket::open_netfilter("the test's namespace").unwrap();
             delete(&socket, round);
             Deleter::detached(RECORD).close_later(socket);
@@ -66,7 +66,7 @@ fn a_socket_closed_later_is_closed_here_at_once_and_the_child_is_named_and_ends(
             assert!(record.starts_with("unproven ") && !record.contains(" 0 "), "{record}");
             until_reaped();
         }
-        assert_eq!(hosts(), 100);
+        assert_eq!(hosts(), 20);
     });
 }
 

@@ -49,8 +49,8 @@ enum Child {
     Zombie { parent: i32 },
 }
 
-/// Several times an RCU grace period.
-const REAPED_BY_NOW: Duration = Duration::from_millis(200);
+/// Several times an RCU grace period, and as long as a deleter may linger.
+const REAPED_BY_NOW: Duration = Duration::from_millis(400);
 
 /// Lines are padded to this, so that a shorter one covers the rest of a longer.
 const LINE_BYTES: usize = 96;
