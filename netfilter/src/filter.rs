@@ -243,11 +243,16 @@ impl Filter {
         let Change { locked, claim, earlier, evicted } = *change;
         let wanted = elements::of(claim);
         let mut batch = Batch::new();
-        if wanted.own.iter().chain(&wanted.shared).any(|wanted| wanted.table == &INET) {
-            batch.add_element(&INET, &layout::LAYOUT, &layout::layout_mark());
-        }
-        if wanted.own.iter().any(|wanted| wanted.table == &BRIDGE) {
-            batch.add_element(&BRIDGE, &layout::BRIDGE_LAYOUT, &layout::layout_mark());
+        let all = || wanted.own.iter().chain(&wanted.shared);
+        for (table, mark) in [(&INET, &layout::LAYOUT), (&BRIDGE, &layout::BRIDGE_LAYOUT)] {
+            if all().all(|wanted| wanted.table != table) {
+                continue;
+            }
+            if !nft::has_table(&self.socket, table)? {
+                // Not found out by a batch: one that fails waits for an RCU grace period.
+                return self.write_anew(locked);
+            }
+            batch.add_element(table, mark, &layout::layout_mark());
         }
         for conflict in evicted {
             batch.del_element(&INET, conflict.set, &as_element(&conflict.found));
@@ -264,11 +269,7 @@ impl Filter {
         let added = self.kind.add(&self.socket, &mut batch, claim, earlier)?;
         match batch.commit_with_handles(&self.socket, Missing::Fail) {
             Ok(handles) => remember_rules(locked, claim, added.handles(&handles))?,
-            Err(error) if is_ours && error.is_missing() => {
-                let mut all = rebuild::with_all(self, locked)?;
-                all.retain(|claim| claim.claimant == self.kind.claimant());
-                self.write_missing_chains(locked, |_| self.kind, &mut all)?;
-            }
+            Err(error) if is_ours && error.is_missing() => self.write_anew(locked)?,
             Err(error) => return Err(error.into()),
         }
         for holder in evicted.iter().filter_map(|c| elements::key_of_owner(c.holder())) {
@@ -277,6 +278,13 @@ impl Filter {
             }
         }
         Ok(())
+    }
+
+    /// Writes the tables with all that is remembered, where they or parts of them are missing.
+    fn write_anew(&self, locked: &Locked) -> Result<(), Error> {
+        let mut all = rebuild::with_all(self, locked)?;
+        all.retain(|claim| claim.claimant == self.kind.claimant());
+        self.write_missing_chains(locked, |_| self.kind, &mut all)
     }
 
     /// What stands in the way of a claim's ports and may go: it is of the same attachment, or of
@@ -463,8 +471,12 @@ impl Filter {
         }
         if removed.was_last && removed.claim.is_some() && !self.holds_others(&ours)? {
             batch = Batch::new();
-            batch.del_table(&INET);
-            batch.del_table(&BRIDGE);
+            for table in [&INET, &BRIDGE] {
+                // A batch that fails waits for an RCU grace period.
+                if nft::has_table(&self.socket, table)? {
+                    batch.del_table(table);
+                }
+            }
         }
         let gone = Gone {
             key,
