@@ -158,9 +158,9 @@ fn add_all(batch: &mut Batch, table: &Table, wanted: &[&Wanted]) {
     }
 }
 
-/// Rules of the reference's chains that are written in one batch: the kernel answers a batch only
-/// when all of it is done, and is waited for no longer than 10 s.
-const TOGETHER: usize = 2000;
+/// Rules of the reference's chains that are written in one batch: what the kernel answers must fit
+/// a socket of a user who is not root.
+const TOGETHER: usize = 400;
 
 /// About how many rules a claim has there: three for each port, and a few for its address.
 fn rules_of(claim: &Claim) -> usize {

@@ -59,6 +59,16 @@ impl Request {
         self.kind < 0x100 && self.kind % 4 == 2
     }
 
+    /// How much of it the kernel sends back once it is done (`NLM_F_ECHO`), about.
+    pub(crate) fn echo_bytes(&self) -> usize {
+        /// What an echo has beyond its request: a handle, a position.
+        const MORE: usize = 64;
+        match self.flags & libc::NLM_F_ECHO as u16 {
+            0 => 0,
+            _ => HEADER_BYTES + self.body.len() + MORE,
+        }
+    }
+
     /// The message alone, in wire form, to be acknowledged.
     pub(crate) fn bytes(&self, sequence: u32) -> Vec<u8> {
         let mut bytes = Vec::new();

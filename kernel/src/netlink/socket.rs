@@ -341,9 +341,11 @@ impl Socket {
         }
     }
 
-    /// Hands each message that has arrived to `each`, and waits for no other.
+    /// Hands each message that has arrived to `each`, and waits for no other. None is left, also
+    /// where some were lost: the next answer would not fit.
     pub(crate) fn drain(&self, mut each: impl FnMut(Message<'_>)) -> Result<(), Error> {
         let mut buffer = self.buffer.borrow_mut();
+        let mut complete = Ok(());
         loop {
             match sys::receive_now(self.fd.as_fd(), &mut buffer) {
                 Ok(_) => {
@@ -353,9 +355,9 @@ impl Socket {
                     }
                 }
                 Err(error) => match errno(&error) {
-                    Errno::EAGAIN => return Ok(()),
+                    Errno::EAGAIN => return complete,
                     Errno::EINTR => {}
-                    Errno::ENOBUFS => return Err(Error::Overrun),
+                    Errno::ENOBUFS => complete = Err(Error::Overrun),
                     errno => return Err(Error::System { call: "recv", errno }),
                 },
             }

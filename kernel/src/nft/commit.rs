@@ -2,11 +2,13 @@
 
 use std::os::fd::AsFd;
 
+use nix::errno::Errno;
+
 use super::batch::{Batch, attr};
 use super::{HEADER_BYTES, SUBSYSTEM, verb};
 use crate::netlink::attributes::{Attribute, Attributes};
 use crate::netlink::netfilter::batch_header;
-use crate::netlink::{Action, Request, RequestError, Socket};
+use crate::netlink::{Action, Error, Request, RequestError, Socket};
 use crate::sys;
 
 /// What it means that something to be deleted is not there.
@@ -37,8 +39,11 @@ impl Handles {
 /// `NFNL_MSG_BATCH_BEGIN` and `_END`.
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
-/// A batch above this needs a larger socket: half of the usual `net.core.wmem_default`.
+/// A batch above this, or one with more answers, needs a larger socket: half of the usual
+/// `net.core.wmem_default` and `rmem_default`.
 const SOCKET_BYTES: usize = 100_000;
+/// Room for an error.
+const ERROR_BYTES: usize = 512;
 /// How often a batch is sent again without what turned out to be gone.
 const ROUNDS: usize = 5;
 
@@ -112,6 +117,7 @@ fn send(
     if bytes.len() > SOCKET_BYTES {
         sys::set_send_buffer(socket.as_fd(), bytes.len() * 2);
     }
+    make_room_for_answers(socket, requests).map_err(failed)?;
     socket.send(&bytes).map_err(failed)?;
     let mut refused: Vec<(usize, RequestError)> = Vec::new();
     let mut handles = Handles::default();
@@ -132,8 +138,30 @@ fn send(
             refused.push((index, socket.failed(requests[index].1.action(), source)));
         }
     });
-    heard.map_err(failed)?;
-    if refused.is_empty() { Ok(handles) } else { Err(refused) }
+    // Whether more was refused than we have heard of does not matter.
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    heard.map(|()| handles).map_err(failed)
+}
+
+/// Makes the socket's receive buffer large enough: the kernel answers before the send returns.
+///
+/// # Errors
+/// `ENOBUFS` where the host's limit (`net.core.rmem_max`) stands in the way: a batch that is done
+/// without our hearing of it could not be undone.
+fn make_room_for_answers(socket: &Socket, requests: &[(usize, &Request)]) -> Result<(), Error> {
+    let echoes: usize = requests.iter().map(|(_, request)| request.echo_bytes()).sum();
+    let wanted = echoes.max(requests.len() * ERROR_BYTES);
+    if wanted <= SOCKET_BYTES {
+        return Ok(());
+    }
+    let refused = |errno| Error::System { call: "setsockopt(SO_RCVBUF)", errno };
+    match sys::set_receive_buffer(socket.as_fd(), wanted) {
+        Ok(room) if room < echoes => Err(refused(Errno::ENOBUFS)),
+        Ok(_) => Ok(()),
+        Err(error) => Err(refused(Errno::from_raw(error.raw_os_error().unwrap_or(0)))),
+    }
 }
 
 /// The messages between the two that make them one transaction.

@@ -306,6 +306,37 @@ fn a_rule_is_found_and_deleted_by_the_handle_that_its_batch_told() {
 }
 
 #[test]
+fn a_batch_tells_the_handles_of_all_its_rules_however_many_or_makes_none() {
+    isolated(|| {
+        let socket = here();
+        for count in [400, 4_000] {
+            let mut batch = base();
+            batch.add_chain(&TABLE, "many");
+            let tickets: Vec<_> = (0..count)
+                .map(|_| batch.add_rule_with_handle(&TABLE, "many", &Rule::new().counter()))
+                .collect();
+            match batch.commit_with_handles(&socket, Missing::Fail) {
+                Ok(handles) => {
+                    let told = tickets.iter().filter(|ticket| handles.get(**ticket).is_some());
+                    assert_eq!(told.count(), count);
+                    // Nothing is left on the socket that would take the next answer's room.
+                    let found = nft::find_chains(&socket, &[(&TABLE, "many")]).unwrap();
+                    assert_eq!(found[0].as_ref().unwrap().uses, count as u32);
+                    let mut delete = Batch::new();
+                    delete.del_table(&TABLE);
+                    delete.commit(&socket).unwrap();
+                }
+                // Only root may have a receive buffer beyond the host's limit.
+                Err(error) => {
+                    assert!(error.to_string().contains("SO_RCVBUF") && count > 400, "{error}");
+                    assert!(!nft::has_table(&socket, &TABLE).unwrap(), "{count} rules");
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn what_cannot_be_added_is_never_skipped() {
     isolated(|| {
         let socket = here();
