@@ -40,6 +40,8 @@ impl Filter {
             write(&self.socket, claim, variant)?;
         }
         let mut batch = Batch::new();
+        // The reference would not know it, and leave it behind.
+        passing::remove(&self.socket, &mut batch)?;
         match nft::rules(&self.socket, &INET, USER_CHAIN)?.is_empty() {
             true => batch.del_table(&INET),
             false => layout::reset(&mut batch, &INET),
@@ -84,10 +86,6 @@ fn write(socket: &Socket, claim: &Claim, variant: Variant) -> Result<(), Error> 
     let at_host = claim.ports.as_ref().filter(|ports| ports.entrance == Entrance::Host);
     if let Some(ports) = at_host.filter(|ports| ports.reference.is_none()) {
         hostport_nft::write(socket, &mut batch, &ports.publication)?;
-    }
-    if let Some(ports) = claim.ports.as_ref().filter(|ports| ports.reference.is_some()) {
-        // The reference would not know them, and leave them behind.
-        passing::remove(socket, &mut batch, &ports.publication, &claim.handles)?;
     }
     match variant {
         Variant::Nft => into_nft(socket, &mut batch, claim)?,

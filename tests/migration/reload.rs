@@ -1,5 +1,6 @@
 //! `cais reload`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -52,15 +53,6 @@ mod everything_that_lives_is_served_again {
         assert_eq!(node.traces(), [""; 0]);
     }
 
-    /// Without what counters have seen.
-    fn counted(ruleset: &str) -> Vec<String> {
-        let words = |line: &str| {
-            let number = |word: &str| word.parse::<u64>().is_ok();
-            line.split_whitespace().filter(|word| !number(word)).collect::<Vec<_>>().join(" ")
-        };
-        ruleset.lines().map(words).collect()
-    }
-
     fn flush_all(lab: &Lab) {
         lab.host().run("nft flush ruleset");
     }
@@ -87,6 +79,15 @@ mod everything_that_lives_is_served_again {
         after_a_flush: flush_all,
         after_a_ruleset_was_loaded: load_a_ruleset,
         after_iptables_was_flushed: flush_iptables);
+}
+
+/// Without what counters have seen.
+fn counted(ruleset: &str) -> Vec<String> {
+    let words = |line: &str| {
+        let number = |word: &str| word.parse::<u64>().is_ok();
+        line.split_whitespace().filter(|word| !number(word)).collect::<Vec<_>>().join(" ")
+    };
+    ruleset.lines().map(words).collect()
 }
 
 #[test]
@@ -237,15 +238,21 @@ fn ten_thousand_ports_come_back() {
             });
             Value::Array(of_this.collect())
         };
-        for number in 0..50 {
-            let name = format!("c{number}");
-            let c = lab.container(&name);
-            chain.add(Attach::new(&c, &ports(number)));
-            serve(&c, &name, 80);
+        let empty = lab.host().run("nft list ruleset");
+        let containers: Vec<_> =
+            (0..50).map(|number| lab.container(&format!("c{number}"))).collect();
+        for (c, number) in containers.iter().zip(0..) {
+            chain.add(Attach::new(c, &ports(number)));
+            serve(c, &format!("c{number}"), 80);
         }
+        // The reference's chains with them, about 30 000 rules.
+        let rules =
+            || counted(&lab.host().run("nft list ruleset")).into_iter().collect::<BTreeSet<_>>();
+        let before = rules();
         lab.host().run("nft flush ruleset");
         assert_silent(&lan, (HOST[0], 20_000));
         reload(lab);
+        let after = rules();
         assert_eq!(crate::filter::elements_of(lab, "dnat4_any").len(), 10_000);
         for number in [0, 24, 49] {
             let port = 20_000 + 400 * number + 398;
@@ -253,5 +260,11 @@ fn ten_thousand_ports_come_back() {
             let answer = crate::echo::ask(&lan, crate::echo::Tcp, at);
             assert_eq!(answer.unwrap(), format!("c{number} {}", LAN[0]));
         }
+        let changed: Vec<_> = before.symmetric_difference(&after).take(10).collect();
+        assert!(changed.is_empty(), "{changed:#?}");
+        for (c, number) in containers.iter().zip(0..) {
+            chain.del(Attach::new(c, &ports(number)));
+        }
+        assert_eq!(lab.host().run("nft list ruleset"), empty);
     });
 }

@@ -226,6 +226,11 @@ impl Batch {
         self.rule(0, table, chain, rule);
     }
 
+    /// Puts a rule behind the one with this handle.
+    pub fn add_rule_after(&mut self, table: &Table, chain: &str, handle: u64, rule: &Rule) {
+        self.rule_at(APPEND, table, chain, (Some(handle), rule));
+    }
+
     /// As [`Batch::add_rule`], for a rule that is to be deleted by its handle: the ticket gets it
     /// from what [`Batch::commit_with_handles`] returns.
     pub fn add_rule_with_handle(&mut self, table: &Table, chain: &str, rule: &Rule) -> Ticket {
@@ -234,9 +239,22 @@ impl Batch {
     }
 
     fn rule(&mut self, place: u16, table: &Table, chain: &str, rule: &Rule) {
+        self.rule_at(place, table, chain, (None, rule));
+    }
+
+    fn rule_at(
+        &mut self,
+        place: u16,
+        table: &Table,
+        chain: &str,
+        (behind, rule): (Option<u64>, &Rule),
+    ) {
         let mut body = header(table.family);
         body.text(attr::rule::TABLE, table.name);
         body.text(attr::rule::CHAIN, chain);
+        if let Some(handle) = behind {
+            body.u64_be(attr::rule::POSITION, handle);
+        }
         rule.encode(&mut body);
         self.push(Change(verb::NEWRULE, CREATE | place, "add rule to chain"), body, || {
             format!("{table} {chain}")
@@ -322,6 +340,7 @@ pub(super) mod attr {
         pub(in super::super::super) const TABLE: u16 = 1;
         pub(in super::super::super) const CHAIN: u16 = 2;
         pub(in super::super::super) const HANDLE: u16 = 3;
+        pub(in super::super::super) const POSITION: u16 = 6;
         pub(in super::super::super) const EXPRESSIONS: u16 = 4;
         pub(in super::super::super) const COMPAT: u16 = 5;
         pub(in super::super::super) const USERDATA: u16 = 7;

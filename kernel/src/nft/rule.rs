@@ -220,6 +220,15 @@ impl Rule {
         })
     }
 
+    /// Changes what belongs to the packet: its mark.
+    #[must_use]
+    pub fn set_meta(self, what: Meta, value: u32) -> Self {
+        self.set(Reg::FIRST, &value.to_ne_bytes()).expression("meta", |e| {
+            e.u32_be(2, what as u32);
+            e.u32_be(3, Reg::FIRST.0);
+        })
+    }
+
     /// Goes on where connection tracking's `what` has any of `bits`.
     #[must_use]
     pub fn ct_bits(self, what: Ct, bits: u32) -> Self {

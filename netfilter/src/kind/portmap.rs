@@ -42,8 +42,7 @@ impl Kind for Portmap {
                 return Ok(Added::keeping(stored));
             }
             added.extend(portmap::add(socket, batch, &ports.publication, how, stored)?);
-            let before = earlier.and_then(written).map(|(ports, _)| &ports.publication);
-            added.extend(passing::add(socket, batch, &ports.publication, (before, stored))?);
+            passing::add(socket, batch, &ports.publication)?;
         }
         Ok(added)
     }
@@ -62,17 +61,13 @@ impl Kind for Portmap {
 
     fn remove(&self, socket: &Socket, batch: &mut Batch, gone: &Gone<'_>) -> Result<(), Error> {
         let stored = gone.claim.map_or(&[][..], |claim| &claim.handles);
-        match gone.claim.map(written) {
-            None => {
-                portmap::remove(socket, batch, gone.owner(), stored)?;
-                passing::remove_all(socket, batch, gone.addresses)
+        if gone.claim.is_none_or(|claim| written(claim).is_some()) {
+            portmap::remove(socket, batch, gone.owner(), stored)?;
+            if gone.was_last_of_kind {
+                passing::remove(socket, batch)?;
             }
-            Some(Some((ports, _))) => {
-                portmap::remove(socket, batch, gone.owner(), stored)?;
-                passing::remove(socket, batch, &ports.publication, stored)
-            }
-            Some(None) => Ok(()),
         }
+        Ok(())
     }
 
     fn remove_leftovers(&self, socket: &Socket, gone: &Gone<'_>) -> Result<(), Error> {
@@ -90,7 +85,7 @@ impl Kind for Portmap {
     /// themselves unless the host drops what it forwards.
     fn check(&self, socket: &Socket, claim: &Claim) -> Result<(), Error> {
         match written(claim) {
-            Some((ports, _)) => passing::check(socket, &ports.publication, &claim.handles),
+            Some((ports, _)) => passing::check(socket, &ports.publication),
             None => Ok(()),
         }
     }
@@ -98,7 +93,7 @@ impl Kind for Portmap {
     fn is_complete(&self, socket: &Socket, claim: &Claim) -> Result<bool, Error> {
         let Some((ports, how)) = written(claim) else { return Ok(true) };
         Ok(holds(portmap::check(socket, &ports.publication, how, &claim.handles))?
-            && holds(passing::check_all(socket, &ports.publication, &claim.handles))?)
+            && holds(passing::check_all(socket, &ports.publication))?)
     }
 
     fn sweep(
@@ -121,7 +116,7 @@ fn is_there(socket: &Socket, earlier: &Claim, claim: &Claim) -> bool {
     };
     (&old.publication, &old.reference) == (&new.publication, &new.reference)
         && portmap::check(socket, &new.publication, how, &earlier.handles).is_ok()
-        && passing::check_all(socket, &new.publication, &earlier.handles).is_ok()
+        && passing::check_all(socket, &new.publication).is_ok()
 }
 
 /// The ports of a claim for which the reference's chains are written.

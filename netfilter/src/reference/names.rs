@@ -17,6 +17,8 @@ pub const HOSTPORT_SETMARK: &str = "CNI-HOSTPORT-SETMARK";
 pub const HOSTPORT_MASQ: &str = "CNI-HOSTPORT-MASQ";
 /// What versions before 0.8 had in place of the two above.
 pub const HOSTPORT_SNAT: &str = "CNI-HOSTPORT-SNAT";
+/// Lets packets of published ports through, which cais marks: the reference has no such chain.
+pub const HOSTPORT_PASS: &str = "CNI-HOSTPORT-PASS";
 /// What lets forwarded packets of containers through.
 pub const FORWARD: &str = "CNI-FORWARD";
 /// Keeps bridges apart: what leaves one …

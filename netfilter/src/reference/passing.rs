@@ -1,129 +1,75 @@
-//! New connections to published ports, let through in `CNI-FORWARD`: the reference leaves them to
-//! the policy of `FORWARD`, and so to fail where that is to drop. Answers of the container pass,
-//! too, so that `portmap` needs no `firewall` after it.
-
-use std::net::IpAddr;
+//! Published ports, let through in `CNI-FORWARD`: the reference leaves them to the policy of
+//! `FORWARD`, and so to fail where that is to drop. One rule does for all ports of the host, since
+//! our own table marks their packets ([`layout::PASS_MARK`](crate::layout::PASS_MARK)).
 
 use kernel::netlink::Socket;
 use kernel::nft::Batch;
 use kernel::nft::xt::{Match, Spec, Target};
-use types::{Cidr, Family};
+use types::Family;
 
-use super::firewall::{entry, share_entry};
+use super::firewall::{entry, overrides, share_entry};
 use super::ingress::FORWARD;
-use super::portmap::{port_lists, targets};
-use super::view::{FILTER, Line, View};
-use super::{Added, names, owner};
-use crate::claim::Handle;
-use crate::{Error, Mapping, Protocol, Publication};
+use super::names::{self, HOSTPORT_PASS};
+use super::portmap::targets;
+use super::view::{FILTER, Line, View, contains};
+use crate::layout::PASS_MARK;
+use crate::{Error, Publication};
 
-/// Lets them through. `stored` are the handles that an earlier ADD told, whose ports were those of
-/// `earlier`: what is not wanted any more goes. Without them rules are appended unread.
+/// Lets them through, unless that is done already.
 ///
 /// # Errors
 /// [`Error::Refused`] when the tables cannot be read, [`Error::Chain`] when a chain of that name is
 /// something else.
-pub fn add(
-    socket: &Socket,
-    batch: &mut Batch,
-    publication: &Publication,
-    (earlier, stored): (Option<&Publication>, &[Handle]),
-) -> Result<Added, Error> {
-    let mut added = Added::default();
-    for (family, target) in targets(publication) {
-        let specs = specs(publication, family, target);
-        if specs.is_empty() {
+pub fn add(socket: &Socket, batch: &mut Batch, publication: &Publication) -> Result<(), Error> {
+    for family in families(publication) {
+        let view = view(socket, family)?;
+        share_entry(&view, batch)?;
+        view.ensure(batch, HOSTPORT_PASS)?;
+        let own = view.lines(HOSTPORT_PASS)?;
+        if !contains(&own, &pass()) {
+            batch.add_rule(&view.table, HOSTPORT_PASS, &pass().rule(family));
+        }
+        if view.incoming(HOSTPORT_PASS, &own) == 0 {
+            lead(&view, batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// Leads from `CNI-FORWARD` there, before all rules but those that lead to administrators' chains.
+fn lead(view: &View<'_>, batch: &mut Batch) -> Result<(), Error> {
+    let jump = jump().rule(view.family);
+    let lines = view.lines(names::FORWARD)?;
+    let is_admin = |line: &&Line| line.target().is_some_and(|chain| line.is(&overrides(chain)));
+    match lines.iter().rfind(is_admin) {
+        Some(line) => batch.add_rule_after(&view.table, names::FORWARD, line.handle(), &jump),
+        None => batch.insert_rule(&view.table, names::FORWARD, &jump),
+    }
+    Ok(())
+}
+
+/// Takes that back, for the last of all published ports.
+///
+/// # Errors
+/// [`Error::Refused`] when the tables cannot be read.
+pub fn remove(socket: &Socket, batch: &mut Batch) -> Result<(), Error> {
+    for family in [Family::V4, Family::V6] {
+        let view = view(socket, family)?;
+        if !view.has(HOSTPORT_PASS) {
             continue;
         }
-        let view = View::of(socket, family, FILTER, &[FORWARD, names::FORWARD])?;
-        share_entry(&view, batch)?;
-        let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
-        let known = view.lines_at(names::FORWARD, &handles)?;
-        // Where somebody flushed the chain these may be the handles of others' rules by now.
-        let before = earlier.and_then(|earlier| {
-            let target = earlier.target(family)?;
-            Some(self::specs(earlier, family, target))
-        });
-        let is_old = |line: &&Line| {
-            let is_in = |list: &[Spec]| list.iter().any(|spec| line.is(spec));
-            before.as_deref().is_some_and(is_in) && !is_in(&specs)
-        };
-        for line in known.iter().filter(is_old) {
+        let lines = view.lines(names::FORWARD)?;
+        let jumps: Vec<&Line> = lines.iter().filter(|line| line.is(&jump())).collect();
+        let own = view.lines(HOSTPORT_PASS)?;
+        if view.incoming(HOSTPORT_PASS, &own) > jumps.len() {
+            continue; // somebody else uses it
+        }
+        for line in jumps {
             batch.del_rule(&view.table, names::FORWARD, line.handle());
         }
-        for spec in &specs {
-            match known.iter().find(|line| line.is(spec)) {
-                Some(line) => added.keep(&view, names::FORWARD, line.handle()),
-                None => added.append(batch, &view, names::FORWARD, spec),
-            }
-        }
-    }
-    Ok(added)
-}
-
-/// Takes that back: the rules of `stored`, the handles that [`add`] told, or else one of each.
-///
-/// # Errors
-/// [`Error::Refused`] when the tables cannot be read.
-pub fn remove(
-    socket: &Socket,
-    batch: &mut Batch,
-    publication: &Publication,
-    stored: &[Handle],
-) -> Result<(), Error> {
-    for (family, target) in targets(publication) {
-        let specs = specs(publication, family, target);
-        let view = View::of(socket, family, FILTER, &[names::FORWARD])?;
-        let handles = owner::handles_in(stored, family, FILTER, names::FORWARD);
-        let lines = view.lines_for(names::FORWARD, stored, &specs)?;
-        for spec in &specs {
-            let is_stored = |line: &&Line| handles.contains(&line.handle());
-            let mut equal = lines.iter().filter(|line| line.is(spec)).peekable();
-            let first = equal.peek().copied();
-            if let Some(line) = equal.find(is_stored).or(first) {
-                batch.del_rule(&view.table, names::FORWARD, line.handle());
-            }
-        }
+        batch.del_chain(&view.table, HOSTPORT_PASS);
     }
     Ok(())
-}
-
-/// Takes that back for a container that nobody remembers, by its addresses.
-///
-/// # Errors
-/// [`Error::Refused`] when the tables cannot be read.
-pub fn remove_all(socket: &Socket, batch: &mut Batch, addresses: &[IpAddr]) -> Result<(), Error> {
-    for address in addresses {
-        let host = Cidr::host(*address);
-        let view = View::of(socket, host.family(), FILTER, &[names::FORWARD])?;
-        for line in view.lines(names::FORWARD)? {
-            if line.spec().is_some_and(|spec| is_of(&spec, host)) {
-                batch.del_rule(&view.table, names::FORWARD, line.handle());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether it is a rule that [`add`] makes for a container.
-fn is_of(spec: &Spec, host: Cidr) -> bool {
-    let to = Spec::new(Target::Accept).destination(host);
-    let ports = spec.destination_ports().map(<[(u16, u16)]>::to_vec);
-    let is_port = |ports: Vec<(u16, u16)>| {
-        Protocol::ALL.into_iter().any(|protocol| {
-            *spec
-                == to
-                    .clone()
-                    .protocol(protocol.number())
-                    .with(Match::DestinationPorts(ports.clone()))
-        })
-    };
-    *spec == answers(host) || ports.is_some_and(is_port)
-}
-
-/// All that a container answers.
-fn answers(host: Cidr) -> Spec {
-    Spec::new(Target::Accept).source(host).with(Match::Known)
 }
 
 /// Compares the tables with what [`add`] makes, where the host drops what it forwards: else new
@@ -132,65 +78,53 @@ fn answers(host: Cidr) -> Spec {
 /// # Errors
 /// [`Error::Differs`] with the first rule that is missing; [`Error::Refused`] when the tables
 /// cannot be read.
-pub fn check(socket: &Socket, publication: &Publication, stored: &[Handle]) -> Result<(), Error> {
-    compare(socket, publication, stored, |view| {
-        view.chain(FORWARD).is_some_and(|found| found.drops)
-    })
+pub fn check(socket: &Socket, publication: &Publication) -> Result<(), Error> {
+    compare(socket, publication, |view| view.chain(FORWARD).is_some_and(|found| found.drops))
 }
 
 /// As [`check`] on any host.
 ///
 /// # Errors
 /// As there.
-pub fn check_all(
-    socket: &Socket,
-    publication: &Publication,
-    stored: &[Handle],
-) -> Result<(), Error> {
-    compare(socket, publication, stored, |_| true)
+pub fn check_all(socket: &Socket, publication: &Publication) -> Result<(), Error> {
+    compare(socket, publication, |_| true)
 }
 
 fn compare(
     socket: &Socket,
     publication: &Publication,
-    stored: &[Handle],
     matters: impl Fn(&View<'_>) -> bool,
 ) -> Result<(), Error> {
-    for (family, target) in targets(publication) {
-        let specs = specs(publication, family, target);
-        if specs.is_empty() {
-            continue;
-        }
-        let view = View::of(socket, family, FILTER, &[FORWARD, names::FORWARD])?;
+    for family in families(publication) {
+        let view = view(socket, family)?;
         if !matters(&view) {
             continue;
         }
         view.demand(FORWARD, &[], &[entry()])?;
-        view.demand(names::FORWARD, stored, &specs)?;
+        view.demand(HOSTPORT_PASS, &[], &[pass()])?;
+        if view.incoming(HOSTPORT_PASS, &view.lines(HOSTPORT_PASS)?) == 0 {
+            view.demand(names::FORWARD, &[], &[jump()])?;
+        }
     }
     Ok(())
 }
 
-/// For each protocol the container's ports, and all that it answers.
-fn specs(publication: &Publication, family: Family, target: Cidr) -> Vec<Spec> {
-    let accept = || Spec::new(Target::Accept);
-    let mut specs = Vec::new();
-    for protocol in Protocol::ALL {
-        let mappings: Vec<&Mapping> = publication
-            .mappings
-            .iter()
-            .filter(|mapping| mapping.protocol == protocol && mapping.serves(family))
-            .collect();
-        let inside = |mapping: &&Mapping| {
-            (mapping.container_port, mapping.container_port + (mapping.count - 1))
-        };
-        for ports in port_lists(mappings.iter().map(inside)) {
-            let to = accept().destination(Cidr::host(target.ip())).protocol(protocol.number());
-            specs.push(to.with(Match::DestinationPorts(ports)));
-        }
-    }
-    if !specs.is_empty() {
-        specs.push(answers(Cidr::host(target.ip())));
-    }
-    specs
+fn view(socket: &Socket, family: Family) -> Result<View<'_>, Error> {
+    View::of(socket, family, FILTER, &[FORWARD, names::FORWARD, HOSTPORT_PASS])
+}
+
+/// Those in which ports are published.
+fn families(publication: &Publication) -> impl Iterator<Item = Family> {
+    let serves = |family| publication.mappings.iter().any(|mapping| mapping.serves(family));
+    targets(publication).map(|(family, _)| family).filter(move |family| serves(*family))
+}
+
+/// From `CNI-FORWARD`.
+pub(super) fn jump() -> Spec {
+    Spec::new(Target::Jump(HOSTPORT_PASS.into())).comment("published ports of cais")
+}
+
+/// Its only rule.
+pub(super) fn pass() -> Spec {
+    Spec::new(Target::Accept).with(Match::Mark(PASS_MARK, u32::MAX))
 }

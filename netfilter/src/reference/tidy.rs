@@ -4,8 +4,9 @@ use kernel::netlink::Socket;
 use kernel::nft::{self, Batch};
 use types::Family;
 
+use super::names::HOSTPORT_PASS;
 use super::view::{FILTER, Line, NAT, View};
-use super::{firewall, ingress, names, portmap};
+use super::{firewall, ingress, names, passing, portmap};
 use crate::Error;
 
 /// A chain of more rules than this is in use, and not read.
@@ -77,17 +78,20 @@ fn ports(socket: &Socket, family: Family) -> Result<Tidying<'_>, Error> {
 fn forwarding(socket: &Socket, family: Family) -> Result<Tidying<'_>, Error> {
     const BASES: &[&str] = &["INPUT", "FORWARD", "OUTPUT"];
     let mut wanted = BASES.to_vec();
-    wanted.extend([names::FORWARD, names::ISOLATION_1, names::ISOLATION_2]);
+    wanted.extend([names::FORWARD, HOSTPORT_PASS, names::ISOLATION_1, names::ISOLATION_2]);
     let admin = admin(socket, family)?;
     wanted.extend(admin.as_deref());
     let mut tidying = Tidying::of(View::of(socket, family, FILTER, &wanted)?, BASES);
     let entry = |line: &Line| line.is(&firewall::entry());
-    let overrides =
-        |line: &Line| line.target().is_some_and(|chain| line.is(&firewall::overrides(chain)));
-    if tidying.chain(names::FORWARD, &["FORWARD"], entry, overrides)?
-        && let Some(admin) = &admin
-    {
-        tidying.admin(admin)?;
+    let shared = |line: &Line| {
+        let leads = |chain: &str| line.is(&firewall::overrides(chain));
+        line.is(&passing::jump()) || line.target().is_some_and(leads)
+    };
+    if tidying.chain(names::FORWARD, &["FORWARD"], entry, shared)? {
+        tidying.led_to(HOSTPORT_PASS, |line| line.is(&passing::pass()))?;
+        if let Some(admin) = &admin {
+            tidying.led_to(admin, |_| false)?;
+        }
     }
     if tidying.chain(names::ISOLATION_1, &["FORWARD"], ingress::is_entry, ingress::is_frame)? {
         tidying.chain(names::ISOLATION_2, &[], |_| false, ingress::is_frame)?;
@@ -145,12 +149,20 @@ impl<'a> Tidying<'a> {
         Ok(true)
     }
 
-    /// Deletes the administrator's chain if it is empty and `CNI-FORWARD`, now gone, led to it.
-    fn admin(&mut self, name: &str) -> Result<(), Error> {
+    /// Deletes a chain that only `CNI-FORWARD`, now gone, led to, and that has no rules but its
+    /// `own`: the administrator's has none.
+    fn led_to(&mut self, name: &str, own: impl Fn(&Line) -> bool) -> Result<(), Error> {
         let Some(found) = self.view.chain(name) else { return Ok(()) };
-        let lines = self.view.lines(names::FORWARD)?;
-        let led = lines.iter().filter(|line| line.leads_to(name)).count();
-        if found.uses as usize == led {
+        if found.uses > FEW {
+            return Ok(());
+        }
+        let lines = self.view.lines(name)?;
+        let from = self.view.lines(names::FORWARD)?;
+        let led = from.iter().filter(|line| line.leads_to(name)).count();
+        if lines.iter().all(own) && self.view.incoming(name, &lines) == led {
+            for line in &lines {
+                self.batch.del_rule(&self.view.table, name, line.handle());
+            }
             self.batch.del_empty_chain(&self.view.table, name);
             self.chains += 1;
         }

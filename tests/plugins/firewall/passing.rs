@@ -3,11 +3,14 @@
 use netns_fixtures::{Lab, lab_with_plugins};
 use serde_json::json;
 
-use super::{INSIDE, OUTSIDE, attached, both, drop_what_is_forwarded, walled};
+use super::{
+    INSIDE, OUTSIDE, PROGRAMS, attached, both, drop_what_is_forwarded, firewall, rules, walled,
+};
 use crate::battery::Family;
 use crate::chain::{Attach, Chain};
 use crate::echo::{assert_answers, assert_silent, serve};
-use crate::under_test::unlike_reference;
+use crate::filter::carry_out;
+use crate::under_test::{only_ours, unlike_reference};
 use crate::uplink::{HOST, LAN, bridge, lan};
 
 /// When the host begins to drop.
@@ -100,21 +103,96 @@ fn what_nobody_asked_for_does_not_come_in() {
 fn the_policy_and_the_rules_of_others_stay_as_they_are() {
     lab_with_plugins(|lab| {
         drop_what_is_forwarded(lab);
-        for program in super::PROGRAMS {
+        for program in PROGRAMS {
             lab.host().run(&format!("{program} -A FORWARD -i wan0 -j ACCEPT"));
             lab.host().run(&format!("{program} -A INPUT -i wan0 -j DROP"));
         }
-        let before = super::PROGRAMS.map(|program| super::rules(lab, program));
+        let before = PROGRAMS.map(|program| rules(lab, program));
         let chain = walled(lab, 1, &json!({}));
         let ports = both(OUTSIDE, INSIDE);
         let c = attached(lab, &chain, "c1", &ports);
-        for (program, before) in super::PROGRAMS.iter().zip(&before) {
-            let now = super::rules(lab, program);
+        for (program, before) in PROGRAMS.iter().zip(&before) {
+            let now = rules(lab, program);
             assert!(before.iter().all(|line| now.contains(line)), "{before:?}\n{now:?}");
         }
         chain.del(Attach::new(&c, &ports));
         unlike_reference(lab, "keeps its chains", || {
-            assert_eq!(super::PROGRAMS.map(|program| super::rules(lab, program)), before);
+            assert_eq!(PROGRAMS.map(|program| rules(lab, program)), before);
         });
+    });
+}
+
+/// One rule does for all ports, and comes before those of single containers.
+#[test]
+fn ports_that_come_after_a_container_without_any_pass_behind_the_administrator_s_chain() {
+    lab_with_plugins(|lab| {
+        let lan = lan(lab);
+        drop_what_is_forwarded(lab);
+        let plain = Chain::new(lab, &[bridge(Family::Dual, 2), firewall(&json!({}))]);
+        let none = json!([]);
+        let first = attached(lab, &plain, "first", &none);
+        let chain = walled(lab, 1, &json!({}));
+        let (ports, others) = (both(OUTSIDE, INSIDE), both(9090, INSIDE));
+        let c = attached(lab, &chain, "c1", &ports);
+        let sibling = attached(lab, &chain, "sibling", &others);
+        only_ours(lab, "leaves new connections to the policy of FORWARD [E]");
+        for program in PROGRAMS {
+            let all = rules(lab, program);
+            let of_forward = |line: &&String| line.starts_with("-A CNI-FORWARD ");
+            let targets: Vec<&str> = all
+                .iter()
+                .filter(of_forward)
+                .map(|line| line.rsplit(' ').next().unwrap())
+                .collect();
+            assert_eq!(targets[..3], ["CNI-ADMIN", "CNI-HOSTPORT-PASS", "ACCEPT"], "{all:#?}");
+            let passing = all.iter().filter(|line| line.contains("CNI-HOSTPORT-PASS"));
+            assert_eq!(passing.count(), 3, "the chain, its rule and its jump: {all:#?}");
+        }
+        chain.del(Attach::new(&sibling, &others));
+        assert_answers(&lan, (HOST[0], OUTSIDE), "c1", LAN[0]);
+        chain.del(Attach::new(&c, &ports));
+        for program in PROGRAMS {
+            let all = rules(lab, program);
+            assert!(!all.iter().any(|line| line.contains("CNI-HOSTPORT-PASS")), "{all:#?}");
+        }
+        plain.del(Attach::new(&first, &none));
+    });
+}
+
+#[test]
+fn packets_keep_the_marks_of_others_and_lose_ours_at_once() {
+    lab_with_plugins(|lab| {
+        let lan = lan(lab);
+        let chain = walled(lab, 1, &json!({}));
+        let _c = attached(lab, &chain, "c1", &both(OUTSIDE, INSIDE));
+        carry_out(
+            lab,
+            "table inet probe {
+                chain before { type filter hook forward priority -10; }
+                chain after {
+                    type filter hook forward priority 10;
+                    meta mark 0 counter
+                    meta mark 7 counter
+                    meta mark != { 0, 7 } counter
+                }
+            }",
+        );
+        let seen = || {
+            let text = lab.host().run("nft list chain inet probe after");
+            let packets = |line: &str| {
+                let mut words = line.split_whitespace().skip_while(|word| *word != "packets");
+                words.nth(1)?.parse::<u64>().ok()
+            };
+            text.lines().filter_map(packets).collect::<Vec<_>>()
+        };
+        for (host, of_lan) in HOST.iter().zip(LAN) {
+            assert_answers(&lan, (host, OUTSIDE), "c1", of_lan);
+        }
+        let [unmarked, 0, 0] = seen()[..] else { panic!("{:?}", seen()) };
+        assert!(unmarked > 0);
+        carry_out(lab, "add rule inet probe before meta mark set 7");
+        assert_answers(&lan, (HOST[0], OUTSIDE), "c1", LAN[0]);
+        let [.., marked, 0] = seen()[..] else { panic!("{:?}", seen()) };
+        assert!(marked > 0);
     });
 }

@@ -21,7 +21,7 @@ use crate::{Error, Masquerade, Publication};
 
 pub(super) use remove::{Sweeping, chain, stale};
 pub use remove::{remove, sweep};
-pub(super) use specs::{entry, masquerade, masquerade_entry, port_lists, set_mark};
+pub(super) use specs::{entry, masquerade, masquerade_entry, set_mark};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 const PREROUTING: &str = "PREROUTING";

@@ -5,11 +5,16 @@
 //! chain `user_fwd` of `inet cais`, which cais jumps to first for every forwarded packet and never
 //! flushes.
 
+pub mod class;
+mod passing;
+
 use kernel::nft::{
     BaseChain, Batch, Ct, Element, Field, Hook, Key, Kind, Meta, Op, Payload, Reg, Rule, Set,
     Table, Values, Verdict,
 };
 use types::Family;
+
+pub use passing::PASS_MARK;
 
 use crate::Protocol;
 
@@ -153,27 +158,6 @@ pub const PROXY_ANY: Set =
 pub const USER_CHAIN: &str = "user_fwd";
 /// Rules of attachments whose ports are published on conditions.
 pub const CONDITIONAL: &str = "conditional";
-
-/// Chains that a network's bridge is led to in [`FROM`] and [`TO`].
-pub mod class {
-    /// Nothing comes in but answers and published ports.
-    pub const STRICT: &str = "in_strict";
-    /// As strict, and from open networks.
-    pub const ISOLATED: &str = "in_isolated";
-    /// As strict, and from open and isolated networks.
-    pub const OPEN: &str = "in_open";
-    /// All comes in but from other networks of ours.
-    pub const UNPROTECTED: &str = "in_unprotected";
-    /// Published ports and ICMP come in, at the container's own address; from other networks of
-    /// ours published ports alone.
-    pub const ROUTED: &str = "in_routed";
-    /// Nothing comes in.
-    pub const INTERNAL: &str = "in_internal";
-    /// All comes in, from the network's own containers only where they may reach each other.
-    pub const ANY: &str = "in_any";
-    /// Nothing goes out.
-    pub const NOTHING_OUT: &str = "out_internal";
-}
 
 impl Sets {
     /// The sets of `family`.
@@ -395,7 +379,8 @@ fn reset_inet(batch: &mut Batch) {
     guard_rules(batch);
     port_rules(batch);
     forward_rules(batch);
-    class_rules(batch);
+    class::rules(batch);
+    passing::rules(batch);
     for sets in [&V4, &V6] {
         sets.masquerade_rules(batch);
     }
@@ -428,6 +413,7 @@ fn reset_bridge(batch: &mut Batch) {
 const RAW: i32 = -300;
 const DSTNAT: i32 = -100;
 const SRCNAT: i32 = 100;
+const FILTER: i32 = 0;
 const BRIDGE_FILTER: i32 = -200;
 
 const fn base(kind: Kind, hook: Hook, priority: i32) -> BaseChain {
@@ -435,11 +421,13 @@ const fn base(kind: Kind, hook: Hook, priority: i32) -> BaseChain {
 }
 
 /// Chains of `inet cais` that packets enter.
-const BASES: [(&str, BaseChain); 5] = [
+const BASES: [(&str, BaseChain); 7] = [
     ("guard", base(Kind::Filter, Hook::Prerouting, RAW)),
     ("pre", base(Kind::Nat, Hook::Prerouting, DSTNAT - 1)),
     ("out", base(Kind::Nat, Hook::Output, DSTNAT - 1)),
-    ("forward_base", base(Kind::Filter, Hook::Forward, 0)),
+    (passing::BEFORE, base(Kind::Filter, Hook::Forward, FILTER - 1)),
+    ("forward_base", base(Kind::Filter, Hook::Forward, FILTER)),
+    (passing::AFTER, base(Kind::Filter, Hook::Forward, FILTER + 1)),
     ("post", base(Kind::Nat, Hook::Postrouting, SRCNAT - 1)),
 ];
 
@@ -526,71 +514,5 @@ fn forward_rules(batch: &mut Batch) {
     for (end, map) in [(Meta::IifName, &FROM), (Meta::OifName, &TO)] {
         let rule = Rule::new().load_meta(end, Reg::FIRST).vmap(map);
         batch.add_rule(&INET, "forward_base", &rule);
-    }
-}
-
-/// What comes in, by the class of the network that it comes to.
-fn class_rules(batch: &mut Batch) {
-    let jump = |chain: &str| Rule::new().verdict(&Verdict::Jump(chain.into()));
-    let goto = |rule: Rule, chain: &str| rule.verdict(&Verdict::Goto(chain.into()));
-    let drop = || Rule::new().counter().verdict(&Verdict::Drop);
-    let accept = |rule: Rule| rule.verdict(&Verdict::Accept);
-    let known = Rule::new().ct_bits(Ct::State, Ct::STATE_ESTABLISHED | Ct::STATE_RELATED);
-    let invalid = Rule::new().ct_bits(Ct::State, Ct::STATE_INVALID).counter();
-    let dnatted = || Rule::new().ct_bits(Ct::Status, Ct::STATUS_DNAT);
-    let icmp = |number| Rule::new().l4proto(Op::Eq, number);
-
-    for rule in [
-        accept(known.clone()),
-        invalid.verdict(&Verdict::Drop),
-        goto(within(), "icc"),
-        goto(dnatted(), "published"),
-    ] {
-        batch.add_rule(&INET, "answers", &rule);
-    }
-    for rule in [accept(dnatted()), iif_in(&NO_ICC).counter().verdict(&Verdict::Drop)] {
-        batch.add_rule(&INET, "icc", &rule);
-    }
-    batch.add_rule(&INET, "icc", &accept(Rule::new()));
-    for sets in [&V4, &V6] {
-        sets.published_rules(batch);
-    }
-    batch.add_rule(&INET, "published", &drop());
-
-    let classes: [(&str, Vec<Rule>); 8] = [
-        (class::STRICT, vec![jump("answers"), drop()]),
-        (class::ISOLATED, vec![jump("answers"), accept(iif_in(&OPEN)), drop()]),
-        (
-            class::OPEN,
-            vec![jump("answers"), accept(iif_in(&OPEN)), accept(iif_in(&ISOLATED)), drop()],
-        ),
-        (
-            class::UNPROTECTED,
-            vec![
-                jump("answers"),
-                iif_in(&LINKS).counter().verdict(&Verdict::Drop),
-                accept(Rule::new()),
-            ],
-        ),
-        (
-            class::ROUTED,
-            vec![
-                accept(known.clone()),
-                goto(within(), "icc"),
-                // Networks that are kept apart have no more than published ports of each other.
-                goto(iif_in(&LINKS), "published"),
-                accept(icmp(libc::IPPROTO_ICMP as u8)),
-                accept(icmp(libc::IPPROTO_ICMPV6 as u8)),
-                goto(Rule::new(), "published"),
-            ],
-        ),
-        (class::INTERNAL, vec![goto(within(), "icc"), drop()]),
-        (class::ANY, vec![accept(known), goto(within(), "icc"), accept(Rule::new())]),
-        (class::NOTHING_OUT, vec![within().verdict(&Verdict::Return), drop()]),
-    ];
-    for (chain, rules) in &classes {
-        for rule in rules {
-            batch.add_rule(&INET, chain, rule);
-        }
     }
 }
