@@ -1,5 +1,7 @@
 //! Writing the tables again from what is remembered, in one transaction.
 
+use std::io;
+
 use kernel::nft::{self, Batch, Element, Missing, Set, Table};
 
 use crate::claim::{Claim, Claimant};
@@ -9,6 +11,7 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::kind::{self, Gone, Kind};
 use crate::layout::{self, BRIDGE, INET, LAYOUT_NUMBER};
+use crate::localnet;
 use crate::store::Locked;
 
 impl Filter {
@@ -22,6 +25,15 @@ impl Filter {
         let mut claims = with_all(self, &locked)?;
         self.write_missing_chains(&locked, kind::of, &mut claims)?;
         claims.iter().try_for_each(|claim| kind::of(claim.claimant).add_legacy(claim))?;
+        for link in claims.iter().filter_map(Claim::opened_link) {
+            if localnet::is_closed(link) {
+                localnet::open(link).map_err(|error| Error::File {
+                    verb: "write",
+                    path: format!("/proc/sys/net/ipv4/conf/{link}/route_localnet").into(),
+                    source: io::Error::other(error),
+                })?;
+            }
+        }
         Ok(claims)
     }
 

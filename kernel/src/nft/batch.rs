@@ -39,6 +39,15 @@ impl Batch {
         self.requests.is_empty()
     }
 
+    /// The chain of each rule that is added, with its table, as in errors.
+    pub fn places_of_rules(&self) -> impl Iterator<Item = &str> {
+        let rules = self.requests.iter().filter(|request| request.kind() == verb::NEWRULE);
+        rules.filter_map(|request| match request.action() {
+            Action::Nft { what, .. } => Some(what.as_str()),
+            _ => None,
+        })
+    }
+
     /// Makes a table unless it is there, with a comment unless that is empty.
     pub fn add_table(&mut self, table: &Table, text: &str) {
         let mut body = table_body(table);

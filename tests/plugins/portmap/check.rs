@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{INSIDE, OUTSIDE, at, attached, both, web, web_with};
 use crate::battery::Family;
 use crate::chain::Attach;
-use crate::filter::{carry_out, delete, elements};
+use crate::filter::{carry_out, delete, elements, reload};
 use crate::under_test::only_ours;
 use crate::uplink::{HOST, HOST_TOO, lan};
 
@@ -51,6 +51,43 @@ fn every_single_element_that_is_deleted_is_noticed() {
             carry_out(lab, &format!("flush ruleset\n{ruleset}"));
             assert!(chain.check(of).is_ok(), "after {element:?}");
         }
+    });
+}
+
+#[test]
+fn every_chain_that_is_flushed_is_noticed_and_comes_back_by_reload() {
+    lab_with_plugins(|lab| {
+        only_ours(lab, "does not have these chains");
+        let chain = web(lab, Family::Dual);
+        let ports = both(OUTSIDE, INSIDE);
+        let c = attached(lab, &chain, "c1", &ports);
+        let of = Attach::new(&c, &ports);
+        let listed = lab.host().json("nft -j list table inet cais");
+        let rules = listed["nftables"].as_array().unwrap().iter().filter_map(|o| o.get("rule"));
+        let mut chains: Vec<&str> = rules.map(|rule| rule["chain"].as_str().unwrap()).collect();
+        chains.dedup();
+        assert!(chains.len() > 15, "{chains:?}");
+        for name in chains {
+            carry_out(lab, &format!("flush chain inet cais {name}"));
+            chain.check(of).unwrap_err().says(&["inet cais", name, "has 0 of its"]);
+            reload(lab);
+            assert!(chain.check(of).is_ok(), "after {name}");
+        }
+    });
+}
+
+#[test]
+fn a_switch_that_is_turned_off_is_noticed_and_turned_on_by_reload() {
+    lab_with_plugins(|lab| {
+        only_ours(lab, "does not look");
+        let chain = web(lab, Family::V4);
+        let ports = both(OUTSIDE, INSIDE);
+        let c = attached(lab, &chain, "c1", &ports);
+        let of = Attach::new(&c, &ports);
+        lab.host().set_sysctl("ipv4/conf/cni1/route_localnet", "0");
+        chain.check(of).unwrap_err().says(&["route_localnet of cni1 is off"]);
+        reload(lab);
+        assert!(chain.check(of).is_ok());
     });
 }
 
