@@ -1,7 +1,14 @@
-use netns_fixtures::{Lab, lab_with_plugins};
+use std::time::{Duration, Instant};
+
+use netns_fixtures::{Feature, Lab, bins, lab_with_plugins, skip};
+use serde_json::json;
 
 use super::By::{Ours, Reference};
 use super::{Node, Variant, leases};
+use crate::battery::Family;
+use crate::chain::{Attach, Chain};
+use crate::under_test::{are_ours, with_keys};
+use crate::uplink::bridge;
 
 /// Go, ours, Go, ours.
 mod a_host_is_swapped_twice_without_a_port_that_leads_to_nobody {
@@ -57,8 +64,6 @@ mod a_host_is_swapped_twice_without_a_port_that_leads_to_nobody {
 }
 
 mod gc_takes_what_the_reference_left_of_the_dead_alone {
-    use serde_json::json;
-
     use super::*;
 
     fn case(lab: &Lab, variant: Variant) {
@@ -85,6 +90,41 @@ mod gc_takes_what_the_reference_left_of_the_dead_alone {
 
     stamp!(lab_with_plugins, case,
         with_iptables_nft: Variant::Nft, with_iptables_legacy: Variant::Legacy);
+}
+
+#[test]
+fn gc_takes_what_the_reference_left_of_checks_of_frames() {
+    lab_with_plugins(|lab| {
+        lab.needs(Feature::ReferencePlugins);
+        if !are_ours(lab) {
+            skip("about the reference and ours");
+        }
+        let checking = with_keys(bridge(Family::V4, 1), &json!({ "macspoofchk": true }));
+        let chain = Chain::new(lab, &[checking]);
+        let reference = bins::reference();
+        chain.serve_by(Some(reference.as_path()));
+        let none = json!([]);
+        let [living, dead] = ["living", "dead"].map(|name| lab.container(name));
+        chain.add(Attach::new(&living, &none));
+        chain.add(Attach::new(&dead, &none));
+        let checked = |name: &str| {
+            let ruleset = lab.host().run("nft list ruleset");
+            ruleset.contains(&format!("cni-br-iface-{name}-eth0"))
+        };
+        assert!(checked("living") && checked("dead"));
+        dead.remove();
+        // The kernel takes its interfaces away some time later.
+        let end = Instant::now() + Duration::from_secs(20);
+        while lab.host().link_names().iter().filter(|link| link.starts_with("veth")).count() > 1 {
+            assert!(Instant::now() < end, "the port of the dead stays");
+            std::thread::yield_now();
+        }
+        chain.serve_by(None);
+        chain.gc(Some(&json!([{ "containerID": "living", "ifname": "eth0" }])));
+        assert!(checked("living") && !checked("dead"));
+        chain.del(Attach::new(&living, &none));
+        assert!(!checked("living"));
+    });
 }
 
 mod check_of_what_the_reference_made_finds_what_is_missing {

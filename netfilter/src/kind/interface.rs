@@ -1,9 +1,10 @@
 use std::net::IpAddr;
 
 use cni::GcAttachment;
+use kernel::link;
 use kernel::netlink::Socket;
 use kernel::nft::Batch;
-use types::{Attachment, Cidr, MacAddr, NetworkName};
+use types::{Attachment, Cidr, IfName, MacAddr, NetworkName};
 
 use super::{Gone, Kind, holds, stays};
 use crate::claim::Claimant;
@@ -46,7 +47,14 @@ impl Kind for Interface {
         let mut batch = Batch::new();
         masquerade::sweep(socket, &mut batch, stays(network, valid))?;
         batch.commit_skipping_missing(socket)?;
-        Ok(masquerade_nft::sweep(socket, network, valid)?)
+        masquerade_nft::sweep(socket, network, valid)?;
+        let links = Socket::open("the host's namespace")?;
+        // What cannot be found out counts as there.
+        let exists = |name: &str| match name.parse::<IfName>() {
+            Ok(name) => !matches!(link::find(&links, &name), Ok(None)),
+            Err(_) => true,
+        };
+        Ok(spoof_nft::sweep(socket, exists)?)
     }
 }
 
