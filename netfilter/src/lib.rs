@@ -5,6 +5,7 @@
 //! filter can be spoken to.
 
 mod agreement;
+mod check;
 pub mod claim;
 mod condition;
 mod conditional;

@@ -4,6 +4,7 @@
 
 mod handback;
 mod layouts;
+mod legacy;
 mod reload;
 mod swapping;
 

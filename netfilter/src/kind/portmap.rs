@@ -49,6 +49,7 @@ impl Kind for Portmap {
 
     fn add_legacy(&self, claim: &Claim) -> Result<(), Error> {
         let Some((ports, how)) = written(claim) else { return Ok(()) };
+        legacy::pass()?;
         if !legacy::is_in_use(Family::V4, "nat")? && !legacy::is_in_use(Family::V6, "nat")? {
             return Ok(());
         }
@@ -73,6 +74,9 @@ impl Kind for Portmap {
     fn remove_leftovers(&self, socket: &Socket, gone: &Gone<'_>) -> Result<(), Error> {
         if gone.claim.is_none() {
             hostport_nft::remove(socket, &gone.key.container, &[])?;
+        }
+        if gone.was_last_of_kind {
+            legacy::pass_no_more()?;
         }
         Ok(legacy::remove(&[Trace::Ports(gone.key)])?)
     }

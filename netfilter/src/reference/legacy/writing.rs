@@ -86,6 +86,46 @@ pub fn accept(addresses: &[IpAddr], admin: &str) -> Result<(), LegacyError> {
     Ok(())
 }
 
+/// Accepts packets of published ports, which our own table marks, in the legacy table `filter`,
+/// where that is in use.
+///
+/// # Errors
+/// When a table in use can be neither read nor changed.
+pub fn pass() -> Result<(), LegacyError> {
+    for family in FAMILIES {
+        change(family, &[FILTER], |table, script| {
+            create(table, script, FORWARD);
+            if !table.leads("FORWARD", FORWARD) {
+                script.line(format_args!(
+                    "-I FORWARD 1 -m comment --comment \"{HEAD_COMMENT}\" -j {FORWARD}"
+                ));
+            }
+            if !table.rules_of(FORWARD).any(|rule| rule.says(&PASSING)) {
+                script.line(format_args!("-A {FORWARD} {}", PASSING.join(" ")));
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Takes that back, for the last of all published ports.
+///
+/// # Errors
+/// When a table in use can be neither read nor changed.
+pub fn pass_no_more() -> Result<(), LegacyError> {
+    for family in FAMILIES {
+        change(family, &[FILTER], |table, script| {
+            for rule in table.rules_of(FORWARD).filter(|rule| rule.says(&PASSING)) {
+                script.line(format_args!("-D {}", rule.text));
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// The rule of [`PASS_MARK`](crate::layout::PASS_MARK), as iptables-legacy-save prints it.
+const PASSING: [&str; 6] = ["-m", "mark", "--mark", "0x15000000", "-j", "ACCEPT"];
+
 /// Masquerades what a container sends out of its subnets, in the legacy table `nat`, where that is
 /// in use.
 ///
