@@ -64,9 +64,9 @@ impl Kind for Portmap {
         let stored = gone.claim.map_or(&[][..], |claim| &claim.handles);
         if gone.claim.is_none_or(|claim| written(claim).is_some()) {
             portmap::remove(socket, batch, gone.owner(), stored)?;
-            if gone.was_last_of_kind {
-                passing::remove(socket, batch)?;
-            }
+        }
+        if gone.was_last_of_kind {
+            passing::remove(socket, batch)?;
         }
         Ok(())
     }
