@@ -8,6 +8,9 @@ use std::ffi::{CStr, c_int};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt};
+
 use crate::suite::Note;
 
 /// The build id of every binary that asks for it, where elf(5) keeps such things.
@@ -40,11 +43,10 @@ pub(crate) fn set_send_buffer(socket: BorrowedFd<'_>, bytes: usize) {
 }
 
 /// Makes room for answers of `bytes` likewise, and says for how many there is room now.
-pub(crate) fn set_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
+pub(crate) fn set_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> Result<usize, Errno> {
     set_buffer(socket, [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF], bytes);
     // The kernel doubles what is asked for, for what it keeps with each datagram.
-    let doubled = socket_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF)?;
-    Ok(usize::try_from(doubled).unwrap_or(0) / 2)
+    getsockopt(&socket, sockopt::RcvBuf).map(|doubled| doubled / 2)
 }
 
 fn set_buffer(socket: BorrowedFd<'_>, [force, ask]: [c_int; 2], bytes: usize) {
@@ -52,18 +54,6 @@ fn set_buffer(socket: BorrowedFd<'_>, [force, ask]: [c_int; 2], bytes: usize) {
     if set_socket_option(socket, libc::SOL_SOCKET, force, value).is_err() {
         let _ = set_socket_option(socket, libc::SOL_SOCKET, ask, value);
     }
-}
-
-/// An `int` option of a socket. See getsockopt(2).
-fn socket_option(socket: BorrowedFd<'_>, level: c_int, option: c_int) -> io::Result<c_int> {
-    let mut value: c_int = 0;
-    let mut length = size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes, the size of `value`, and both live on.
-    let done = unsafe {
-        let value = (&raw mut value).cast();
-        libc::getsockopt(socket.as_raw_fd(), level, option, value, &raw mut length)
-    };
-    checked(done.into()).map(|_| value)
 }
 
 /// Cookie of the network namespace that `socket` lives in: `SO_NETNS_COOKIE`, Linux 5.14.

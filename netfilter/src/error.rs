@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use cni::code;
 use kernel::RequestError;
 use kernel::netlink::Error as Cause;
+use kernel::sysctl::SysctlError;
 use types::{Attachment, IfName, NetworkName};
 
 use crate::Protocol;
@@ -19,6 +20,9 @@ pub enum Error {
     /// The legacy variant of iptables could not be spoken to.
     #[error(transparent)]
     Legacy(#[from] LegacyError),
+    /// A switch of the kernel could not be turned.
+    #[error(transparent)]
+    Switch(#[from] SysctlError),
     /// The right to change things was not to be had.
     #[error("lock {}: {source}", path.display())]
     Lock {
@@ -128,7 +132,9 @@ impl Error {
             Self::Lock { source, .. } if source.kind() == io::ErrorKind::TimedOut => {
                 code::TRY_AGAIN
             }
-            Self::Lock { .. } | Self::File { .. } | Self::Chain { .. } => code::IO,
+            Self::Switch(_) | Self::Lock { .. } | Self::File { .. } | Self::Chain { .. } => {
+                code::IO
+            }
             Self::Condition { .. } => code::INVALID_CONFIG,
             Self::Taken { .. } => code::EXHAUSTED,
             Self::Disagrees { .. } => code::INVALID_CONFIG,
@@ -148,7 +154,7 @@ impl Error {
             Self::Lock { path, .. } => {
                 format!("`fuser {}` names the process that holds it; try again", path.display())
             }
-            Self::File { .. } => return None,
+            Self::Switch(_) | Self::File { .. } => return None,
             Self::Taken { .. } => {
                 "publish another port, another address of the host, or remove that container; \
                  `cais gc` frees what the dead hold"

@@ -42,7 +42,7 @@ impl Filter {
         let mut batch = Batch::new();
         // The reference would not know it, and leave it behind.
         passing::remove(&self.socket, &mut batch)?;
-        legacy::pass_no_more()?;
+        legacy::remove(&[Trace::Passing])?;
         match nft::rules(&self.socket, &INET, USER_CHAIN)?.is_empty() {
             true => batch.del_table(&INET),
             false => layout::reset(&mut batch, &INET),

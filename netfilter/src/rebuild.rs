@@ -1,7 +1,5 @@
 //! Writing the tables again from what is remembered, in one transaction.
 
-use std::io;
-
 use kernel::nft::{self, Batch, Element, Missing, Set, Table};
 
 use crate::claim::{Claim, Claimant};
@@ -27,11 +25,7 @@ impl Filter {
         claims.iter().try_for_each(|claim| kind::of(claim.claimant).add_legacy(claim))?;
         for link in claims.iter().filter_map(Claim::opened_link) {
             if localnet::is_closed(link) {
-                localnet::open(link).map_err(|error| Error::File {
-                    verb: "write",
-                    path: format!("/proc/sys/net/ipv4/conf/{link}/route_localnet").into(),
-                    source: io::Error::other(error),
-                })?;
+                localnet::open(link)?;
             }
         }
         Ok(claims)

@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use netns_fixtures::{Feature, Lab, bins, lab_with_plugins, skip};
 use serde_json::json;
 
@@ -106,19 +104,17 @@ fn gc_takes_what_the_reference_left_of_checks_of_frames() {
         let none = json!([]);
         let [living, dead] = ["living", "dead"].map(|name| lab.container(name));
         chain.add(Attach::new(&living, &none));
+        let before = lab.host().link_names();
         chain.add(Attach::new(&dead, &none));
+        let after = lab.host().link_names();
+        let port_of_dead = after.iter().find(|link| !before.contains(link)).expect("ADD made it");
         let checked = |name: &str| {
             let ruleset = lab.host().run("nft list ruleset");
             ruleset.contains(&format!("cni-br-iface-{name}-eth0"))
         };
         assert!(checked("living") && checked("dead"));
         dead.remove();
-        // The kernel takes its interfaces away some time later.
-        let end = Instant::now() + Duration::from_secs(20);
-        while lab.host().link_names().iter().filter(|link| link.starts_with("veth")).count() > 1 {
-            assert!(Instant::now() < end, "the port of the dead stays");
-            std::thread::yield_now();
-        }
+        lab.host().wait_until_gone(port_of_dead);
         chain.serve_by(None);
         chain.gc(Some(&json!([{ "containerID": "living", "ifname": "eth0" }])));
         assert!(checked("living") && !checked("dead"));

@@ -349,9 +349,9 @@ pub(super) mod attr {
         pub(in super::super::super) const TABLE: u16 = 1;
         pub(in super::super::super) const CHAIN: u16 = 2;
         pub(in super::super::super) const HANDLE: u16 = 3;
-        pub(in super::super::super) const POSITION: u16 = 6;
         pub(in super::super::super) const EXPRESSIONS: u16 = 4;
         pub(in super::super::super) const COMPAT: u16 = 5;
+        pub(in super::super::super) const POSITION: u16 = 6;
         pub(in super::super::super) const USERDATA: u16 = 7;
     }
     pub(in super::super) mod set {

@@ -157,11 +157,8 @@ fn make_room_for_answers(socket: &Socket, requests: &[(usize, &Request)]) -> Res
         return Ok(());
     }
     let refused = |errno| Error::System { call: "setsockopt(SO_RCVBUF)", errno };
-    match sys::set_receive_buffer(socket.as_fd(), wanted) {
-        Ok(room) if room < echoes => Err(refused(Errno::ENOBUFS)),
-        Ok(_) => Ok(()),
-        Err(error) => Err(refused(Errno::from_raw(error.raw_os_error().unwrap_or(0)))),
-    }
+    let room = sys::set_receive_buffer(socket.as_fd(), wanted).map_err(refused)?;
+    if room < echoes { Err(refused(Errno::ENOBUFS)) } else { Ok(()) }
 }
 
 /// The messages between the two that make them one transaction.

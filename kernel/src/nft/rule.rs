@@ -220,11 +220,11 @@ impl Rule {
         })
     }
 
-    /// Changes what belongs to the packet: its mark.
+    /// Changes the packet's mark.
     #[must_use]
-    pub fn set_meta(self, what: Meta, value: u32) -> Self {
-        self.set(Reg::FIRST, &value.to_ne_bytes()).expression("meta", |e| {
-            e.u32_be(2, what as u32);
+    pub fn set_mark(self, mark: u32) -> Self {
+        self.set(Reg::FIRST, &mark.to_ne_bytes()).expression("meta", |e| {
+            e.u32_be(2, Meta::Mark as u32);
             e.u32_be(3, Reg::FIRST.0);
         })
     }

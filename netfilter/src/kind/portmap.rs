@@ -75,10 +75,9 @@ impl Kind for Portmap {
         if gone.claim.is_none() {
             hostport_nft::remove(socket, &gone.key.container, &[])?;
         }
-        if gone.was_last_of_kind {
-            legacy::pass_no_more()?;
-        }
-        Ok(legacy::remove(&[Trace::Ports(gone.key)])?)
+        let passing = gone.was_last_of_kind.then_some(Trace::Passing);
+        let traces: Vec<Trace<'_>> = [Trace::Ports(gone.key)].into_iter().chain(passing).collect();
+        Ok(legacy::remove(&traces)?)
     }
 
     fn tidy(&self, socket: &Socket) -> Result<(), Error> {

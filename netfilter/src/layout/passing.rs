@@ -21,13 +21,13 @@ pub(super) fn rules(batch: &mut Batch) {
         sets.pass_rules(batch);
     }
     let ours = mark().cmp(Reg::FIRST, Op::Eq, &PASS_MARK.to_ne_bytes());
-    batch.add_rule(&INET, AFTER, &ours.set_meta(Meta::Mark, 0));
+    batch.add_rule(&INET, AFTER, &ours.set_mark(0));
 }
 
 impl Sets {
     /// What goes to published ports and what they answer, and errors that belong to it.
     fn pass_rules(&self, batch: &mut Batch) {
-        let passes = |rule: Rule| rule.set_meta(Meta::Mark, PASS_MARK).verdict(&Verdict::Accept);
+        let passes = |rule: Rule| rule.set_mark(PASS_MARK).verdict(&Verdict::Accept);
         let state = |bits| self.rule().ct_bits(Ct::State, bits);
         let next = self.after_address();
         for set in [&self.published, &self.published_range] {

@@ -157,8 +157,8 @@ fn detach(
 
 /// Closes `socket` by a child.
 fn close_by_child(socket: Socket, record: Record<'_>) {
-    // The child goes when it hears that we have let go of the socket, so that the last one to
-    // close it, who waits, is never this process. Death closes as well.
+    // The child goes some time after it hears that we have let go of the socket, so that the last
+    // one to close it, who waits, is never this process. Death closes as well.
     let Ok((awaited, held)) = pipe2(OFlag::O_CLOEXEC) else { return };
     let Ok(child) = sys::fork_deleter(Errand::AwaitClose(awaited.as_fd()), &[socket.as_fd()])
     else {

@@ -17,8 +17,12 @@ pub(crate) fn removals(printed: &str) {
     };
     let key = Attachment { network, container, ifname };
     let addresses = [[10, 1, 0, 2].into()];
-    let traces =
-        [Trace::Masquerade(&key, &addresses), Trace::Ports(&key), Trace::Accepts(&addresses)];
+    let traces = [
+        Trace::Masquerade(&key, &addresses),
+        Trace::Ports(&key),
+        Trace::Accepts(&addresses),
+        Trace::Passing,
+    ];
     for name in ["nat", "filter"] {
         let table = Saved::parse(printed).table(name);
         let mut script = Script::default();

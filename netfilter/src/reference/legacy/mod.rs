@@ -25,7 +25,7 @@ use saved::Saved;
 use script::Script;
 
 pub use removal::{Trace, is_present, remove, sweep};
-pub use writing::{Marking, accept, masquerade, pass, pass_no_more, publish};
+pub use writing::{Marking, accept, masquerade, pass, publish};
 
 /// How long all programs that one call runs for one family may take together.
 const LIMIT: Duration = Duration::from_secs(10);

@@ -11,6 +11,7 @@ use super::layout::{FILTER, FORWARD, NAT, dnat_comment, masquerade_comment};
 use super::saved::{Rule, Saved, Table};
 use super::script::Script;
 use super::{FAMILIES, LIMIT, LegacyError, change, in_use, print};
+use crate::layout::PASS_MARK;
 use crate::reference::names::{dnat_chain, masquerade_chain, snat_chain};
 
 /// What a plugin of the reference left behind for one attachment.
@@ -24,6 +25,8 @@ pub enum Trace<'a> {
     /// Of `firewall`: rules that accept packets from and to these addresses. They name no owner,
     /// so give only addresses that are still the attachment's.
     Accepts(&'a [IpAddr]),
+    /// The rule that lets all published ports through, which is our own: for the last of them.
+    Passing,
 }
 
 /// A chain that is to go, with the jumps to it.
@@ -128,7 +131,7 @@ fn dead_chain(rule: &Rule<'_>, network: &NetworkName, valid: &[GcAttachment]) ->
 }
 
 fn tables_of(traces: &[Trace<'_>]) -> Vec<&'static str> {
-    let is_accept = |trace: &Trace<'_>| matches!(trace, Trace::Accepts(_));
+    let is_accept = |trace: &Trace<'_>| matches!(trace, Trace::Accepts(_) | Trace::Passing);
     let nat = traces.iter().any(|trace| !is_accept(trace)).then_some(NAT);
     nat.into_iter().chain(traces.iter().any(is_accept).then_some(FILTER)).collect()
 }
@@ -169,14 +172,24 @@ impl<'a> Trace<'a> {
             Self::Ports(key) => [dnat_chain, snat_chain]
                 .map(|name| Doomed { chain: name(&key.network, &key.container), addresses: &[] })
                 .into(),
-            Self::Accepts(_) => Vec::new(),
+            Self::Accepts(_) | Self::Passing => Vec::new(),
         }
     }
 
-    /// The rules of the firewall plugin that are part of this.
+    /// The words of its rules that accept.
+    fn forms(&self, family: Family) -> Vec<Vec<String>> {
+        match self {
+            Self::Accepts(addresses) => {
+                of_family(addresses, family).flat_map(accept_forms).collect()
+            }
+            Self::Passing => vec![passing_form()],
+            Self::Masquerade(..) | Self::Ports(_) => Vec::new(),
+        }
+    }
+
+    /// Those of them that are there.
     fn accepts<'t>(&self, table: &'t Table<'_>, family: Family) -> Vec<&'t Rule<'t>> {
-        let Self::Accepts(addresses) = self else { return Vec::new() };
-        let forms: Vec<_> = of_family(addresses, family).flat_map(accept_forms).collect();
+        let forms = self.forms(family);
         let is_one = |rule: &&Rule<'_>| {
             forms.iter().any(|form| rule.says(&form.iter().map(String::as_str).collect::<Vec<_>>()))
         };
@@ -188,7 +201,7 @@ impl<'a> Trace<'a> {
             Self::Masquerade(_, addresses) | Self::Accepts(addresses) => {
                 of_family(addresses, family).next().is_some()
             }
-            Self::Ports(_) => true,
+            Self::Ports(_) | Self::Passing => true,
         }
     }
 
@@ -214,9 +227,8 @@ impl<'a> Trace<'a> {
                         rule.target() == Some(&chain) && rule.comment() == Some(&comment)
                     })
             }
-            Self::Accepts(addresses) => {
-                let wanted = of_family(addresses, family).flat_map(accept_forms).count();
-                self.accepts(table, family).len() >= wanted
+            Self::Accepts(_) | Self::Passing => {
+                self.accepts(table, family).len() >= self.forms(family).len()
             }
         }
     }
@@ -224,6 +236,12 @@ impl<'a> Trace<'a> {
 
 pub(super) fn of_family(addresses: &[IpAddr], family: Family) -> impl Iterator<Item = IpAddr> {
     addresses.iter().copied().filter(move |address| Family::of(*address) == family)
+}
+
+/// The words of the rule that accepts what our own table marks.
+pub(super) fn passing_form() -> Vec<String> {
+    let mark = format!("{PASS_MARK:#x}");
+    ["-m", "mark", "--mark", &mark, "-j", "ACCEPT"].map(str::to_owned).into()
 }
 
 /// The words of the two rules that accept packets to and from `address`.

@@ -10,7 +10,7 @@ use super::layout::{
     FILTER, FORWARD, HOSTPORT_DNAT, HOSTPORT_MASQ, HOSTPORT_SETMARK, NAT, dnat_comment,
     masquerade_comment,
 };
-use super::removal::{accept_forms, of_family};
+use super::removal::{accept_forms, of_family, passing_form};
 use super::saved::Table;
 use super::script::{Script, checked, quoted};
 use super::{FAMILIES, LegacyError, change};
@@ -63,24 +63,10 @@ pub fn accept(addresses: &[IpAddr], admin: &str) -> Result<(), LegacyError> {
             continue;
         }
         change(family, &[FILTER], |table, script| {
-            for chain in [FORWARD, admin] {
-                create(table, script, chain);
-            }
-            for (chain, comment, target) in
-                [("FORWARD", HEAD_COMMENT, FORWARD), (FORWARD, ADMIN_COMMENT, admin)]
-            {
-                if !table.leads(chain, target) {
-                    script.line(format_args!(
-                        "-I {chain} 1 -m comment --comment \"{comment}\" -j {target}"
-                    ));
-                }
-            }
-            for form in of_family(addresses, family).flat_map(accept_forms) {
-                let words: Vec<&str> = form.iter().map(String::as_str).collect();
-                if !table.rules_of(FORWARD).any(|rule| rule.says(&words)) {
-                    script.line(format_args!("-A {FORWARD} {}", words.join(" ")));
-                }
-            }
+            let forms = of_family(addresses, family).flat_map(accept_forms);
+            accept_forwarded(table, script, forms);
+            create(table, script, admin);
+            lead(table, script, (FORWARD, ADMIN_COMMENT, admin));
         })?;
     }
     Ok(())
@@ -94,37 +80,34 @@ pub fn accept(addresses: &[IpAddr], admin: &str) -> Result<(), LegacyError> {
 pub fn pass() -> Result<(), LegacyError> {
     for family in FAMILIES {
         change(family, &[FILTER], |table, script| {
-            create(table, script, FORWARD);
-            if !table.leads("FORWARD", FORWARD) {
-                script.line(format_args!(
-                    "-I FORWARD 1 -m comment --comment \"{HEAD_COMMENT}\" -j {FORWARD}"
-                ));
-            }
-            if !table.rules_of(FORWARD).any(|rule| rule.says(&PASSING)) {
-                script.line(format_args!("-A {FORWARD} {}", PASSING.join(" ")));
-            }
+            accept_forwarded(table, script, [passing_form()].into_iter());
         })?;
     }
     Ok(())
 }
 
-/// Takes that back, for the last of all published ports.
-///
-/// # Errors
-/// When a table in use can be neither read nor changed.
-pub fn pass_no_more() -> Result<(), LegacyError> {
-    for family in FAMILIES {
-        change(family, &[FILTER], |table, script| {
-            for rule in table.rules_of(FORWARD).filter(|rule| rule.says(&PASSING)) {
-                script.line(format_args!("-D {}", rule.text));
-            }
-        })?;
+/// Puts the rules of `forms` that are missing into `CNI-FORWARD`, to which `FORWARD` leads.
+fn accept_forwarded(
+    table: &Table<'_>,
+    script: &mut Script,
+    forms: impl Iterator<Item = Vec<String>>,
+) {
+    create(table, script, FORWARD);
+    lead(table, script, ("FORWARD", HEAD_COMMENT, FORWARD));
+    for form in forms {
+        let words: Vec<&str> = form.iter().map(String::as_str).collect();
+        if !table.rules_of(FORWARD).any(|rule| rule.says(&words)) {
+            script.line(format_args!("-A {FORWARD} {}", words.join(" ")));
+        }
     }
-    Ok(())
 }
 
-/// The rule of [`PASS_MARK`](crate::layout::PASS_MARK), as iptables-legacy-save prints it.
-const PASSING: [&str; 6] = ["-m", "mark", "--mark", "0x15000000", "-j", "ACCEPT"];
+/// Leads from a chain to another before all that is in it, unless something leads there already.
+fn lead(table: &Table<'_>, script: &mut Script, (chain, comment, target): (&str, &str, &str)) {
+    if !table.leads(chain, target) {
+        script.line(format_args!("-I {chain} 1 -m comment --comment \"{comment}\" -j {target}"));
+    }
+}
 
 /// Masquerades what a container sends out of its subnets, in the legacy table `nat`, where that is
 /// in use.
@@ -232,11 +215,7 @@ impl Ports<'_> {
         if !table.rules_of(HOSTPORT_MASQ).any(|rule| rule.has_word(&mark)) {
             script.line(format_args!("-A {HOSTPORT_MASQ} -m mark --mark {mark} -j MASQUERADE"));
         }
-        if !table.leads("POSTROUTING", HOSTPORT_MASQ) {
-            script.line(format_args!(
-                "-I POSTROUTING 1 -m comment --comment \"{MASQ_COMMENT}\" -j {HOSTPORT_MASQ}"
-            ));
-        }
+        lead(table, script, ("POSTROUTING", MASQ_COMMENT, HOSTPORT_MASQ));
     }
 
     fn masquerades(&self) -> bool {
