@@ -103,6 +103,12 @@ impl RequestError {
         self.source.errno() == Some(Errno::EBUSY)
     }
 
+    /// Whether a bridge has no room for another port (`EXFULL`): the kernel gives one 1023.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.source.errno() == Some(Errno::EXFULL)
+    }
+
     /// Whether what we named is not there.
     ///
     /// The kernel's word for it depends on the object: `ENODEV` for links (`ENXIO` in a few

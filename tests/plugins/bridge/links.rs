@@ -257,3 +257,31 @@ fn the_mtu_is_in_a_result_of_1_1_0() {
         }
     });
 }
+
+/// Case 34: the kernel has room for 1023.
+#[test]
+fn a_bridge_without_room_for_another_port_is_named_and_nothing_is_left() {
+    lab_with_plugins(|lab| {
+        let c = lab.container("c1");
+        lab.add("bridge", &c, &layer2());
+        lab.del("bridge", &c, &layer2());
+        let mut links = String::new();
+        // Both ends of a pair are ports, but for one end of the last.
+        for number in 0..512 {
+            links += &format!("link add a{number} type veth peer name b{number}\n");
+            links += &format!("link set a{number} master cni0\n");
+            if number < 511 {
+                links += &format!("link set b{number} master cni0\n");
+            }
+        }
+        std::fs::write("/run/lab/links", links).unwrap();
+        lab.host().run("ip -batch /run/lab/links");
+        let before = lab.snapshot();
+        let error = lab.plugin("bridge").verb("ADD").container(&c).config(&layer2()).run().error();
+        assert_eq!(error.code, 5, "{}", error.text());
+        error.says(&["cni0", "1023 ports"]);
+        lab.assert_unchanged(&before);
+        lab.host().run("ip link delete a0");
+        lab.add("bridge", &c, &layer2());
+    });
+}

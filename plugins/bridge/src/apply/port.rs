@@ -185,6 +185,13 @@ impl<'a> Adding<'a> {
             match host.run(&pair.create()) {
                 Ok(()) => return Ok(name),
                 Err(error) if error.is_exists() => {}
+                Err(error) if error.is_full() => {
+                    return Err(refused(&error).with_hint(format!(
+                        "bridge {} has all 1023 ports that the kernel gives one; remove \
+                         containers, `cais gc` those that are gone, or use another bridge",
+                        bridge.dev.name
+                    )));
+                }
                 Err(error) => return Err(refused(&error)),
             }
             let there = link::find(host, &name).map_err(|e| refused(&e))?;
