@@ -227,7 +227,9 @@ impl Run {
                     // Nobody can keep an address resting that he never saw in use.
                     self.store.leases(&host(1, self.model.now)).unwrap();
                 }
-                if fs::remove_file(file(address)).is_ok() {
+                // A torn file is nobody's lease.
+                let is_torn = fs::read(file(address)).is_ok_and(|text| text.is_empty());
+                if fs::remove_file(file(address)).is_ok() && !is_torn {
                     // The quarantine of what others delete begins when we notice, at the next step.
                     let owner = self.model.held.remove(&address).unwrap();
                     self.model.freed.insert(address, (self.model.now, owner));
@@ -294,6 +296,19 @@ fn run(is_directory: bool, quarantine: u64, steps: &[Step]) -> Result<(), TestCa
         }
     }
     run.compare()
+}
+
+#[test]
+fn a_torn_file_that_others_delete_leaves_its_address_free() {
+    for quarantine in [0, QUARANTINE] {
+        let steps = [
+            Step::Add { container: 1 },
+            Step::TornFile { address: 2 },
+            Step::ForeignDel { address: 2 },
+            Step::Request { container: 2, address: 2 },
+        ];
+        run(true, quarantine, &steps).unwrap();
+    }
 }
 
 proptest! {
