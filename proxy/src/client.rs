@@ -1,19 +1,19 @@
 //! What plugins call.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cni::{Error, code};
+use control::Channel;
 use types::Attachment;
 
-use crate::channel::{Channel, unanswered};
 use crate::listener::Offer;
 use crate::mapping::Mapping;
 use crate::message::{MOST_MAPPINGS, Reply, Request};
-use crate::{SOCKET, failed, start};
+use crate::{DAEMON, SOCKET, failed};
 
 /// How long a call may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ impl<'a> Client<'a> {
         let _lock = self.lock(until)?;
         let mut starts = 0;
         for _ in 0..TRIES {
-            match Channel::connect(&self.socket, until)? {
+            match DAEMON.connect(&self.socket, until)? {
                 Some(channel) => {
                     if hand_over(&channel, key, offers)?.is_some() {
                         return Ok(());
@@ -94,7 +94,7 @@ impl<'a> Client<'a> {
                 None if starts == STARTS => break,
                 None => {
                     starts += 1;
-                    start::start(&self.socket, self.plugin_path, until)?;
+                    DAEMON.start(&self.socket, self.plugin_path, until)?;
                 }
             }
         }
@@ -115,17 +115,17 @@ impl<'a> Client<'a> {
     fn try_drop(&self, key: &Attachment) -> Result<(), Error> {
         let until = Instant::now() + self.patience;
         // Most hosts have no daemon, and need no lock to know that.
-        if Channel::connect(&self.socket, until)?.is_none() {
+        if DAEMON.connect(&self.socket, until)?.is_none() {
             return self.sweep(until);
         }
         let _lock = self.lock(until)?;
         for _ in 0..TRIES {
-            let Some(channel) = Channel::connect(&self.socket, until)? else { return Ok(()) };
-            if let Some(reply) = channel.ask(&Request::Drop { key: key.clone() }, &[])? {
+            let Some(channel) = DAEMON.connect(&self.socket, until)? else { return Ok(()) };
+            if let Some(reply) = ask(&channel, &Request::Drop { key: key.clone() }, &[])? {
                 return done(reply);
             }
         }
-        Err(unanswered(&self.socket))
+        Err(DAEMON.unanswered(&self.socket))
     }
 
     /// Drops all keys that are dead, and removes what killed calls left.
@@ -147,12 +147,12 @@ impl<'a> Client<'a> {
 
     /// Removes the sockets that a killed call or daemon left.
     fn sweep(&self, until: Instant) -> Result<(), Error> {
-        let unfinished = start::unfinished(&self.socket);
+        let unfinished = control::unfinished(&self.socket);
         if !unfinished.exists() && !self.socket.exists() {
             return Ok(());
         }
         let _lock = self.lock(until)?;
-        if Channel::connect(&self.socket, until)?.is_some() {
+        if DAEMON.connect(&self.socket, until)?.is_some() {
             return Ok(()); // somebody has started one meanwhile
         }
         for path in [&unfinished, &self.socket] {
@@ -174,38 +174,28 @@ impl<'a> Client<'a> {
     pub fn list(&self) -> Result<Option<(u32, Vec<Served>)>, Error> {
         let until = Instant::now() + self.patience;
         for _ in 0..TRIES {
-            let Some(channel) = Channel::connect(&self.socket, until)? else { return Ok(None) };
+            let Some(channel) = DAEMON.connect(&self.socket, until)? else { return Ok(None) };
             if let Some(listed) = hear_list(&channel)? {
                 return Ok(Some(listed));
             }
         }
-        Err(unanswered(&self.socket))
+        Err(DAEMON.unanswered(&self.socket))
     }
 
     /// Takes the lock until the file is dropped.
     fn lock(&self, until: Instant) -> Result<File, Error> {
-        // A directory, so that nothing is left behind that tells of no living thing.
-        let path = self.run_dir.join(LOCK);
-        let step = || format!("lock {}", path.display());
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut directory = DirBuilder::new();
-                directory.recursive(true).mode(0o700);
-                directory.create(&path).and_then(|()| File::open(&path))
-            }
-            other => other,
-        };
-        let file = file.map_err(|error| failed(step(), error))?;
-        let left = until.saturating_duration_since(Instant::now());
-        deadline::lock(&file, left).map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => {
-                Error::new(code::TRY_AGAIN, format!("{}: others hold it", step()))
-                    .with_hint("calls that publish ports take turns: call again")
-            }
-            _ => failed(step(), error),
-        })?;
-        Ok(file)
+        control::lock(&self.run_dir.join(LOCK), until, "publish ports")
     }
+}
+
+/// Says `request` and hears the first reply; `None` when the daemon ended meanwhile.
+fn ask(
+    channel: &Channel<'_>,
+    request: &Request,
+    sockets: &[BorrowedFd<'_>],
+) -> Result<Option<Reply>, Error> {
+    let reply = channel.ask(&request.encode(), sockets)?;
+    reply.map(|bytes| Reply::parse(&bytes)).transpose()
 }
 
 /// Hands all offers over, in as many messages as it takes. `None` when the daemon ended meanwhile.
@@ -218,10 +208,10 @@ fn hand_over(
         let mappings = part.iter().map(Offer::mapping).collect();
         let request = Request::Serve { key: key.clone(), replace: number == 0, mappings };
         let sockets: Vec<_> = part.iter().map(Offer::socket).collect();
-        let Some(reply) = channel.ask(&request, &sockets)? else { return Ok(None) };
+        let Some(reply) = ask(channel, &request, &sockets)? else { return Ok(None) };
         if let Err(error) = done(reply) {
             // All or none. The error at hand says more than one of taking it back would.
-            let _ = channel.ask(&Request::Drop { key: key.clone() }, &[]);
+            let _ = ask(channel, &Request::Drop { key: key.clone() }, &[]);
             return Err(error);
         }
     }
@@ -230,7 +220,7 @@ fn hand_over(
 
 fn hear_list(channel: &Channel<'_>) -> Result<Option<(u32, Vec<Served>)>, Error> {
     let mut all = Vec::new();
-    let mut reply = channel.ask(&Request::List, &[])?;
+    let mut reply = ask(channel, &Request::List, &[])?;
     loop {
         match reply {
             None => return Ok(None),
@@ -245,7 +235,7 @@ fn hear_list(channel: &Channel<'_>) -> Result<Option<(u32, Vec<Served>)>, Error>
                 return Err(Error::new(code::DECODE, "cais-proxy answered something else"));
             }
         }
-        reply = channel.hear()?;
+        reply = channel.hear()?.map(|bytes| Reply::parse(&bytes)).transpose()?;
     }
 }
 

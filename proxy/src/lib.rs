@@ -27,7 +27,6 @@
 //!
 //! This crate knows neither nftables nor netlink, and keeps nothing on disk but its socket and lock.
 
-mod channel;
 mod client;
 pub mod daemon;
 #[doc(hidden)]
@@ -36,16 +35,17 @@ mod listener;
 mod mapping;
 mod message;
 mod published;
-mod start;
 
 pub use client::{Client, Served};
 pub use listener::{Listener, Offer, listen};
 pub use mapping::{BadProtocol, Mapping, Protocol};
 pub use published::serve_published;
-pub use start::find;
 
 /// File name of the program, beside the plugins.
 pub const PROGRAM: &str = "cais-proxy";
+
+/// The daemon.
+const DAEMON: control::Daemon = control::Daemon { program: PROGRAM };
 
 /// Name of the control socket in the run directory.
 const SOCKET: &str = "proxy.sock";

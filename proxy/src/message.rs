@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use cni::json::{Object, Value};
 use cni::{Error, code};
+use control::MOST_BYTES;
 use serde::Serialize;
 use types::Attachment;
 
@@ -15,9 +16,6 @@ use crate::mapping::Mapping;
 
 /// Number of the form of all messages. It grows when an older program would misunderstand.
 pub(crate) const LAYOUT: u32 = 1;
-
-/// Most bytes of one message, either way.
-pub(crate) const MOST_BYTES: usize = 64 * 1024;
 
 /// Most mappings in one request; the kernel carries at most 253 descriptors.
 pub(crate) const MOST_MAPPINGS: usize = 64;

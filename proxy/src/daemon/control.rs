@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use ::control::MOST_BYTES;
 use cni::{Error, code};
 use kernel::descriptors;
 use nix::errno::Errno;
@@ -18,7 +19,7 @@ use super::poller::{Poller, READABLE, Source, WRITABLE};
 use super::{Daemon, PATIENCE, RELIEF, TURN};
 use crate::client::Served;
 use crate::mapping::{Mapping, Protocol};
-use crate::message::{MOST_BYTES, Reply, Request, listing};
+use crate::message::{Reply, Request, listing};
 
 /// How long a client may keep us waiting for its next word, or for reading ours.
 const SILENCE: Duration = Duration::from_secs(5);

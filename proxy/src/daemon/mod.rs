@@ -21,7 +21,7 @@ use cni::Error;
 use nix::sys::socket::{self, SockType, sockopt};
 use nix::unistd;
 
-use crate::{failed, start};
+use crate::failed;
 use control::Peers;
 use limits::Limits;
 use poller::{Poller, READABLE, Ready, Source};
@@ -29,7 +29,7 @@ use published::{Published, Socket};
 use tcp::{Accepted, Connections};
 use udp::{Listening, Sessions};
 
-pub use crate::start::{SERVE, START};
+pub use ::control::{SERVE, START};
 
 /// How long a daemon lives that nobody gave a mapping: its starter may have been killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub fn start(path: &Path) -> Result<(), Error> {
     kernel::descriptors::close_others_on_exec();
     unistd::setsid().map_err(|error| failed("begin a session", error))?;
     let program = std::env::current_exe().map_err(|error| failed("find my own file", error))?;
-    let mut command = start::quiet(&program, SERVE, path);
+    let mut command = ::control::quiet(&program, SERVE, path);
     command.stdin(Stdio::inherit());
     command.spawn().map_err(|error| failed(format!("start {}", program.display()), error))?;
     Ok(())

@@ -12,6 +12,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("firewalld", 1),
     ("ipam", 1),
     ("netfilter", 2),
+    ("control", 2),
     ("proxy", 3),
     ("ipam-cni", 2),
     ("attach", 3),

@@ -13,22 +13,21 @@ use cni::{Error, code};
 use deadline::Pending;
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
 
-use crate::channel::unanswered;
-use crate::{PROGRAM, failed};
+use crate::{Daemon, failed};
 
 /// First argument of the process that only starts the one that stays.
 pub const START: &str = "start";
 /// First argument of the process that stays.
 pub const SERVE: &str = "serve";
 
-/// The daemon's program: beside the caller's own, else in the first of `plugin_path` that has it.
+/// The program of that name: beside the caller's own, else in the first of `plugin_path` that has it.
 ///
 /// # Errors
 /// Code 50 when none has it.
-pub fn find(plugin_path: &[PathBuf]) -> Result<PathBuf, Error> {
+pub fn find(program: &str, plugin_path: &[PathBuf]) -> Result<PathBuf, Error> {
     let own = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_owned));
     let directories: Vec<PathBuf> = own.into_iter().chain(plugin_path.iter().cloned()).collect();
-    cni::exec::find(PROGRAM, &directories)
+    cni::exec::find(program, &directories)
 }
 
 /// Starts a daemon that listens at `path`. Requests can be sent when this returns.
@@ -36,8 +35,17 @@ pub fn find(plugin_path: &[PathBuf]) -> Result<PathBuf, Error> {
 /// The socket is made here and inherited, so that they queue until the daemon takes them. What is
 /// started is a process that starts the daemon and ends: nobody's child stays, and nothing that a
 /// runtime waits for stays open.
-pub(crate) fn start(path: &Path, plugin_path: &[PathBuf], until: Instant) -> Result<(), Error> {
-    let program = find(plugin_path)?;
+///
+/// # Errors
+/// Code 50 when the program is missing; code 11 at the deadline, or while the file is being written;
+/// code 5 with what the system said.
+pub fn start(
+    daemon: Daemon,
+    path: &Path,
+    plugin_path: &[PathBuf],
+    until: Instant,
+) -> Result<(), Error> {
+    let program = find(daemon.program, plugin_path)?;
     // A relative one would be looked for from the root, where the daemon lives.
     let program = program.canonicalize().map_err(|error| failed(program.display(), error))?;
     let listening =
@@ -47,19 +55,21 @@ pub(crate) fn start(path: &Path, plugin_path: &[PathBuf], until: Instant) -> Res
     let pending = Pending::start(move || command.status());
     let step = || format!("start {}", program.display());
     let ended = pending.map_err(|error| failed(step(), error))?.wait(until);
-    ended.ok_or_else(|| unanswered(path))?.and_then(succeeded).map_err(|error| match error.kind() {
-        io::ErrorKind::ExecutableFileBusy => {
-            Error::new(code::TRY_AGAIN, format!("{}: {error}", step()))
-                .with_hint("somebody is just writing this file")
-        }
-        _ => {
-            failed(step(), error).with_hint("the file must be executable and made for this machine")
+    ended.ok_or_else(|| daemon.unanswered(path))?.and_then(succeeded).map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::ExecutableFileBusy => {
+                Error::new(code::TRY_AGAIN, format!("{}: {error}", step()))
+                    .with_hint("somebody is just writing this file")
+            }
+            _ => failed(step(), error)
+                .with_hint("the file must be executable and made for this machine"),
         }
     })
 }
 
 /// `program` with nothing of ours: no environment, no directory, no stream.
-pub(crate) fn quiet(program: &Path, verb: impl AsRef<OsStr>, socket: &Path) -> Command {
+#[must_use]
+pub fn quiet(program: &Path, verb: impl AsRef<OsStr>, socket: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg(verb).arg(socket).env_clear().current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -71,7 +81,8 @@ fn succeeded(status: ExitStatus) -> io::Result<()> {
 }
 
 /// Where a socket is before it is ready. A killed call leaves it there.
-pub(crate) fn unfinished(path: &Path) -> PathBuf {
+#[must_use]
+pub fn unfinished(path: &Path) -> PathBuf {
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".new");
     PathBuf::from(unfinished)
@@ -79,7 +90,10 @@ pub(crate) fn unfinished(path: &Path) -> PathBuf {
 
 /// A socket that listens at `path`, for the owner alone. It takes the place of one that a killed
 /// daemon left, at once and only when it is ready.
-fn listen_at(path: &Path) -> io::Result<OwnedFd> {
+///
+/// # Errors
+/// Of the system.
+pub fn listen_at(path: &Path) -> io::Result<OwnedFd> {
     let unfinished = unfinished(path);
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -12,11 +12,15 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use crate::failed;
-use crate::message::{MOST_BYTES, Reply, Request};
+use crate::{Daemon, failed};
+
+/// Most bytes of one message, either way.
+pub const MOST_BYTES: usize = 64 * 1024;
 
 /// A connection to the daemon.
-pub(crate) struct Channel<'a> {
+#[derive(Debug)]
+pub struct Channel<'a> {
+    daemon: Daemon,
     socket: OwnedFd,
     path: &'a Path,
     until: Instant,
@@ -24,38 +28,48 @@ pub(crate) struct Channel<'a> {
 
 impl<'a> Channel<'a> {
     /// Connects to the socket at `path`; `None` when nobody listens there.
-    pub(crate) fn connect(path: &'a Path, until: Instant) -> Result<Option<Self>, Error> {
+    pub(crate) fn connect(
+        daemon: Daemon,
+        path: &'a Path,
+        until: Instant,
+    ) -> Result<Option<Self>, Error> {
         let step = || format!("connect to {}", path.display());
         let address = UnixAddr::new(path).map_err(|error| failed(step(), error))?;
         let kind = SockType::SeqPacket;
         let socket = socket::socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)
             .map_err(|error| failed(step(), error))?;
-        let channel = Self { socket, path, until };
+        let channel = Self { daemon, socket, path, until };
         channel.limit()?;
         match retried(|| socket::connect(channel.socket.as_raw_fd(), &address)) {
             Ok(()) => Ok(Some(channel)),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ECONNREFUSED) => Ok(None),
-            Err(Errno::EAGAIN) => Err(unanswered(path)),
+            Err(Errno::EAGAIN) => Err(daemon.unanswered(path)),
             Err(error) => Err(failed(step(), error)),
         }
     }
 
-    /// Says `request` and hears the first reply; `None` when the daemon ended meanwhile.
-    pub(crate) fn ask(
+    /// Says `message`, with `descriptors` beside it, and hears the first reply; `None` when the daemon
+    /// ended meanwhile.
+    ///
+    /// # Errors
+    /// Code 7 when the message is longer than [`MOST_BYTES`]; code 11 at the deadline; code 5 with
+    /// what the system said.
+    pub fn ask(
         &self,
-        request: &Request,
-        sockets: &[BorrowedFd<'_>],
-    ) -> Result<Option<Reply>, Error> {
-        let bytes = request.encode();
-        if bytes.len() > MOST_BYTES {
-            let text = format!("tell cais-proxy of {} bytes: {MOST_BYTES} fit", bytes.len());
+        message: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if message.len() > MOST_BYTES {
+            let length = message.len();
+            let program = self.daemon.program;
+            let text = format!("tell {program} of {length} bytes: {MOST_BYTES} fit");
             return Err(Error::new(code::INVALID_CONFIG, text).with_hint("choose shorter ids"));
         }
         self.limit()?;
-        let raw: Vec<_> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+        let raw: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&raw)];
         let rights = if raw.is_empty() { &[][..] } else { &rights[..] };
-        let parts = [IoSlice::new(&bytes)];
+        let parts = [IoSlice::new(message)];
         let sent = retried(|| {
             let to = self.socket.as_raw_fd();
             socket::sendmsg::<()>(to, &parts, rights, MsgFlags::MSG_NOSIGNAL, None)
@@ -63,21 +77,25 @@ impl<'a> Channel<'a> {
         match sent {
             Ok(_) => self.hear(),
             Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => Ok(None),
-            Err(Errno::EAGAIN) => Err(unanswered(self.path)),
+            Err(Errno::EAGAIN) => Err(self.daemon.unanswered(self.path)),
             Err(error) => Err(failed(format!("write to {}", self.path.display()), error)),
         }
     }
 
     /// Hears another reply; `None` when the daemon ended meanwhile.
-    pub(crate) fn hear(&self) -> Result<Option<Reply>, Error> {
+    ///
+    /// # Errors
+    /// Code 11 at the deadline; code 5 with what the system said.
+    pub fn hear(&self) -> Result<Option<Vec<u8>>, Error> {
         self.limit()?;
         let mut buffer = vec![0; MOST_BYTES];
         match retried(|| socket::recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty())) {
             Ok(0) | Err(Errno::ECONNRESET) => Ok(None),
-            Ok(length) => Reply::parse(&buffer[..length])
-                .map(Some)
-                .map_err(|error| error.in_step(format!("read from {}", self.path.display()))),
-            Err(Errno::EAGAIN) => Err(unanswered(self.path)),
+            Ok(length) => {
+                buffer.truncate(length);
+                Ok(Some(buffer))
+            }
+            Err(Errno::EAGAIN) => Err(self.daemon.unanswered(self.path)),
             Err(error) => Err(failed(format!("read from {}", self.path.display()), error)),
         }
     }
@@ -86,7 +104,7 @@ impl<'a> Channel<'a> {
     fn limit(&self) -> Result<(), Error> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(unanswered(self.path));
+            return Err(self.daemon.unanswered(self.path));
         }
         // Zero would mean to wait for ever.
         let left = left.max(Duration::from_millis(1));
@@ -104,11 +122,4 @@ fn retried<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
             done => return done,
         }
     }
-}
-
-/// The error when the time is over.
-pub(crate) fn unanswered(path: &Path) -> Error {
-    let text = format!("cais-proxy did not answer on {} in time", path.display());
-    Error::new(code::TRY_AGAIN, text)
-        .with_hint("if it never does: `fuser` on that path names the process, which may be killed")
 }
