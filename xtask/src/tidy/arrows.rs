@@ -13,6 +13,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("ipam", 1),
     ("netfilter", 2),
     ("control", 2),
+    ("names", 3),
     ("proxy", 3),
     ("ipam-cni", 2),
     ("attach", 3),

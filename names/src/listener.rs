@@ -1,0 +1,99 @@
+//! The sockets at which the daemon answers, made by whoever attaches a container.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use cni::{Error, code};
+use nix::sys::socket::{
+    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt,
+};
+
+use crate::failed;
+use crate::record::Place;
+
+/// Where names are asked for within a container. Programs and their configurations name it.
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+
+/// The port that is tried first, then those below it. Only root may listen below 1024, so nobody
+/// else can ever answer in the daemon's place.
+pub const PORT: u16 = 1021;
+
+/// How many ports are tried.
+const PORTS: u16 = 20;
+
+/// A socket for each protocol, at the same port. Closed when dropped.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Receives datagrams.
+    pub udp: OwnedFd,
+    /// Listens.
+    pub tcp: OwnedFd,
+}
+
+impl Sockets {
+    /// Listens at `place` in the calling thread's network namespace: at its port, else at the next
+    /// free one below. An address may be bound that is not there yet, or still being probed.
+    ///
+    /// # Errors
+    /// Code 100 when all ports are taken; code 5 with what the system said.
+    pub fn bind(place: &Place) -> Result<(Self, Place), Error> {
+        let first = place.port();
+        for port in (first.saturating_sub(PORTS)..=first).rev() {
+            let place = place.at_port(port);
+            match open(&place) {
+                Ok(sockets) => return Ok((sockets, place)),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => {
+                    return Err(failed(format!("listen for names at {}", address(&place)), error)
+                        .with_hint("ports below 1024 need CAP_NET_BIND_SERVICE"));
+                }
+            }
+        }
+        let text =
+            format!("listen for names at {}: it and {PORTS} below are taken", address(place));
+        Err(Error::new(code::EXHAUSTED, text).with_hint("`ss -lnp` names who has these ports"))
+    }
+
+    /// Both, datagrams first: the order in which they are handed over.
+    #[must_use]
+    pub fn both(&self) -> [BorrowedFd<'_>; 2] {
+        [self.udp.as_fd(), self.tcp.as_fd()]
+    }
+}
+
+fn address(place: &Place) -> SocketAddr {
+    match place {
+        Place::Gateway { address, port, .. } => SocketAddr::new(*address, *port),
+        Place::Container { port } => SocketAddr::new(IpAddr::V4(ADDRESS), *port),
+    }
+}
+
+fn open(place: &Place) -> io::Result<Sockets> {
+    let udp = bound(place, SockType::Datagram)?;
+    let tcp = bound(place, SockType::Stream)?;
+    socket::listen(&tcp, Backlog::MAXCONN)?;
+    Ok(Sockets { udp, tcp })
+}
+
+fn bound(place: &Place, kind: SockType) -> io::Result<OwnedFd> {
+    let address = address(place);
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket::socket(family, kind, flags, None)?;
+    if kind == SockType::Stream {
+        // A port whose last connections are in TIME_WAIT is free. UDP has nothing of that kind, and
+        // with this option two sockets could share a port.
+        socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    }
+    if let Place::Gateway { link, .. } = place {
+        // Nobody but the bridge's neighbours gets an answer, whatever the host routes.
+        socket::setsockopt(&socket, sockopt::BindToDevice, &link.as_str().into())?;
+        if address.is_ipv6() {
+            socket::setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+            socket::setsockopt(&socket, sockopt::IpFreebind, &true)?;
+        }
+    }
+    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    Ok(socket)
+}
