@@ -14,6 +14,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("netfilter", 2),
     ("control", 2),
     ("names", 3),
+    ("resolver", 4),
     ("proxy", 3),
     ("ipam-cni", 2),
     ("attach", 3),
