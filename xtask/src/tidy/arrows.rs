@@ -15,6 +15,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("proxy", 3),
     ("ipam-cni", 2),
     ("attach", 3),
+    ("resolver", 4),
     ("cli", 4),
     ("bundle", 5),
     ("netns-fixtures", 2),
