@@ -50,6 +50,7 @@ struct All {
     /// How many asked in this second.
     busy: u32,
     connections: u32,
+    forwards: u32,
 }
 
 /// What of an asker's share is in use until it is dropped.
@@ -116,13 +117,22 @@ impl Limits {
         self.all.borrow().connections
     }
 
+    /// How many questions to others are on their way.
+    #[must_use]
+    pub fn forwards(&self) -> u32 {
+        self.all.borrow().forwards
+    }
+
     fn take(self: &Rc<Self>, key: Key, what: What) -> Option<Held> {
         let mut all = self.all.borrow_mut();
         let others = all.connections;
         let asker = all.askers.entry(key.clone()).or_default();
         match what {
             What::Forward if asker.forwards >= self.bounds.forwards => return None,
-            What::Forward => asker.forwards += 1,
+            What::Forward => {
+                asker.forwards += 1;
+                all.forwards += 1;
+            }
             What::Connection
                 if asker.connections >= self.bounds.connections
                     || others >= self.bounds.all_connections =>
@@ -141,8 +151,9 @@ impl Limits {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut all = self.limits.all.borrow_mut();
-        if self.what == What::Connection {
-            all.connections -= 1;
+        match self.what {
+            What::Forward => all.forwards -= 1,
+            What::Connection => all.connections -= 1,
         }
         if let Some(asker) = all.askers.get_mut(&self.key) {
             match self.what {

@@ -27,7 +27,9 @@ fn query(name: &str, kind: u16, edns: Option<u16>) -> Vec<u8> {
 
 fn zone(records: &[Record]) -> Zone {
     let mut zone = Zone::default();
-    records.iter().for_each(|record| zone.put(record, Instant::now()));
+    for record in records {
+        zone.put(record, Instant::now());
+    }
     zone
 }
 

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use cni::{Error, code};
 use names::{Place, Record, Reply, Request, Topic, texts};
 use nix::sys::socket::{getsockopt, sockopt};
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use types::Attachment;
@@ -27,27 +27,22 @@ const MOST: usize = 64;
 const RELIEF: Duration = Duration::from_secs(1);
 
 /// Hears all clients, until it is not waited for any more.
-pub(super) async fn serve(worker: Rc<Worker>, listener: UnixListener) -> io::Result<()> {
+pub(super) async fn serve(worker: Rc<Worker>, listener: net::UnixListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let listener = AsyncFd::new(listener)?;
+    let listener = UnixListener::from_std(listener)?;
     let mut clients = JoinSet::new();
     loop {
         tokio::select! {
-            ready = listener.readable(), if clients.len() < MOST => {
-                match ready?.try_io(|listener| listener.get_ref().accept()) {
-                    Ok(Ok((socket, _))) => {
-                        let worker = Rc::clone(&worker);
-                        clients.spawn_local(async move {
-                            // What keeps it from going on is the client's affair.
-                            let _ = converse(&worker, Packets::new(socket)?).await;
-                            io::Result::Ok(())
-                        });
-                    }
-                    Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Ok(Err(_)) => sleep(RELIEF).await,
-                    Err(_would_block) => {}
+            accepted = listener.accept(), if clients.len() < MOST => match accepted {
+                Ok((socket, _)) => {
+                    let worker = Rc::clone(&worker);
+                    clients.spawn_local(async move {
+                        // What keeps it from going on is the client's affair.
+                        let _ = converse(&worker, Packets::accepted(socket)).await;
+                    });
                 }
-            }
+                Err(_) => sleep(RELIEF).await,
+            },
             Some(_) = clients.join_next() => {}
         }
     }
@@ -59,7 +54,9 @@ async fn converse(worker: &Worker, client: Packets) -> io::Result<()> {
     let mut put = None;
     while let Some(message) = timeout(SILENCE, client.receive()).await?? {
         let replies = if allowed {
-            answer(worker, &mut put, message).await.unwrap_or_else(|error| vec![Reply::Refused(error)])
+            answer(worker, &mut put, message)
+                .await
+                .unwrap_or_else(|error| vec![Reply::Refused(error)])
         } else {
             let text = "only root, and whoever started cais-dnsd, may tell it what to do";
             vec![Reply::Refused(Error::new(code::IO, text))]
@@ -92,8 +89,9 @@ async fn answer(
             Ok(vec![Reply::Done])
         }
         Request::Drop(key) => {
-            worker.drop(&key, Instant::now()).await;
-            Ok(vec![Reply::Done])
+            let dropped = worker.drop(&key, Instant::now()).await;
+            let failed = |error| Error::new(code::IO, format!("close listeners of {key}: {error}"));
+            dropped.map(|()| vec![Reply::Done]).map_err(failed)
         }
         Request::Resolve(question) => Ok(texts(&worker.resolve(&question).await?)),
         Request::About(topic) => about(worker, topic).await,
@@ -109,8 +107,8 @@ async fn about(worker: &Worker, topic: Topic) -> Result<Vec<Reply>, Error> {
             worker.shared.others.forwarder().flush();
             Ok(vec![Reply::Done])
         }
-        Topic::Reload => worker.ask_keeper_to_reload().await.map(|()| vec![Reply::Done]),
-        Topic::Upgrade => worker.ask_keeper_to_upgrade().await.map(|()| vec![Reply::Done]),
+        Topic::Reload => worker.reload().await.map(|()| vec![Reply::Done]),
+        Topic::Upgrade => worker.upgrade().await.map(|()| vec![Reply::Done]),
     }
 }
 

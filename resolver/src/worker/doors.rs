@@ -15,11 +15,12 @@ use types::Attachment;
 
 use super::shared::{Entrance, Shared};
 use super::{tcp, udp};
+use crate::link::Listener;
 use crate::pipeline::Door;
 
 /// Which sockets they are. Containers of a network share those at its gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum DoorKey {
+pub(super) enum DoorKey {
     /// At a gateway's address on a bridge.
     Gateway {
         /// The network.
@@ -35,8 +36,7 @@ pub enum DoorKey {
 
 impl DoorKey {
     /// The sockets at a place of an attachment.
-    #[must_use]
-    pub fn of(key: &Attachment, place: &Place) -> Self {
+    fn of(key: &Attachment, place: &Place) -> Self {
         match place {
             Place::Gateway { index, address, .. } => Self::Gateway {
                 network: key.network.as_str().into(),
@@ -63,7 +63,6 @@ impl DoorKey {
 }
 
 /// All sockets that are open.
-#[derive(Debug)]
 pub(super) struct Doors {
     shared: Rc<Shared>,
     open: RefCell<HashMap<DoorKey, Open>>,
@@ -72,7 +71,7 @@ pub(super) struct Doors {
 /// Closes its sockets when dropped, and ends its connections.
 #[derive(Debug)]
 struct Open {
-    port: u16,
+    listener: Listener,
     tasks: [AbortHandle; 2],
 }
 
@@ -90,21 +89,23 @@ impl Doors {
     /// At which port each place of `record` is listened at; 0 where it is not.
     pub(super) fn ports(&self, record: &Record) -> Vec<u16> {
         let open = self.open.borrow();
-        let port = |place| open.get(&DoorKey::of(&record.key, place)).map_or(0, |open| open.port);
+        let port = |place| {
+            open.get(&DoorKey::of(&record.key, place)).map_or(0, |open| open.listener.place.port())
+        };
         record.places.iter().map(port).collect()
     }
 
-    /// Answers by these sockets from now on. Gives the keys of sockets that they take the place of:
-    /// of a bridge that was made anew.
+    /// Answers by these sockets from now on. Gives those that they take the place of: of a bridge that
+    /// was made anew.
     ///
     /// # Errors
     /// When they are not what they should be, or the system refuses.
     pub(super) fn open(
         &self,
-        key: DoorKey,
-        port: u16,
+        listener: Listener,
         [datagrams, streams]: [OwnedFd; 2],
-    ) -> io::Result<Vec<DoorKey>> {
+    ) -> io::Result<Vec<Listener>> {
+        let key = DoorKey::of(&listener.key, &listener.place);
         let kind = |socket: &OwnedFd| getsockopt(socket, sockopt::SockType);
         if kind(&datagrams)? != SockType::Datagram
             || kind(&streams)? != SockType::Stream
@@ -114,39 +115,33 @@ impl Doors {
         }
         let datagrams = std::net::UdpSocket::from(datagrams);
         datagrams.set_nonblocking(true)?;
-        let datagrams = Rc::new(UdpSocket::from_std(datagrams)?);
+        let datagrams = UdpSocket::from_std(datagrams)?;
         let streams = std::net::TcpListener::from(streams);
         streams.set_nonblocking(true)?;
         let streams = TcpListener::from_std(streams)?;
-        let entrance =
-            Entrance { door: key.door(), counters: self.shared.counters(key.network()) };
+        let entrance = Entrance { door: key.door(), counters: self.shared.counters(key.network()) };
         let tasks = [
             task::spawn_local(udp::serve(Rc::clone(&self.shared), entrance.clone(), datagrams))
                 .abort_handle(),
             task::spawn_local(tcp::serve(Rc::clone(&self.shared), entrance, streams))
                 .abort_handle(),
         ];
-        let replaced = self.matching(|other| is_former(other, &key));
-        let mut open = self.open.borrow_mut();
-        replaced.iter().for_each(|former| drop(open.remove(former)));
-        open.insert(key, Open { port, tasks });
+        let replaced = self.close(|other| is_former(other, &key));
+        self.open.borrow_mut().insert(key, Open { listener, tasks });
         Ok(replaced)
     }
 
-    /// Closes the sockets that nobody needs after `key` is gone; their keys.
-    pub(super) fn close_after(&self, key: &Attachment) -> Vec<DoorKey> {
+    /// Closes the sockets that nobody needs after `key` is gone.
+    pub(super) fn close_after(&self, key: &Attachment) -> Vec<Listener> {
         let network = key.network.as_str();
         let is_empty = {
             let zone = self.shared.zone.borrow();
             zone.network(network).is_none_or(|network| network.borrow().is_empty())
         };
-        let closed = self.matching(|door| match door {
+        self.close(|door| match door {
             DoorKey::Container(of) => of == key,
             DoorKey::Gateway { network: of, .. } => is_empty && **of == *network,
-        });
-        let mut open = self.open.borrow_mut();
-        closed.iter().for_each(|door| drop(open.remove(door)));
-        closed
+        })
     }
 
     /// Closes all.
@@ -154,13 +149,15 @@ impl Doors {
         self.open.borrow_mut().clear();
     }
 
-    /// All that are open, with their ports.
-    pub(super) fn list(&self) -> Vec<(DoorKey, u16)> {
-        self.open.borrow().iter().map(|(key, open)| (key.clone(), open.port)).collect()
+    /// All that are open.
+    pub(super) fn list(&self) -> Vec<Listener> {
+        self.open.borrow().values().map(|open| open.listener.clone()).collect()
     }
 
-    fn matching(&self, is_meant: impl Fn(&DoorKey) -> bool) -> Vec<DoorKey> {
-        self.open.borrow().keys().filter(|key| is_meant(key)).cloned().collect()
+    fn close(&self, is_meant: impl Fn(&DoorKey) -> bool) -> Vec<Listener> {
+        let mut open = self.open.borrow_mut();
+        let closed: Vec<DoorKey> = open.keys().filter(|key| is_meant(key)).cloned().collect();
+        closed.iter().filter_map(|key| open.remove(key)).map(|open| open.listener.clone()).collect()
     }
 }
 

@@ -9,7 +9,6 @@ use crate::upstream::{self, Forwarder, UpstreamSet};
 use crate::zone::{Whom, Zone};
 
 /// Everybody who is asked.
-#[derive(Debug)]
 pub(super) struct Others {
     forwarder: Rc<Forwarder>,
     nobody: Rc<UpstreamSet>,
@@ -72,12 +71,11 @@ impl Others {
 
     fn settle(&self, zone: &Zone, is_new: bool) {
         let (servers, options) = &*self.listed.borrow();
-        let set = UpstreamSet::new(servers.iter().cloned(), *options, |address| {
-            is_own(zone, address)
-        });
+        let set =
+            UpstreamSet::new(servers.iter().cloned(), *options, |address| is_own(zone, address));
         let mut host = self.host.borrow_mut();
         // A set that is as before keeps what it learnt.
-        if is_new || !host.has_servers_of(&set) {
+        if is_new || servers_of(&host) != servers_of(&set) {
             *host = set;
         }
     }
@@ -92,6 +90,10 @@ impl Others {
         let sets = self.sets.borrow();
         std::iter::once(self.of_host()).chain(sets.values().map(Rc::clone)).collect()
     }
+}
+
+fn servers_of(set: &UpstreamSet) -> Vec<&upstream::Server> {
+    set.upstreams().iter().map(|upstream| upstream.server()).collect()
 }
 
 /// Whether a server is a gateway of ours, where we would be asked ourselves.

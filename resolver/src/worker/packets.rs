@@ -2,27 +2,33 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net;
 
 use control::MOST_BYTES;
 use kernel::descriptors;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
 
 /// One end of such a connection.
 #[derive(Debug)]
 pub(super) struct Packets {
-    socket: AsyncFd<UnixStream>,
+    socket: UnixStream,
 }
 
 /// A message, and the descriptors that came with it.
 pub(super) type Message = (Vec<u8>, Vec<OwnedFd>);
 
 impl Packets {
-    pub(super) fn new(socket: UnixStream) -> io::Result<Self> {
+    pub(super) fn new(socket: net::UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: AsyncFd::new(socket)? })
+        // It waits for the descriptor, whatever kind of socket that is.
+        Ok(Self { socket: UnixStream::from_std(socket)? })
+    }
+
+    pub(super) fn accepted(socket: UnixStream) -> Self {
+        Self { socket }
     }
 
     /// The next message; `None` at the end. Nothing is lost when it is not waited for any more.
@@ -32,17 +38,16 @@ impl Packets {
     pub(super) async fn receive(&self) -> io::Result<Option<Message>> {
         let mut buffer = vec![0; MOST_BYTES];
         loop {
-            let mut ready = self.socket.readable().await?;
-            let received = ready.try_io(|socket| descriptors::receive(socket.get_ref(), &mut buffer));
-            match received {
-                Err(_would_block) => {}
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Err(error),
-                Ok(Ok(received)) if received.length == 0 => return Ok(None),
-                Ok(Ok(received)) if received.truncated => {
+            self.socket.readable().await?;
+            let receive = || descriptors::receive(&self.socket, &mut buffer);
+            match self.socket.try_io(Interest::READABLE, receive) {
+                Err(error) if is_to_be_tried_again(&error) => {}
+                Err(error) => return Err(error),
+                Ok(received) if received.length == 0 => return Ok(None),
+                Ok(received) if received.truncated => {
                     return Err(io::Error::other("a message is too long"));
                 }
-                Ok(Ok(received)) => {
+                Ok(received) => {
                     buffer.truncate(received.length);
                     return Ok(Some((buffer, received.descriptors)));
                 }
@@ -60,21 +65,24 @@ impl Packets {
         let rights = if raw.is_empty() { &[][..] } else { &rights[..] };
         let parts = [io::IoSlice::new(message)];
         loop {
-            let mut ready = self.socket.writable().await?;
-            let sent = ready.try_io(|socket| {
-                let to = socket.get_ref().as_raw_fd();
-                sendmsg::<()>(to, &parts, rights, MsgFlags::MSG_NOSIGNAL, None)
-                    .map_err(|error: Errno| error.into())
+            self.socket.writable().await?;
+            let sent = self.socket.try_io(Interest::WRITABLE, || {
+                let to = self.socket.as_raw_fd();
+                let sent = sendmsg::<()>(to, &parts, rights, MsgFlags::MSG_NOSIGNAL, None);
+                sent.map_err(|error: Errno| error.into())
             });
             match sent {
-                Err(_would_block) => {}
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(sent) => return sent.map(drop),
+                Err(error) if is_to_be_tried_again(&error) => {}
+                sent => return sent.map(drop),
             }
         }
     }
 
     pub(super) fn socket(&self) -> &UnixStream {
-        self.socket.get_ref()
+        &self.socket
     }
+}
+
+fn is_to_be_tried_again(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -15,7 +15,6 @@ use crate::wire::{self, Query, Rcode, Unanswerable};
 use crate::zone::Zone;
 
 /// What all doors share.
-#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) zone: RefCell<Zone>,
     pub(super) policy: RefCell<Policy>,
@@ -83,8 +82,7 @@ impl Shared {
     pub(super) fn handle(
         &self,
         entrance: &Entrance,
-        transport: Transport,
-        source: IpAddr,
+        (transport, source): (Transport, IpAddr),
         packet: &[u8],
         now: Instant,
     ) -> Now {
@@ -116,7 +114,7 @@ impl Shared {
             }
             Outcome::Reply(reply, answered) => (reply, origin(answered)),
             Outcome::Forward(whom) => {
-                let set = self.others.set(&whom);
+                let set = self.others.set(&self.zone.borrow(), &whom);
                 match self.others.forwarder().cached(&set, packet) {
                     Some(reply) => (reply, Origin::Cache),
                     None => match self.limits.forward(door, source) {

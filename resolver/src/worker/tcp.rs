@@ -51,7 +51,10 @@ pub(super) async fn serve(shared: Rc<Shared>, entrance: Entrance, listener: TcpL
 
 /// Whether an error is about the connection that would have been accepted.
 fn is_of_connection(error: &io::Error) -> bool {
-    !matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+    !matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
 }
 
 async fn converse(
@@ -90,7 +93,7 @@ async fn reply(
     client: IpAddr,
     packet: &[u8],
 ) -> Option<Vec<u8>> {
-    match shared.handle(entrance, Transport::Tcp, client, packet, Instant::now()) {
+    match shared.handle(entrance, (Transport::Tcp, client), packet, Instant::now()) {
         Now::Nothing => None,
         Now::Reply(reply) => Some(reply),
         Now::Ask(asking) => Some(shared.ask(entrance, Transport::Tcp, asking, packet).await),

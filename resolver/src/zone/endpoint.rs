@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
 use names::{Name, Record, Server};
-use types::{Cidr, IfName};
+use types::{Attachment, Cidr, IfName};
 
 /// One container on one network: of its record what answers need, since there may be many.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +41,17 @@ impl Endpoint {
             priority: record.priority,
             merge: record.merge,
             servers: record.own_servers.clone().into(),
+        }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn key(&self) -> Attachment {
+        let was = "it was the name of one in the record";
+        Attachment {
+            network: self.network.parse().expect(was),
+            container: self.container.parse().expect(was),
+            ifname: self.ifname.clone(),
         }
     }
 

@@ -41,8 +41,9 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// Knows `record` in place of what was known of its attachment.
-    pub fn put(&mut self, record: &Record, now: Instant) {
+    /// Knows `record` in place of what was known of its attachment. Whether something changed that
+    /// all containers of its network share.
+    pub fn put(&mut self, record: &Record, now: Instant) -> bool {
         let key = &record.key;
         let network = self.network_of(record);
         let (container, view) = self.container_of(key.container.as_str());
@@ -51,8 +52,7 @@ impl Zone {
         let old = view.borrow().endpoint(key.network.as_str(), &key.ifname);
         if old.as_deref() == Some(&*endpoint) {
             network.borrow_mut().settle(record);
-            view.borrow_mut().work_out(&self.networks);
-            return;
+            return self.work_out(key.network.as_str(), &view);
         }
         if let Some(old) = old {
             network.borrow_mut().take(&old, now + RESERVED);
@@ -62,7 +62,7 @@ impl Zone {
         network.borrow_mut().put(&endpoint, record);
         self.endpoints += 1;
         view.borrow_mut().put(endpoint);
-        self.work_out(key.network.as_str(), &view);
+        self.work_out(key.network.as_str(), &view)
     }
 
     /// Knows nothing of `key` any more. Whether it knew something.
@@ -85,14 +85,17 @@ impl Zone {
         true
     }
 
-    /// Forgets reservations that are over, and networks that nobody is on.
-    pub fn tidy(&mut self, now: Instant) {
+    /// Forgets reservations that are over, and networks that nobody is on. Whether there were any of
+    /// these.
+    pub fn tidy(&mut self, now: Instant) -> bool {
+        let before = self.networks.len();
         self.networks.retain(|_, network| !network.borrow_mut().tidy(now));
         let networks = &self.networks;
         self.by_lower.retain(|_, named| {
             named.retain(|network| networks.contains_key(&network.borrow().name()));
             !named.is_empty()
         });
+        self.networks.len() < before
     }
 
     /// All attachments, in no order.
@@ -173,15 +176,17 @@ impl Zone {
     }
 
     /// Works out what containers see after a change of `network`: of the one that came, and of all on
-    /// it when what they share changed.
-    fn work_out(&self, network: &str, newest: &RefCell<View>) {
+    /// it when what they share changed, which is the answer.
+    fn work_out(&self, network: &str, newest: &RefCell<View>) -> bool {
         newest.borrow_mut().work_out(&self.networks);
-        let Some(network) = self.networks.get(network) else { return };
-        if network.borrow_mut().has_new_settings() {
-            let containers = network.borrow().containers();
-            for view in containers.iter().filter_map(|container| self.view(container)) {
-                view.borrow_mut().work_out(&self.networks);
-            }
+        let Some(network) = self.networks.get(network) else { return false };
+        if !network.borrow_mut().has_new_settings() {
+            return false;
         }
+        let containers = network.borrow().containers();
+        for view in containers.iter().filter_map(|container| self.view(container)) {
+            view.borrow_mut().work_out(&self.networks);
+        }
+        true
     }
 }

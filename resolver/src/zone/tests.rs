@@ -36,7 +36,9 @@ pub(crate) fn record(network: &str, container: &str, names: &str, addresses: &st
 
 fn zone(records: &[Record]) -> Zone {
     let mut zone = Zone::default();
-    records.iter().for_each(|record| zone.put(record, Instant::now()));
+    for record in records {
+        zone.put(record, Instant::now());
+    }
     zone
 }
 
