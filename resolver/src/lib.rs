@@ -6,6 +6,7 @@
 //! Everything here runs on one thread, on tokio's `current_thread` runtime within a `LocalSet`, so
 //! state is shared by `Rc` and `Cell` and there is no lock to hold across an await.
 
+pub mod aardvark;
 pub mod arpa;
 pub mod keeper;
 pub mod limit;
