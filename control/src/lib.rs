@@ -5,10 +5,12 @@
 //! This crate does not know what is said on the socket.
 
 mod channel;
+mod detached;
 mod lock;
 mod start;
 
 pub use channel::{Channel, MOST_BYTES};
+pub use detached::{inherited, start_detached};
 pub use lock::lock;
 pub use start::{SERVE, START, find, listen_at, quiet, start, unfinished};
 

@@ -157,6 +157,26 @@ fn is_zero(number: &i32) -> bool {
 }
 
 impl Record {
+    /// A record that says nothing but whose it is, and where the daemon answers.
+    #[must_use]
+    pub fn bare(key: Attachment, places: Vec<Place>) -> Self {
+        Self {
+            key,
+            netns: String::new(),
+            netns_id: NetnsId::default(),
+            names: Names::default(),
+            addresses: Vec::new(),
+            gateways: Vec::new(),
+            priority: 0,
+            merge: false,
+            internal: false,
+            suffix: None,
+            servers: Vec::new(),
+            own_servers: Vec::new(),
+            places,
+        }
+    }
+
     /// The record as one JSON object.
     #[must_use]
     pub fn encode(&self) -> String {

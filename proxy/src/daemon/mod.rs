@@ -9,17 +9,13 @@ mod published;
 mod tcp;
 mod udp;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use cni::Error;
-use nix::sys::socket::{self, SockType, sockopt};
-use nix::unistd;
 
 use crate::failed;
 use control::Peers;
@@ -29,7 +25,7 @@ use published::{Published, Socket};
 use tcp::{Accepted, Connections};
 use udp::{Listening, Sessions};
 
-pub use ::control::{SERVE, START};
+pub use ::control::{SERVE, START, start_detached as start};
 
 /// How long a daemon lives that nobody gave a mapping: its starter may have been killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,47 +36,20 @@ const RELIEF: Duration = Duration::from_secs(1);
 /// How many connections or datagrams are taken from one socket before others have their turn.
 const TURN: u32 = 32;
 
-/// Starts the process that stays, in a session of its own, with the control socket that is our
-/// standard input, and nothing else of ours.
-///
-/// # Errors
-/// What the system said.
-pub fn start(path: &Path) -> Result<(), Error> {
-    kernel::descriptors::close_others_on_exec();
-    unistd::setsid().map_err(|error| failed("begin a session", error))?;
-    let program = std::env::current_exe().map_err(|error| failed("find my own file", error))?;
-    let mut command = ::control::quiet(&program, SERVE, path);
-    command.stdin(Stdio::inherit());
-    command.spawn().map_err(|error| failed(format!("start {}", program.display()), error))?;
-    Ok(())
-}
-
 /// Serves until the last mapping is dropped. Standard input is the listening control socket, which
 /// is known as `path`.
 ///
 /// # Errors
 /// What keeps it from serving at all.
 pub fn serve(path: &Path) -> Result<(), Error> {
-    let control = control_socket().map_err(|error| {
+    let control = ::control::inherited().map_err(|error| {
         failed("take the control socket from standard input", error)
             .with_hint("plugins start this program, nobody else")
     })?;
+    control.set_nonblocking(true).map_err(|error| failed("take the control socket", error))?;
     kernel::privileges::drop_all().map_err(|error| failed("give up privileges", error))?;
     let daemon = Daemon::new(control, path.to_owned());
     daemon.and_then(Daemon::run).map_err(|error| failed("pass on traffic", error))
-}
-
-/// Takes the socket, and leaves standard input to `/dev/null`.
-fn control_socket() -> io::Result<UnixListener> {
-    let control: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
-    let listens = socket::getsockopt(&control, sockopt::AcceptConn)?;
-    if !listens || socket::getsockopt(&control, sockopt::SockType)? != SockType::SeqPacket {
-        return Err(io::Error::other("it is no listening socket for packets"));
-    }
-    unistd::dup2_stdin(File::open("/dev/null")?)?;
-    let control = UnixListener::from(control);
-    control.set_nonblocking(true)?;
-    Ok(control)
 }
 
 /// Everything that the process knows.

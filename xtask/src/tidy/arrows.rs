@@ -18,6 +18,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("ipam-cni", 2),
     ("attach", 3),
     ("naming", 4),
+    ("resolver", 4),
     ("cli", 5),
     ("bundle", 6),
     ("netns-fixtures", 2),

@@ -1,0 +1,268 @@
+//! The process that stays when the one that answers dies: it keeps the sockets, knows where all is
+//! remembered, and looks at nothing that comes from a network.
+
+mod revival;
+mod successor;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use cni::Error;
+use names::{Record, Store};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::link::{Listener, ToKeeper, ToWorker};
+use successor::{Heard, Successor};
+
+/// How often it is looked for containers that are gone without a word.
+const SWEEPS: Duration = Duration::from_secs(30);
+
+/// How long a new worker may take until it answers, when another one still does.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How soon a worker is started anew that died; doubled each time that it died young.
+const PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Who lives as long did not die young.
+const GROWN: Duration = Duration::from_secs(2);
+
+/// Keeps a worker alive until there is nothing to answer for. `control` is the listening control
+/// socket, which is known as `path`.
+///
+/// # Errors
+/// What keeps it from doing so.
+pub fn run(control: UnixListener, path: &Path) -> io::Result<()> {
+    let run_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let mut keeper = Keeper {
+        control,
+        path: path.to_owned(),
+        store: Store::under(&run_dir),
+        run_dir,
+        kept: HashMap::new(),
+        pause: PAUSE,
+    };
+    keeper.kept = revival::listeners(&keeper.records().0);
+    keeper.run()
+}
+
+/// Everything that the process knows.
+struct Keeper {
+    control: UnixListener,
+    path: PathBuf,
+    run_dir: PathBuf,
+    store: Store,
+    /// Sockets that some worker listens by.
+    kept: HashMap<Place, (Listener, [OwnedFd; 2])>,
+    pause: Duration,
+}
+
+/// What tells sockets apart: those of a bridge that was made anew are others.
+type Place = (Option<types::Attachment>, names::Place);
+
+fn place_of(listener: &Listener) -> Place {
+    let of_container = matches!(listener.place, names::Place::Container { .. });
+    (of_container.then(|| listener.key.clone()), listener.place.clone())
+}
+
+/// Why a worker is not listened to any more.
+enum End {
+    /// It died.
+    Died,
+    /// There is nothing to answer for.
+    Idle,
+    /// Another one answers now.
+    Succeeded(Successor),
+}
+
+impl Keeper {
+    fn run(&mut self) -> io::Result<()> {
+        let mut worker = self.start()?;
+        loop {
+            let begun = Instant::now();
+            match self.attend(&worker)? {
+                End::Idle => {
+                    worker.end();
+                    return Ok(());
+                }
+                End::Succeeded(next) => worker = self.hand_over(&worker, next)?,
+                End::Died => {
+                    worker.end();
+                    let young = begun.elapsed() < GROWN;
+                    self.pause = if young { (self.pause * 2).min(LONGEST_PAUSE) } else { PAUSE };
+                    if young {
+                        // Nobody has anything to say meanwhile.
+                        pause(self.pause);
+                    }
+                    worker = self.start()?;
+                }
+            }
+        }
+    }
+
+    /// Starts a worker and tells it all.
+    fn start(&self) -> io::Result<Successor> {
+        let worker = Successor::start(&self.control, &self.path)?;
+        // One that dies at once is found dead by whoever attends to it.
+        let _ = self.tell_all(&worker);
+        Ok(worker)
+    }
+
+    fn tell_all(&self, worker: &Successor) -> io::Result<()> {
+        for (listener, sockets) in self.kept.values() {
+            let sockets = [sockets[0].as_fd(), sockets[1].as_fd()];
+            worker.say(&ToWorker::Listen(listener.clone()), &sockets)?;
+        }
+        self.tell_records(worker)
+    }
+
+    fn tell_records(&self, worker: &Successor) -> io::Result<()> {
+        let (records, broken) = self.records();
+        for record in records {
+            worker.say(&ToWorker::Know(Box::new(record)), &[])?;
+        }
+        for error in broken {
+            worker.say(&ToWorker::Broken(error.to_string()), &[])?;
+        }
+        worker.say(&ToWorker::Complete, &[])
+    }
+
+    fn records(&self) -> (Vec<Record>, Vec<Error>) {
+        self.store.all().unwrap_or_else(|error| (Vec::new(), vec![error]))
+    }
+
+    /// Does what the worker asks for, until it is not to be listened to any more.
+    fn attend(&mut self, worker: &Successor) -> io::Result<End> {
+        let mut swept = Instant::now();
+        loop {
+            let until_sweep = SWEEPS.saturating_sub(swept.elapsed());
+            if !readable(worker.link().as_fd(), until_sweep)? {
+                swept = Instant::now();
+                self.sweep(worker);
+                continue;
+            }
+            let (message, sockets) = match worker.hear()? {
+                Heard::Message(message, sockets) => (message, sockets),
+                Heard::Nothing => continue,
+                Heard::End => return Ok(End::Died),
+            };
+            match message {
+                ToKeeper::Ready => {}
+                ToKeeper::Keep(listener) => self.keep(listener, sockets),
+                ToKeeper::Forget(listener) => {
+                    self.kept.remove(&place_of(&listener));
+                }
+                ToKeeper::Reload => {
+                    // One that is dead by now is told the next time round.
+                    let _ = self.tell_records(worker);
+                }
+                ToKeeper::Idle if self.leave() => return Ok(End::Idle),
+                ToKeeper::Idle => {
+                    let _ = self.tell_records(worker);
+                }
+                ToKeeper::Upgrade => {
+                    if let Some(next) = self.upgrade() {
+                        return Ok(End::Succeeded(next));
+                    }
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, listener: Listener, sockets: Vec<OwnedFd>) {
+        if let Ok(sockets) = sockets.try_into() {
+            self.kept.insert(place_of(&listener), (listener, sockets));
+        }
+    }
+
+    /// Forgets containers that are gone without a word: their sockets would keep their namespaces
+    /// alive.
+    fn sweep(&mut self, worker: &Successor) {
+        let Ok(boot) = cni::record::boot_id() else { return };
+        for record in self.records().0 {
+            if record.netns_id.lives_at(&record.netns, &boot) {
+                continue;
+            }
+            let _ = self.store.remove(&record.key);
+            self.kept.retain(|(key, _), _| key.as_ref() != Some(&record.key));
+            let _ = worker.say(&ToWorker::Drop(record.key), &[]);
+        }
+    }
+
+    /// Gives the control socket's name away unless somebody is about to need us. Who attaches a
+    /// container writes a record before it asks, so that one who comes now finds no socket, or is
+    /// found here.
+    fn leave(&self) -> bool {
+        let Ok(_lock) = control::lock(&self.run_dir.join("dns"), Instant::now(), "attach") else {
+            return false;
+        };
+        if !matches!(self.store.all(), Ok((records, broken)) if records.is_empty() && broken.is_empty())
+        {
+            return false;
+        }
+        // When it is gone already, or cannot go, the next starter replaces it.
+        let _ = fs::remove_file(&self.path);
+        true
+    }
+
+    /// Starts the program that is installed now; `None` when it does not come to answer.
+    fn upgrade(&self) -> Option<Successor> {
+        let next = self.start().ok()?;
+        let until = Instant::now() + PATIENCE;
+        while readable(next.link().as_fd(), until.saturating_duration_since(Instant::now())).ok()? {
+            match next.hear().ok()? {
+                Heard::Message(ToKeeper::Ready, _) => return Some(next),
+                Heard::Message(..) | Heard::Nothing => {}
+                Heard::End => break,
+            }
+        }
+        eprintln!("cais-dnsd: the program that is installed now does not answer; this one goes on");
+        next.end();
+        None
+    }
+
+    /// Ends a worker whose successor answers already. What it heard of to the last moment is in the
+    /// records.
+    fn hand_over(&mut self, former: &Successor, next: Successor) -> io::Result<Successor> {
+        former.ask_to_end();
+        let until = Instant::now() + PATIENCE;
+        while readable(former.link().as_fd(), until.saturating_duration_since(Instant::now()))? {
+            match former.hear()? {
+                Heard::Message(ToKeeper::Keep(listener), sockets) => {
+                    let copies: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+                    let _ = next.say(&ToWorker::Listen(listener.clone()), &copies);
+                    self.keep(listener, sockets);
+                }
+                Heard::Message(ToKeeper::Forget(listener), _) => {
+                    self.kept.remove(&place_of(&listener));
+                }
+                Heard::Message(..) | Heard::Nothing => {}
+                Heard::End => break,
+            }
+        }
+        former.end();
+        let _ = self.tell_records(&next);
+        Ok(next)
+    }
+}
+
+/// Waits until a socket has something to say, or ended. Whether it has.
+fn readable(socket: std::os::fd::BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
+    let mut wanted = [PollFd::new(socket, PollFlags::POLLIN)];
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    match poll(&mut wanted, timeout) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits for nothing but time.
+fn pause(time: Duration) {
+    let _ = poll(&mut [], PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
+}

@@ -1,0 +1,102 @@
+//! A worker, as its keeper sees it.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use control::MOST_BYTES;
+use kernel::descriptors;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+};
+use nix::unistd::Pid;
+
+use crate::WORK;
+use crate::link::{ToKeeper, ToWorker};
+
+/// A worker that was started.
+pub(super) struct Successor {
+    child: RefCell<Child>,
+    link: UnixStream,
+}
+
+/// What was heard of it.
+pub(super) enum Heard {
+    Message(ToKeeper, Vec<OwnedFd>),
+    Nothing,
+    End,
+}
+
+impl Successor {
+    /// Starts the program that is installed now.
+    pub(super) fn start(control: &UnixListener, path: &Path) -> io::Result<Self> {
+        let (ours, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        let child = Command::new(program()?)
+            .arg(WORK)
+            .arg(path)
+            .stdin(OwnedFd::from(control.try_clone()?))
+            .stdout(theirs)
+            .spawn()?;
+        Ok(Self { child: RefCell::new(child), link: UnixStream::from(ours) })
+    }
+
+    pub(super) fn link(&self) -> &UnixStream {
+        &self.link
+    }
+
+    pub(super) fn say(&self, message: &ToWorker, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let bytes = message.encode();
+        let raw: Vec<_> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&raw)];
+        let rights = if raw.is_empty() { &[][..] } else { &rights[..] };
+        let parts = [IoSlice::new(&bytes)];
+        sendmsg::<()>(self.link.as_raw_fd(), &parts, rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        Ok(())
+    }
+
+    /// Hears the next message. What cannot be understood is as its end: it would not get better.
+    pub(super) fn hear(&self) -> io::Result<Heard> {
+        let mut buffer = vec![0; MOST_BYTES];
+        match descriptors::receive(&self.link, &mut buffer) {
+            Ok(received) if received.length == 0 || received.truncated => Ok(Heard::End),
+            Ok(received) => match ToKeeper::parse(&buffer[..received.length]) {
+                Ok(message) => Ok(Heard::Message(message, received.descriptors)),
+                Err(error) => {
+                    eprintln!("cais-dnsd: {error}");
+                    Ok(Heard::End)
+                }
+            },
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => Ok(Heard::Nothing),
+                io::ErrorKind::ConnectionReset => Ok(Heard::End),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Lets it finish what it is about.
+    pub(super) fn ask_to_end(&self) {
+        if let Ok(pid) = i32::try_from(self.child.borrow().id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    }
+
+    /// Ends it, however it is.
+    pub(super) fn end(&self) {
+        let mut child = self.child.borrow_mut();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// The file that this program was started from, or what took its place.
+fn program() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let Some(text) = own.to_str() else { return Ok(own) };
+    Ok(PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(text)))
+}

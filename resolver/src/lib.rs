@@ -1,0 +1,49 @@
+//! The daemon that answers to names of containers, and asks others about the rest.
+//!
+//! A query is decided upon by [`pipeline`] from the names in [`zone`]; what is nobody's here goes to
+//! [`upstream`].
+//!
+//! Everything here runs on one thread, on tokio's `current_thread` runtime within a `LocalSet`, so
+//! state is shared by `Rc` and `Cell` and there is no lock to hold across an await.
+
+pub mod arpa;
+pub mod keeper;
+pub mod limit;
+pub mod link;
+pub mod metrics;
+pub mod options;
+pub mod pipeline;
+pub mod upstream;
+pub mod wire;
+pub mod worker;
+pub mod zone;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// First argument of the process that answers.
+pub const WORK: &str = "work";
+
+/// Answers, with the control socket as standard input and the way to the keeper as standard output,
+/// until the keeper ends or says so. `socket` is the path that the control socket is known as.
+///
+/// # Errors
+/// When the system refuses what is needed.
+pub fn work(socket: &Path) -> io::Result<()> {
+    let owner = nix::unistd::geteuid().as_raw();
+    let options = options::Options::of(socket);
+    let control = control::inherited()?;
+    let keeper: OwnedFd = io::stdout().as_fd().try_clone_to_owned()?;
+    nix::unistd::dup2_stdout(std::fs::File::open("/dev/null")?)?;
+    kernel::privileges::drop_all()?;
+    let sandbox = vec!["capabilities".to_owned()];
+    worker::serve(worker::Start {
+        control,
+        keeper: UnixStream::from(keeper),
+        options,
+        sandbox,
+        owner,
+    })
+}

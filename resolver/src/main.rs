@@ -1,0 +1,49 @@
+//! The program: started by plugins or systemd.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use cni::Error;
+
+const USAGE: &str = "\
+cais-dnsd answers to names of containers. Plugins start it when the first container has a name, or
+systemd does (`cais-dnsd.socket`), and it ends when there has been none for a while.
+It is not to be run by hand; `cais dns status` asks it, and `docs/names.md` says more.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let ended = match &*arguments {
+        [verb, socket] if verb == control::START => control::start_detached(Path::new(socket)),
+        [verb, socket] if verb == control::SERVE => serve(Path::new(socket)),
+        [verb, socket] if verb == resolver::WORK => {
+            resolver::work(Path::new(socket)).map_err(|error| failed("answer", &error))
+        }
+        [version] if version == "--version" => {
+            println!("cais-dnsd {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cais-dnsd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(socket: &Path) -> Result<(), Error> {
+    let control = control::inherited().map_err(|error| {
+        failed("take the control socket from standard input", &error)
+            .with_hint("plugins and systemd start this program, nobody else")
+    })?;
+    resolver::keeper::run(control, socket).map_err(|error| failed("keep answering", &error))
+}
+
+fn failed(step: &str, error: &std::io::Error) -> Error {
+    Error::new(cni::code::IO, format!("{step}: {error}"))
+}

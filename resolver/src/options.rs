@@ -1,0 +1,93 @@
+//! How the daemon is configured.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cni::Error;
+use cni::json::Object;
+
+/// The options, each with its default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The file that lists whom the host asks.
+    pub resolv_conf: PathBuf,
+    /// Whom to ask instead; empty: what that file lists.
+    pub servers: Vec<names::Server>,
+    /// After how long without an attachment the daemon ends; `None`: never.
+    pub idle_exit: Option<Duration>,
+    /// Bytes for answers of others that are kept.
+    pub cache_bytes: usize,
+    /// For how many seconds clients may keep an answer about a container, 0 to 600.
+    pub ttl: u32,
+    /// Whether names of one label that no container has are looked for outside.
+    pub forward_single_labels: bool,
+    /// Whether anything is.
+    pub forward: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            resolv_conf: PathBuf::from("/etc/resolv.conf"),
+            servers: Vec::new(),
+            idle_exit: Some(Duration::from_secs(60)),
+            cache_bytes: 4 << 20,
+            ttl: 5,
+            forward_single_labels: true,
+            forward: true,
+        }
+    }
+}
+
+/// Where the options are, below the root that `run/cais/dns.sock` is below.
+const FILE: &str = "etc/cais/dnsd.json";
+
+impl Options {
+    /// Those of the daemon whose control socket is known as `socket`. What is wrong with them is
+    /// said on standard error, and does not keep names from being answered.
+    #[must_use]
+    pub fn of(socket: &Path) -> Self {
+        let root = socket.ancestors().nth(3).unwrap_or(Path::new("/"));
+        let path = root.join(FILE);
+        let Ok(text) = std::fs::read(&path) else { return Self::default() };
+        Self::parse(&text).unwrap_or_else(|error| {
+            eprintln!("cais-dnsd: read {}: {error}", path.display());
+            Self::default()
+        })
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Codes 6 and 7, the key named.
+    pub fn parse(text: &[u8]) -> Result<Self, Error> {
+        let keys = Object::parse(text)?;
+        let mut options = Self::default();
+        if let Some(path) = keys.string("resolvConf")? {
+            options.resolv_conf = path.into();
+        }
+        options.servers =
+            keys.list("servers")?.iter().map(cni::json::Value::parsed).collect::<Result<_, _>>()?;
+        if let Some(seconds) = keys.integer("idleExit", 0..=86_400)? {
+            let idle = Duration::from_secs(seconds.cast_unsigned());
+            options.idle_exit = (!idle.is_zero()).then_some(idle);
+        }
+        if let Some(bytes) = keys.integer("cacheBytes", 0..=1 << 30)? {
+            options.cache_bytes = bytes as usize;
+        }
+        if let Some(seconds) = keys.integer("ttl", 0..=600)? {
+            options.ttl = seconds as u32;
+        }
+        if let Some(policy) = keys.get("singleLabel") {
+            options.forward_single_labels = match policy.string()?.as_str() {
+                "forward" => true,
+                "nxdomain" => false,
+                _ => return Err(policy.invalid("is neither forward nor nxdomain")),
+            };
+        }
+        if keys.has("forward") {
+            options.forward = keys.flag("forward")?;
+        }
+        Ok(options)
+    }
+}

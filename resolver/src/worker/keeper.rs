@@ -1,0 +1,107 @@
+//! The way to the keeper.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use cni::{Error, code};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use types::Attachment;
+
+use super::Worker;
+use super::packets::Packets;
+use crate::link::{ToKeeper, ToWorker};
+
+/// How long the keeper may take to say again what is remembered.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The way to the keeper.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    packets: Packets,
+    /// All that is remembered was said again.
+    complete: Notify,
+}
+
+impl Keeper {
+    pub(super) fn new(socket: UnixStream) -> io::Result<Self> {
+        Ok(Self { packets: Packets::new(socket)?, complete: Notify::new() })
+    }
+
+    pub(super) async fn say(&self, message: &ToKeeper, sockets: &[OwnedFd]) -> io::Result<()> {
+        self.packets.send(&message.encode(), sockets).await
+    }
+}
+
+impl Worker {
+    /// Hears all that the keeper knows, up to its end.
+    pub(super) async fn hear_all(&self) -> io::Result<()> {
+        let mut known = HashSet::new();
+        while !self.hear_one(&mut known).await? {}
+        Ok(())
+    }
+
+    /// Hears what the keeper says later on. Its end is ours.
+    pub(super) async fn hear_keeper(&self) -> io::Result<()> {
+        let mut known = HashSet::new();
+        loop {
+            if self.hear_one(&mut known).await? {
+                self.shared.reloads.set(self.shared.reloads.get() + 1);
+                self.keeper.complete.notify_waiters();
+            }
+        }
+    }
+
+    /// Does what the next message says. Whether all that is remembered was said with it.
+    async fn hear_one(&self, known: &mut HashSet<Attachment>) -> io::Result<bool> {
+        let Some((bytes, sockets)) = self.keeper.packets.receive().await? else {
+            return Err(io::Error::other("the keeper is gone"));
+        };
+        match ToWorker::parse(&bytes).map_err(io::Error::other)? {
+            ToWorker::Listen(listener) => {
+                // Sockets that cannot be used any more are as none: the next ADD makes others.
+                if let Ok(sockets) = sockets.try_into() {
+                    let _ = self.doors.open(listener, sockets);
+                }
+            }
+            ToWorker::Know(record) => {
+                if known.is_empty() {
+                    self.broken.borrow_mut().clear();
+                }
+                known.insert(record.key.clone());
+                self.put(&record, Instant::now());
+            }
+            ToWorker::Broken(text) => {
+                eprintln!("cais-dnsd: {text}");
+                self.broken.borrow_mut().push(text);
+            }
+            ToWorker::Drop(key) => self.drop(&key, Instant::now()).await?,
+            ToWorker::Complete => {
+                self.keep_only(&std::mem::take(known)).await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Lets the keeper say again what is remembered; done when this returns.
+    pub(super) async fn reload(&self) -> Result<(), Error> {
+        let lost = |error: &dyn std::fmt::Display| {
+            Error::new(code::IO, format!("read all records again: {error}"))
+        };
+        let complete = self.keeper.complete.notified();
+        self.say(&ToKeeper::Reload).await.map_err(|error| lost(&error))?;
+        self.settle_host();
+        timeout(PATIENCE, complete).await.map_err(|error| lost(&error))
+    }
+
+    /// Lets the keeper start the program that is installed now.
+    pub(super) async fn upgrade(&self) -> Result<(), Error> {
+        self.say(&ToKeeper::Upgrade).await.map_err(|error| {
+            Error::new(code::IO, format!("start the program that is installed now: {error}"))
+        })
+    }
+}

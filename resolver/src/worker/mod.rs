@@ -1,0 +1,238 @@
+//! The process that answers: one thread, without any privilege.
+
+mod control;
+mod doors;
+mod keeper;
+mod others;
+mod packets;
+mod shared;
+mod tcp;
+mod text;
+mod trial;
+mod udp;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use names::{Place, Record};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use types::Attachment;
+
+use crate::limit::Bounds;
+use crate::link::{Listener, ToKeeper};
+use crate::options::Options;
+use crate::pipeline::Policy;
+use crate::upstream::{self, Forwarder, HostFiles, Limits, Watch};
+use doors::Doors;
+use keeper::Keeper;
+use others::Others;
+use shared::Shared;
+
+/// How long what is on its way may take after the process was told to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether that is done.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What the process is given to begin with.
+#[derive(Debug)]
+pub struct Start {
+    /// Where clients ask: a socket that listens for messages.
+    pub control: UnixListener,
+    /// The way to the keeper, which begins with all that it knows.
+    pub keeper: UnixStream,
+    /// How it is configured.
+    pub options: Options,
+    /// How the process is confined, in words.
+    pub sandbox: Vec<String>,
+    /// The user that may tell it what to do, beside root.
+    pub owner: u32,
+}
+
+/// What the process does for all who ask.
+struct Worker {
+    shared: Rc<Shared>,
+    doors: Doors,
+    keeper: Keeper,
+    options: Options,
+    owner: u32,
+    started: Instant,
+    /// What could not be read of what is remembered.
+    broken: RefCell<Vec<String>>,
+    sandbox: Vec<String>,
+    /// Since when there is nothing to answer for.
+    idle_since: Cell<Option<Instant>>,
+}
+
+/// Answers until it is told to end.
+///
+/// # Errors
+/// When the system refuses what is needed.
+pub fn serve(start: Start) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, run(start))
+}
+
+async fn run(start: Start) -> io::Result<()> {
+    let control = start.control.try_clone()?;
+    let worker = Rc::new(Worker::new(start)?);
+    let mut terminated = signal(SignalKind::terminate())?;
+    worker.settle_host();
+    worker.hear_all().await?;
+    worker.say(&ToKeeper::Ready).await?;
+    tokio::select! {
+        ended = control::serve(Rc::clone(&worker), control) => ended?,
+        ended = worker.hear_keeper() => ended?,
+        ended = worker.tidy() => ended?,
+        () = worker.watch() => {}
+        _ = terminated.recv() => {}
+    }
+    worker.finish().await;
+    Ok(())
+}
+
+impl Worker {
+    fn new(start: Start) -> io::Result<Self> {
+        let Start { keeper, options, sandbox, owner, .. } = start;
+        let limits = Limits { cache_bytes: options.cache_bytes, ..Limits::default() };
+        let policy = Policy {
+            ttl: options.ttl,
+            forward_single_labels: options.forward_single_labels,
+            forward: options.forward,
+        };
+        let others = Others::new(Forwarder::new(limits));
+        let shared = Rc::new(Shared::new(policy, Bounds::default(), others));
+        Ok(Self {
+            doors: Doors::new(Rc::clone(&shared)),
+            shared,
+            keeper: Keeper::new(keeper)?,
+            options,
+            owner,
+            started: Instant::now(),
+            broken: RefCell::default(),
+            sandbox,
+            idle_since: Cell::new(Some(Instant::now())),
+        })
+    }
+
+    /// Answers for a record, in place of what was known of its attachment.
+    fn put(&self, record: &Record, now: Instant) {
+        let mut zone = self.shared.zone.borrow_mut();
+        if zone.put(record, now) {
+            self.shared.others.look_again(&zone);
+        }
+        self.idle_since.set(None);
+    }
+
+    /// Answers for an attachment no more.
+    async fn drop(&self, key: &Attachment, now: Instant) -> io::Result<()> {
+        let is_empty = {
+            let mut zone = self.shared.zone.borrow_mut();
+            zone.drop(key, now);
+            zone.is_empty()
+        };
+        if is_empty && self.idle_since.get().is_none() {
+            self.idle_since.set(Some(now));
+        }
+        for listener in self.doors.close_after(key) {
+            self.say(&ToKeeper::Forget(listener)).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers at a place by these sockets, of which the keeper has a copy.
+    async fn open(&self, key: &Attachment, place: &Place, sockets: [OwnedFd; 2]) -> io::Result<()> {
+        let copies = [sockets[0].try_clone()?, sockets[1].try_clone()?];
+        let listener = Listener { key: key.clone(), place: place.clone() };
+        for former in self.doors.open(listener.clone(), sockets)? {
+            self.say(&ToKeeper::Forget(former)).await?;
+        }
+        self.keeper.say(&ToKeeper::Keep(listener), &copies).await
+    }
+
+    /// Knows no attachments but these.
+    async fn keep_only(&self, known: &HashSet<Attachment>) -> io::Result<()> {
+        let all = self.shared.zone.borrow().endpoints();
+        let now = Instant::now();
+        for key in all.iter().map(|endpoint| endpoint.key()).filter(|key| !known.contains(key)) {
+            self.drop(&key, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&self, message: &ToKeeper) -> io::Result<()> {
+        self.keeper.say(message, &[]).await
+    }
+
+    /// Takes over whom the host asks, as its files say now.
+    fn settle_host(&self) {
+        let zone = self.shared.zone.borrow();
+        let others = &self.shared.others;
+        if !self.options.servers.is_empty() {
+            let servers = self.options.servers.iter().map(|server| upstream::Server::at(server.0));
+            return others.host(&zone, servers.collect(), upstream::Options::default());
+        }
+        match self.host_files().read() {
+            Ok(read) => others.host(&zone, read.servers, read.options),
+            // The file is being replaced, or there is none: what was known may still be right.
+            Err(error) => eprintln!("cais-dnsd: {error}"),
+        }
+    }
+
+    fn host_files(&self) -> HostFiles {
+        HostFiles::with_resolv_conf(&self.options.resolv_conf)
+    }
+
+    /// Follows the host's files.
+    async fn watch(&self) {
+        let files = self.host_files();
+        let mut watch = Watch::new(files.paths());
+        // What changed before it was watched.
+        self.settle_host();
+        loop {
+            watch.changed().await;
+            self.settle_host();
+        }
+    }
+
+    /// Forgets what is over, once a second.
+    async fn tidy(&self) -> io::Result<()> {
+        let mut seconds = interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            seconds.tick().await;
+            self.shared.limits.tick();
+            let now = Instant::now();
+            {
+                let mut zone = self.shared.zone.borrow_mut();
+                if zone.tidy(now) {
+                    self.shared.others.look_again(&zone);
+                }
+            }
+            let idle = self.idle_since.get().map(|since| now - since);
+            if let (Some(idle), Some(most)) = (idle, self.options.idle_exit)
+                && idle >= most
+            {
+                // Once is enough; the keeper ends this process.
+                self.idle_since.set(None);
+                self.say(&ToKeeper::Idle).await?;
+            }
+        }
+    }
+
+    /// Takes no more queries, and waits for answers that are on their way.
+    async fn finish(&self) {
+        self.doors.close_all();
+        let begun = Instant::now();
+        while self.shared.limits.forwards() > 0 && begun.elapsed() < LAST_ANSWERS {
+            sleep(LOOK).await;
+        }
+    }
+}

@@ -1,0 +1,234 @@
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use names::{Name, Record, Server};
+use types::Cidr;
+
+use super::endpoint::Endpoint;
+use super::found::Rrset;
+
+/// One network. What all its containers share is what the last of them said.
+#[derive(Debug)]
+pub struct Network {
+    name: Rc<str>,
+    lower: Rc<str>,
+    settings: Settings,
+    /// Whether they changed since somebody asked.
+    is_new: bool,
+    /// Names with their holders.
+    names: HashMap<Rc<str>, Rrset>,
+    /// What wildcards stand below, with their holders.
+    wildcards: HashMap<Rc<str>, Rrset>,
+    addresses: HashMap<IpAddr, Rc<Endpoint>>,
+    /// Names without a holder, and until when they are nobody else's.
+    reserved: HashMap<Rc<str>, Instant>,
+    endpoints: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Settings {
+    internal: bool,
+    suffix: Option<Rc<str>>,
+    servers: Rc<[Server]>,
+    gateways: Rc<[IpAddr]>,
+    subnets: Vec<Cidr>,
+}
+
+impl Network {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            lower: name.to_ascii_lowercase().into(),
+            settings: Settings::default(),
+            is_new: true,
+            names: HashMap::new(),
+            wildcards: HashMap::new(),
+            addresses: HashMap::new(),
+            reserved: HashMap::new(),
+            endpoints: 0,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> Rc<str> {
+        Rc::clone(&self.name)
+    }
+
+    /// Its name in lower case.
+    #[must_use]
+    pub fn lower(&self) -> Rc<str> {
+        Rc::clone(&self.lower)
+    }
+
+    /// Whether nothing may be asked outside on its behalf.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        self.settings.internal
+    }
+
+    /// What may follow every name.
+    #[must_use]
+    pub fn suffix(&self) -> Option<&str> {
+        self.settings.suffix.as_deref()
+    }
+
+    /// Whom its containers ask.
+    #[must_use]
+    pub fn servers(&self) -> &[Server] {
+        &self.settings.servers
+    }
+
+    /// Its gateways.
+    #[must_use]
+    pub fn gateways(&self) -> &[IpAddr] {
+        &self.settings.gateways
+    }
+
+    /// How many containers are on it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.endpoints
+    }
+
+    /// Whether nobody is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.endpoints == 0
+    }
+
+    /// Whether its name may well be a top-level domain of the internet: letters alone. Names below
+    /// one that nobody here has are then looked for outside.
+    #[must_use]
+    pub fn may_be_a_domain(&self) -> bool {
+        self.lower.starts_with("xn--") || self.lower.bytes().all(|byte| byte.is_ascii_lowercase())
+    }
+
+    /// Whether an address is in one of its subnets.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.settings.subnets.iter().any(|subnet| subnet.contains(address))
+    }
+
+    /// Whether a range is, as a whole.
+    #[must_use]
+    pub fn covers(&self, range: Cidr) -> bool {
+        let subnets = self.settings.subnets.iter();
+        subnets
+            .into_iter()
+            .any(|subnet| subnet.prefix() <= range.prefix() && subnet.contains(range.ip()))
+    }
+
+    /// Whose an address is.
+    #[must_use]
+    pub fn holder(&self, address: IpAddr) -> Option<&Rc<Endpoint>> {
+        self.addresses.get(&address)
+    }
+
+    /// Who has a name, exactly as it is.
+    pub(super) fn named(&self, name: &str) -> Option<&Rrset> {
+        self.names.get(name)
+    }
+
+    /// Who has the longest wildcard that a name is below.
+    pub(super) fn wild(&self, name: &str) -> Option<&Rrset> {
+        if self.wildcards.is_empty() {
+            return None;
+        }
+        let mut rest = name;
+        while let Some((_, parent)) = rest.split_once('.') {
+            if let Some(found) = self.wildcards.get(parent) {
+                return Some(found);
+            }
+            rest = parent;
+        }
+        None
+    }
+
+    /// Whether a name lost its last holder a moment ago.
+    #[must_use]
+    pub fn is_reserved(&self, name: &str, now: Instant) -> bool {
+        !self.reserved.is_empty() && self.reserved.get(name).is_some_and(|until| now < *until)
+    }
+
+    pub(super) fn put(&mut self, endpoint: &Rc<Endpoint>, record: &Record) {
+        for name in &endpoint.names {
+            self.reserved.remove(name);
+            let (map, name) = match name.strip_prefix("*.") {
+                None => (&mut self.names, Rc::clone(name)),
+                Some(parent) => (&mut self.wildcards, parent.into()),
+            };
+            match map.get_mut(&name) {
+                Some(set) => set.add(endpoint),
+                None => {
+                    map.insert(name, Rrset::of(endpoint));
+                }
+            }
+        }
+        for cidr in &endpoint.addresses {
+            self.addresses.insert(cidr.ip(), Rc::clone(endpoint));
+        }
+        self.endpoints += 1;
+        self.settle(record);
+    }
+
+    /// Takes over what the newest of its containers says about it.
+    pub(super) fn settle(&mut self, record: &Record) {
+        let mut subnets = self.settings.subnets.clone();
+        for subnet in record.addresses.iter().map(|cidr| cidr.network()) {
+            if !subnets.contains(&subnet) {
+                subnets.push(subnet);
+            }
+        }
+        let settings = Settings {
+            internal: record.internal,
+            suffix: record.suffix.as_ref().map(|name| Name::as_str(name).into()),
+            servers: record.servers.clone().into(),
+            gateways: record.gateways.clone().into(),
+            subnets,
+        };
+        if settings != self.settings {
+            self.settings = settings;
+            self.is_new = true;
+        }
+    }
+
+    pub(super) fn has_new_settings(&mut self) -> bool {
+        std::mem::take(&mut self.is_new)
+    }
+
+    pub(super) fn containers(&self) -> Vec<Rc<str>> {
+        let mut all: Vec<_> =
+            self.addresses.values().map(|endpoint| Rc::clone(&endpoint.container)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    pub(super) fn take(&mut self, endpoint: &Rc<Endpoint>, reserved_until: Instant) {
+        for name in &endpoint.names {
+            let wildcard = name.strip_prefix("*.");
+            let map = if wildcard.is_some() { &mut self.wildcards } else { &mut self.names };
+            let text = wildcard.unwrap_or(name);
+            if map.get_mut(text).is_some_and(|set| !set.remove(endpoint)) {
+                map.remove(text);
+                self.reserved.insert(Rc::clone(name), reserved_until);
+            }
+        }
+        for cidr in &endpoint.addresses {
+            let address = cidr.ip();
+            if self.addresses.get(&address).is_some_and(|holder| Rc::ptr_eq(holder, endpoint)) {
+                self.addresses.remove(&address);
+            }
+        }
+        self.endpoints -= 1;
+    }
+
+    /// Forgets reservations that are over. Whether nothing is left of the network.
+    pub(super) fn tidy(&mut self, now: Instant) -> bool {
+        self.reserved.retain(|_, until| now < *until);
+        self.endpoints == 0 && self.reserved.is_empty()
+    }
+}

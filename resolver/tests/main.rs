@@ -1,0 +1,6 @@
+//! The daemon in labs, started as plugins start it.
+
+#![allow(clippy::unwrap_used, reason = "a case that cannot go on fails, and says where")]
+
+mod lifecycle;
+mod stage;
