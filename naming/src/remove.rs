@@ -1,6 +1,7 @@
 //! Taking back: independent removals, all of which are tried. What is gone is success.
 
 use cni::{Call, Error, NetworkCall, code};
+use kernel::link::Deleter;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use names::{Client, Record, Request, Topic};
@@ -22,25 +23,30 @@ pub fn forget(client: &Client<'_>, key: &Attachment, plugin: &str) -> Result<(),
 }
 
 /// Leads 127.0.0.11 nowhere any more for the attachment of `call`, where its namespace still lives.
-/// The calling thread is there afterwards.
+/// The calling thread is there afterwards. `deleter` waits for the kernel, and no socket of netfilter
+/// may be open.
 ///
 /// # Errors
 /// When the packet filter refuses.
-pub fn unlead(call: &Call) -> Result<(), Error> {
+pub fn unlead(call: &Call, deleter: &Deleter) -> Result<(), Error> {
     let Some(path) = &call.netns else { return Ok(()) };
     // Gone, or not the caller's to enter: then so is its table.
     let Ok(netns) = Netns::open(path) else { return Ok(()) };
     if netns.enter_for_good().is_err() {
         return Ok(());
     }
-    unlead_here(&call.attachment, &netns)
+    let socket = unled_here(&call.attachment, &netns)?;
+    deleter.close_later(socket);
+    Ok(())
 }
 
-/// The same in the calling thread's namespace, which is `netns`.
-fn unlead_here(key: &Attachment, netns: &Netns) -> Result<(), Error> {
+/// The same in the calling thread's namespace, which is `netns`. Closing the socket waits for the
+/// kernel.
+fn unled_here(key: &Attachment, netns: &Netns) -> Result<Socket, Error> {
     let socket = Socket::open_netfilter(netns.path().display().to_string())
         .map_err(|error| Error::from_chain(code::IO, &error))?;
-    Ok(loopback::remove(&socket, key)?)
+    loopback::remove(&socket, key)?;
+    Ok(socket)
 }
 
 /// The same for a record of an attachment whose namespace somebody keeps.
@@ -49,7 +55,7 @@ fn unlead_remembered(record: &Record, boot: &str) -> Result<(), Error> {
         return Ok(());
     }
     let Ok(netns) = Netns::open(&record.netns) else { return Ok(()) };
-    match netns.run(|| unlead_here(&record.key, &netns)) {
+    match netns.run(|| unled_here(&record.key, &netns).map(drop)) {
         Ok(removed) => removed,
         Err(error) => Err(Error::from_chain(code::IO, &error)),
     }

@@ -75,16 +75,17 @@ impl Giving<'_> {
 /// Takes back what `call` has, remembered or not.
 pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let key = &call.attachment;
+    let deleter = Deleter::detached(run_dir.join("deleter"));
     let mut errors = Vec::new();
     match Filter::open(run_dir, &kind::Names) {
         Ok(filter) => {
             errors.extend(filter.remove(key, &[]).map_err(Error::from).err());
-            Deleter::detached(run_dir.join("deleter")).close_later(filter.into_socket());
+            deleter.close_later(filter.into_socket());
         }
         Err(error) => errors.push(error.into()),
     }
     // The record goes last: by it GC finds what a killed DEL left in the container.
-    errors.extend(naming::unlead(call).err());
+    errors.extend(naming::unlead(call, &deleter).err());
     errors.extend(naming::forget(&Client::new(run_dir, &call.path), key, NAME).err());
     Error::joined(errors).map_or(Ok(()), Err)
 }

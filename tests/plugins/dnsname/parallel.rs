@@ -15,9 +15,14 @@ fn twenty_containers_are_named_and_forgotten_at_once() {
         let chain = named(lab, Family::Dual);
         let all: Vec<Container> = (0..20).map(|n| lab.container(&format!("c{n}"))).collect();
         // The bridge is one thing, the names another.
-        let results: Vec<Value> =
-            all.iter().map(|c| chain.call(0, "ADD", eth0(c), None).run().result()).collect();
+        let bridged = |c: &Container| chain.call(0, "ADD", eth0(c), None).run().result();
+        let unbridge = |c: &Container| {
+            chain.call(0, "DEL", eth0(c), None).run().succeeded();
+        };
+        drop(bridged(&all[0]));
+        unbridge(&all[0]);
         let before = lab.snapshot();
+        let results: Vec<Value> = all.iter().map(bridged).collect();
         let at_once = |act: &(dyn Fn(&Container, &Value) + Sync)| {
             thread::scope(|scope| {
                 let pairs = all.iter().zip(&results);
@@ -38,8 +43,11 @@ fn twenty_containers_are_named_and_forgotten_at_once() {
         at_once(&|c, result| {
             chain.call(1, "DEL", eth0(c), Some(result)).run().is_silent();
         });
-        let of_the_daemon = ["/run/cais/dns"];
         assert!(all.iter().all(|c| record_of(c).is_null()));
+        for c in &all {
+            unbridge(c);
+        }
+        let of_the_daemon = ["dir /run/cais/dns", "/run/cais/dns.sock"];
         lab.assert_unchanged_but(&before, &[OF_THE_POOL, &of_the_daemon].concat());
     });
 }
