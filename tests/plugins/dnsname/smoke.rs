@@ -6,8 +6,11 @@ use std::time::Duration;
 use netns_fixtures::{Container, lab_with_plugins};
 use serde_json::json;
 
-use super::{add_with, eth0, named_with};
+use super::{add_with, dnsname, eth0, named_with};
 use crate::battery::Family;
+use crate::chain::Chain;
+use crate::under_test::with_keys;
+use crate::uplink::bridge;
 
 /// Asks for the IPv4 address of `name` within `container`, at `server`.
 #[track_caller]
@@ -70,5 +73,33 @@ fn containers_find_each_other_at_their_gateway_and_at_127_0_0_11() {
             }
             chain.del(eth0(&web));
         }
+    });
+}
+
+#[test]
+fn a_container_on_two_networks_finds_names_of_both_until_it_leaves_one() {
+    lab_with_plugins(|lab| {
+        let first = named_with(lab, Family::V4, &json!({}));
+        // Its default route is there already.
+        let second = with_keys(
+            bridge(Family::V4, 2),
+            &json!({ "isDefaultGateway": false, "isGateway": true }),
+        );
+        let second = Chain::new(lab, &[second, dnsname()]).network("other");
+        let [both, web, db] = ["both", "web", "db"].map(|name| lab.container(name));
+        both.run("ip link set dev lo up");
+        let eth1 = eth0(&both).ifname("eth1");
+        first.add(eth0(&both));
+        second.add(eth1);
+        first.add(eth0(&web));
+        second.add(eth0(&db));
+        [&both, &web, &db].into_iter().for_each(|c| c.settle());
+        let found = |name| resolved(&both, "127.0.0.11", name).map(|address| address.octets()[1]);
+        assert_eq!((found("web"), found("db")), (Some(1), Some(2)));
+        first.del(eth0(&both));
+        assert!(second.check(eth1).is_ok());
+        assert_eq!((found("web.net"), found("db")), (None, Some(2)));
+        second.del(eth1);
+        assert!(!both.run("nft list tables").contains("cais"), "a table is left");
     });
 }
