@@ -9,6 +9,8 @@ use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt,
 };
 
+use types::IfName;
+
 use crate::failed;
 use crate::record::Place;
 
@@ -41,7 +43,7 @@ impl Sockets {
         let first = place.port();
         for port in (first.saturating_sub(PORTS)..=first).rev() {
             let place = place.at_port(port);
-            match open(&place) {
+            match open(address(&place), device(&place)) {
                 Ok(sockets) => return Ok((sockets, place)),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => {
@@ -53,6 +55,14 @@ impl Sockets {
         let text =
             format!("listen for names at {}: it and {PORTS} below are taken", address(place));
         Err(Error::new(code::EXHAUSTED, text).with_hint("`ss -lnp` names who has these ports"))
+    }
+
+    /// Listens at an address and a port, whatever link queries come by.
+    ///
+    /// # Errors
+    /// What the system said: the port is taken, say.
+    pub fn at(address: SocketAddr) -> io::Result<Self> {
+        open(address, None)
     }
 
     /// Both, datagrams first: the order in which they are handed over.
@@ -69,15 +79,21 @@ fn address(place: &Place) -> SocketAddr {
     }
 }
 
-fn open(place: &Place) -> io::Result<Sockets> {
-    let udp = bound(place, SockType::Datagram)?;
-    let tcp = bound(place, SockType::Stream)?;
+fn device(place: &Place) -> Option<&IfName> {
+    match place {
+        Place::Gateway { link, .. } => Some(link),
+        Place::Container { .. } => None,
+    }
+}
+
+fn open(address: SocketAddr, link: Option<&IfName>) -> io::Result<Sockets> {
+    let udp = bound(address, link, SockType::Datagram)?;
+    let tcp = bound(address, link, SockType::Stream)?;
     socket::listen(&tcp, Backlog::MAXCONN)?;
     Ok(Sockets { udp, tcp })
 }
 
-fn bound(place: &Place, kind: SockType) -> io::Result<OwnedFd> {
-    let address = address(place);
+fn bound(address: SocketAddr, link: Option<&IfName>, kind: SockType) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket::socket(family, kind, flags, None)?;
@@ -88,12 +104,12 @@ fn bound(place: &Place, kind: SockType) -> io::Result<OwnedFd> {
     }
     // An IPv6 gateway may still be probed, and `lo` of a new namespace is down.
     socket::setsockopt(&socket, sockopt::IpFreebind, &true)?;
-    if let Place::Gateway { link, .. } = place {
+    if let Some(link) = link {
         // Nobody but the bridge's neighbours gets an answer, whatever the host routes.
         socket::setsockopt(&socket, sockopt::BindToDevice, &link.as_str().into())?;
-        if address.is_ipv6() {
-            socket::setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
-        }
+    }
+    if address.is_ipv6() {
+        socket::setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
     socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(socket)

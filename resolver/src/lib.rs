@@ -6,6 +6,7 @@
 //! Everything here runs on one thread, on tokio's `current_thread` runtime within a `LocalSet`, so
 //! state is shared by `Rc` and `Cell` and there is no lock to hold across an await.
 
+pub mod aardvark;
 pub mod arpa;
 pub mod keeper;
 pub mod limit;
@@ -13,6 +14,7 @@ pub mod link;
 pub mod metrics;
 pub mod options;
 pub mod pipeline;
+pub mod sandbox;
 pub mod upstream;
 pub mod wire;
 pub mod worker;
@@ -37,8 +39,7 @@ pub fn work(socket: &Path) -> io::Result<()> {
     let control = control::inherited()?;
     let keeper: OwnedFd = io::stdout().as_fd().try_clone_to_owned()?;
     nix::unistd::dup2_stdout(std::fs::File::open("/dev/null")?)?;
-    kernel::privileges::drop_all()?;
-    let sandbox = vec!["capabilities".to_owned()];
+    let sandbox = sandbox::confine(&options)?;
     worker::serve(worker::Start {
         control,
         keeper: UnixStream::from(keeper),

@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on fails, and says where")]
 
+mod aardvark;
 mod lifecycle;
 mod stage;

@@ -78,7 +78,7 @@ async fn answer(
         Request::Put(record) => {
             worker.put(&record, Instant::now());
             let version = env!("CARGO_PKG_VERSION").to_owned();
-            let ports = worker.doors.ports(&record);
+            let ports = worker.answering.doors.ports(&record);
             *put = Some(record);
             Ok(vec![Reply::Ports { ports, version }])
         }
@@ -104,7 +104,7 @@ async fn about(worker: &Worker, topic: Topic) -> Result<Vec<Reply>, Error> {
         Topic::Dump => Ok(texts(&worker.dump())),
         Topic::Metrics => Ok(texts(&worker.metrics())),
         Topic::Flush => {
-            worker.shared.others.forwarder().flush();
+            worker.answering.shared.others.forwarder().flush();
             Ok(vec![Reply::Done])
         }
         Topic::Reload => worker.reload().await.map(|()| vec![Reply::Done]),

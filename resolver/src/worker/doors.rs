@@ -1,7 +1,7 @@
 //! The sockets that queries come in by.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -36,7 +36,7 @@ pub(super) enum DoorKey {
 
 impl DoorKey {
     /// The sockets at a place of an attachment.
-    fn of(key: &Attachment, place: &Place) -> Self {
+    pub(super) fn of(key: &Attachment, place: &Place) -> Self {
         match place {
             Place::Gateway { index, address, .. } => Self::Gateway {
                 network: key.network.as_str().into(),
@@ -142,6 +142,13 @@ impl Doors {
             DoorKey::Container(of) => of == key,
             DoorKey::Gateway { network: of, .. } => is_empty && **of == *network,
         })
+    }
+
+    /// Closes all but these; which of them are open.
+    pub(super) fn keep_only(&self, keys: &[DoorKey]) -> HashSet<DoorKey> {
+        let mut open = self.open.borrow_mut();
+        open.retain(|key, _| keys.contains(key));
+        open.keys().cloned().collect()
     }
 
     /// Closes all.

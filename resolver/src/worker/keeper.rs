@@ -49,7 +49,7 @@ impl Worker {
         let mut known = HashSet::new();
         loop {
             if self.hear_one(&mut known).await? {
-                self.shared.reloads.set(self.shared.reloads.get() + 1);
+                self.answering.shared.reloads.set(self.answering.shared.reloads.get() + 1);
                 self.keeper.complete.notify_waiters();
             }
         }
@@ -64,7 +64,7 @@ impl Worker {
             ToWorker::Listen(listener) => {
                 // Sockets that cannot be used any more are as none: the next ADD makes others.
                 if let Ok(sockets) = sockets.try_into() {
-                    let _ = self.doors.open(listener, sockets);
+                    let _ = self.answering.doors.open(listener, sockets);
                 }
             }
             ToWorker::Know(record) => {
@@ -94,7 +94,7 @@ impl Worker {
         };
         let complete = self.keeper.complete.notified();
         self.say(&ToKeeper::Reload).await.map_err(|error| lost(&error))?;
-        self.settle_host();
+        self.answering.settle_host();
         timeout(PATIENCE, complete).await.map_err(|error| lost(&error))
     }
 

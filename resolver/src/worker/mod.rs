@@ -1,5 +1,6 @@
 //! The process that answers: one thread, without any privilege.
 
+mod answering;
 mod control;
 mod doors;
 mod keeper;
@@ -25,15 +26,11 @@ use tokio::task::LocalSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use types::Attachment;
 
-use crate::limit::Bounds;
 use crate::link::{Listener, ToKeeper};
 use crate::options::Options;
-use crate::pipeline::Policy;
-use crate::upstream::{self, Forwarder, HostFiles, Limits, Watch};
-use doors::Doors;
 use keeper::Keeper;
-use others::Others;
-use shared::Shared;
+
+pub use answering::Answering;
 
 /// How long what is on its way may take after the process was told to end.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -58,10 +55,9 @@ pub struct Start {
 
 /// What the process does for all who ask.
 struct Worker {
-    shared: Rc<Shared>,
-    doors: Doors,
+    answering: Answering,
     keeper: Keeper,
-    options: Options,
+    idle_exit: Option<Duration>,
     owner: u32,
     started: Instant,
     /// What could not be read of what is remembered.
@@ -84,14 +80,14 @@ async fn run(start: Start) -> io::Result<()> {
     let control = start.control.try_clone()?;
     let worker = Rc::new(Worker::new(start)?);
     let mut terminated = signal(SignalKind::terminate())?;
-    worker.settle_host();
+    worker.answering.settle_host();
     worker.hear_all().await?;
     worker.say(&ToKeeper::Ready).await?;
     tokio::select! {
         ended = control::serve(Rc::clone(&worker), control) => ended?,
         ended = worker.hear_keeper() => ended?,
         ended = worker.tidy() => ended?,
-        () = worker.watch() => {}
+        () = worker.answering.watch() => {}
         _ = terminated.recv() => {}
     }
     worker.finish().await;
@@ -101,19 +97,10 @@ async fn run(start: Start) -> io::Result<()> {
 impl Worker {
     fn new(start: Start) -> io::Result<Self> {
         let Start { keeper, options, sandbox, owner, .. } = start;
-        let limits = Limits { cache_bytes: options.cache_bytes, ..Limits::default() };
-        let policy = Policy {
-            ttl: options.ttl,
-            forward_single_labels: options.forward_single_labels,
-            forward: options.forward,
-        };
-        let others = Others::new(Forwarder::new(limits));
-        let shared = Rc::new(Shared::new(policy, Bounds::default(), others));
         Ok(Self {
-            doors: Doors::new(Rc::clone(&shared)),
-            shared,
+            answering: Answering::new(&options),
             keeper: Keeper::new(keeper)?,
-            options,
+            idle_exit: options.idle_exit,
             owner,
             started: Instant::now(),
             broken: RefCell::default(),
@@ -124,24 +111,17 @@ impl Worker {
 
     /// Answers for a record, in place of what was known of its attachment.
     fn put(&self, record: &Record, now: Instant) {
-        let mut zone = self.shared.zone.borrow_mut();
-        if zone.put(record, now) {
-            self.shared.others.look_again(&zone);
-        }
+        self.answering.put(record, now);
         self.idle_since.set(None);
     }
 
     /// Answers for an attachment no more.
     async fn drop(&self, key: &Attachment, now: Instant) -> io::Result<()> {
-        let is_empty = {
-            let mut zone = self.shared.zone.borrow_mut();
-            zone.drop(key, now);
-            zone.is_empty()
-        };
-        if is_empty && self.idle_since.get().is_none() {
+        let closed = self.answering.drop(key, now);
+        if self.answering.is_empty() && self.idle_since.get().is_none() {
             self.idle_since.set(Some(now));
         }
-        for listener in self.doors.close_after(key) {
+        for listener in closed {
             self.say(&ToKeeper::Forget(listener)).await?;
         }
         Ok(())
@@ -151,7 +131,7 @@ impl Worker {
     async fn open(&self, key: &Attachment, place: &Place, sockets: [OwnedFd; 2]) -> io::Result<()> {
         let copies = [sockets[0].try_clone()?, sockets[1].try_clone()?];
         let listener = Listener { key: key.clone(), place: place.clone() };
-        for former in self.doors.open(listener.clone(), sockets)? {
+        for former in self.answering.doors.open(listener.clone(), sockets)? {
             self.say(&ToKeeper::Forget(former)).await?;
         }
         self.keeper.say(&ToKeeper::Keep(listener), &copies).await
@@ -159,7 +139,7 @@ impl Worker {
 
     /// Knows no attachments but these.
     async fn keep_only(&self, known: &HashSet<Attachment>) -> io::Result<()> {
-        let all = self.shared.zone.borrow().endpoints();
+        let all = self.answering.shared.zone.borrow().endpoints();
         let now = Instant::now();
         for key in all.iter().map(|endpoint| endpoint.key()).filter(|key| !known.contains(key)) {
             self.drop(&key, now).await?;
@@ -171,53 +151,16 @@ impl Worker {
         self.keeper.say(message, &[]).await
     }
 
-    /// Takes over whom the host asks, as its files say now.
-    fn settle_host(&self) {
-        let zone = self.shared.zone.borrow();
-        let others = &self.shared.others;
-        if !self.options.servers.is_empty() {
-            let servers = self.options.servers.iter().map(|server| upstream::Server::at(server.0));
-            return others.host(&zone, servers.collect(), upstream::Options::default());
-        }
-        match self.host_files().read() {
-            Ok(read) => others.host(&zone, read.servers, read.options),
-            // The file is being replaced, or there is none: what was known may still be right.
-            Err(error) => eprintln!("cais-dnsd: {error}"),
-        }
-    }
-
-    fn host_files(&self) -> HostFiles {
-        HostFiles::with_resolv_conf(&self.options.resolv_conf)
-    }
-
-    /// Follows the host's files.
-    async fn watch(&self) {
-        let files = self.host_files();
-        let mut watch = Watch::new(files.paths());
-        // What changed before it was watched.
-        self.settle_host();
-        loop {
-            watch.changed().await;
-            self.settle_host();
-        }
-    }
-
     /// Forgets what is over, once a second.
     async fn tidy(&self) -> io::Result<()> {
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             seconds.tick().await;
-            self.shared.limits.tick();
             let now = Instant::now();
-            {
-                let mut zone = self.shared.zone.borrow_mut();
-                if zone.tidy(now) {
-                    self.shared.others.look_again(&zone);
-                }
-            }
+            self.answering.tidy(now);
             let idle = self.idle_since.get().map(|since| now - since);
-            if let (Some(idle), Some(most)) = (idle, self.options.idle_exit)
+            if let (Some(idle), Some(most)) = (idle, self.idle_exit)
                 && idle >= most
             {
                 // Once is enough; the keeper ends this process.
@@ -229,9 +172,9 @@ impl Worker {
 
     /// Takes no more queries, and waits for answers that are on their way.
     async fn finish(&self) {
-        self.doors.close_all();
+        self.answering.doors.close_all();
         let begun = Instant::now();
-        while self.shared.limits.forwards() > 0 && begun.elapsed() < LAST_ANSWERS {
+        while self.answering.shared.limits.forwards() > 0 && begun.elapsed() < LAST_ANSWERS {
             sleep(LOOK).await;
         }
     }

@@ -17,7 +17,7 @@ use crate::zone::Whom;
 impl Worker {
     /// What the process is and does.
     pub(super) fn status(&self) -> String {
-        let zone = self.shared.zone.borrow();
+        let zone = self.answering.shared.zone.borrow();
         let networks: Vec<Value> = zone
             .networks()
             .map(|network| {
@@ -31,20 +31,20 @@ impl Worker {
                 })
             })
             .collect();
-        let servers = self.shared.others.of_host();
+        let servers = self.answering.shared.others.of_host();
         let servers: Vec<String> = servers
             .upstreams()
             .iter()
             .map(|upstream| upstream.server().address.to_string())
             .collect();
-        let (entries, bytes) = self.shared.others.forwarder().cache_size();
+        let (entries, bytes) = self.answering.shared.others.forwarder().cache_size();
         let status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "layout": names::LAYOUT,
             "pid": std::process::id(),
             "seconds": self.started.elapsed().as_secs(),
             "networks": networks,
-            "listening": self.doors.list().iter().map(listening).collect::<Vec<_>>(),
+            "listening": self.answering.doors.list().iter().map(listening).collect::<Vec<_>>(),
             "servers": servers,
             "cache": {"answers": entries, "bytes": bytes},
             "broken": *self.broken.borrow(),
@@ -55,7 +55,7 @@ impl Worker {
 
     /// Everything that is known of attachments, one JSON object per line.
     pub(super) fn dump(&self) -> String {
-        let zone = self.shared.zone.borrow();
+        let zone = self.answering.shared.zone.borrow();
         let mut lines: Vec<String> = zone
             .endpoints()
             .iter()
@@ -88,8 +88,8 @@ impl Worker {
     pub(super) fn metrics(&self) -> String {
         let mut text = String::new();
         describe_counters(&mut text);
-        self.shared.all_counters().iter().for_each(|counters| counters.write(&mut text));
-        let zone = self.shared.zone.borrow();
+        self.answering.shared.all_counters().iter().for_each(|counters| counters.write(&mut text));
+        let zone = self.answering.shared.zone.borrow();
         describe(&mut text, "cais_dns_attachments", "gauge", "Attachments that have names.");
         for network in zone.networks() {
             let network = network.borrow();
@@ -100,7 +100,7 @@ impl Worker {
                 network.len()
             );
         }
-        let forwarder = self.shared.others.forwarder();
+        let forwarder = self.answering.shared.others.forwarder();
         let (answers, bytes) = forwarder.cache_size();
         let number = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         for (name, kind, help, value) in [
@@ -121,13 +121,13 @@ impl Worker {
                 "cais_dns_connections",
                 "gauge",
                 "Connections of clients.",
-                self.shared.limits.connections().into(),
+                self.answering.shared.limits.connections().into(),
             ),
             (
                 "cais_dns_reloads_total",
                 "counter",
                 "How often all records were read again.",
-                self.shared.reloads.get(),
+                self.answering.shared.reloads.get(),
             ),
         ] {
             describe(&mut text, name, kind, help);
@@ -138,7 +138,7 @@ impl Worker {
     }
 
     fn write_servers(&self, text: &mut String) {
-        let sets = self.shared.others.all();
+        let sets = self.answering.shared.others.all();
         let mut seen = Vec::new();
         let mut all: Vec<_> = sets.iter().flat_map(|set| set.upstreams()).collect();
         // One server may be asked for several networks.

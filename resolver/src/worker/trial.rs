@@ -21,7 +21,7 @@ impl Worker {
     /// Code 7 when the name or the type is none, code 3 when nothing is known of the container.
     pub(super) async fn resolve(&self, question: &Question) -> Result<String, Error> {
         let container = question.container.as_str();
-        if self.shared.zone.borrow().view(container).is_none() {
+        if self.answering.shared.zone.borrow().view(container).is_none() {
             let text = format!("resolve a name for {container}: it is on no network with names");
             return Err(Error::new(code::UNKNOWN_CONTAINER, text)
                 .with_hint("`cais dns dump` lists all that are"));
@@ -29,14 +29,16 @@ impl Worker {
         let packet = packet(question)?;
         let entrance = Entrance {
             door: Door::Container(container.into()),
-            counters: self.shared.counters("trial"),
+            counters: self.answering.shared.counters("trial"),
         };
         let transport = Transport::Tcp;
         let from = (transport, IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let reply = match self.shared.handle(&entrance, from, &packet, Instant::now()) {
+        let reply = match self.answering.shared.handle(&entrance, from, &packet, Instant::now()) {
             Now::Nothing => return Err(Error::new(code::INTERNAL, "the question was dropped")),
             Now::Reply(reply) => reply,
-            Now::Ask(asking) => self.shared.ask(&entrance, transport, asking, &packet).await,
+            Now::Ask(asking) => {
+                self.answering.shared.ask(&entrance, transport, asking, &packet).await
+            }
         };
         told(&reply)
     }
