@@ -76,6 +76,9 @@ pub enum Error {
         /// Where its resolver listens.
         port: u16,
     },
+    /// The kernel cannot translate addresses.
+    #[error("lead names of a container: {0}")]
+    NoNat(#[source] RequestError),
     /// The tables are of another version of cais.
     #[error("use table {table}: it has layout {found}, and this cais writes layout {ours}")]
     Layout {
@@ -170,6 +173,7 @@ impl Error {
             Self::Condition { .. } => code::INVALID_CONFIG,
             Self::Taken { .. } => code::EXHAUSTED,
             Self::Disagrees { .. } | Self::OtherResolver { .. } => code::INVALID_CONFIG,
+            Self::NoNat(_) => code::IO,
             Self::Layout { .. } => code::NOT_AVAILABLE,
             Self::Differs(_) => code::DIFFERS,
         }
@@ -209,6 +213,11 @@ impl Error {
             }
             Self::OtherResolver { .. } => {
                 "give each network a bridge or a gateway address of its own".to_owned()
+            }
+            Self::NoNat(_) => {
+                "this kernel lacks chains of type nat in nf_tables (CONFIG_NFT_NAT, module \
+                 nft_chain_nat); docs/kernels.md names what is needed"
+                    .to_owned()
             }
             Self::Layout { .. } => {
                 "another version of cais is at work on this host: use the newer one for all calls"

@@ -19,6 +19,7 @@ mod handback;
 pub mod kind;
 pub mod layout;
 pub mod localnet;
+pub mod loopback;
 mod policy;
 mod protocol;
 mod publication;

@@ -5,6 +5,7 @@
 mod ground;
 
 mod claims;
+mod container;
 
 mod input;
 mod redirect;
