@@ -61,6 +61,9 @@ pub(crate) fn leave_old_ports(
                 .map(|protocol| (set, place(resolver).l4proto(protocol.number()).port(port))),
         );
     }
+    if places.is_empty() {
+        return Ok(());
+    }
     let wanted: Vec<(&Set, &Key)> = places.iter().map(|(set, key)| (*set, key)).collect();
     let found = nft::element(filter.socket(), &INET, &wanted)?;
     for ((set, key), _) in wanted.into_iter().zip(found).filter(|(_, found)| found.is_some()) {
