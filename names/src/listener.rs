@@ -102,14 +102,14 @@ fn bound(address: SocketAddr, link: Option<&IfName>, kind: SockType) -> io::Resu
         // with this option two sockets could share a port.
         socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     }
+    // An IPv6 gateway may still be probed, and `lo` of a new namespace is down.
+    socket::setsockopt(&socket, sockopt::IpFreebind, &true)?;
     if let Some(link) = link {
         // Nobody but the bridge's neighbours gets an answer, whatever the host routes.
         socket::setsockopt(&socket, sockopt::BindToDevice, &link.as_str().into())?;
     }
     if address.is_ipv6() {
         socket::setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
-        // Its duplicate address detection may not be over.
-        socket::setsockopt(&socket, sockopt::IpFreebind, &true)?;
     }
     socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(socket)

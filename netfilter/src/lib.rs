@@ -1,5 +1,5 @@
-//! Masquerade, published ports, isolation and guards: what attachments want of the packet filter,
-//! and the one table that gives it to them.
+//! Masquerade, published ports, isolation, guards and the way to resolvers: what attachments want
+//! of the packet filter, and the one table that gives it to them.
 //!
 //! This crate refuses to know configurations and results, and to run programs where the packet
 //! filter can be spoken to.
@@ -19,15 +19,17 @@ mod handback;
 pub mod kind;
 pub mod layout;
 pub mod localnet;
+pub mod loopback;
 mod policy;
 mod protocol;
 mod publication;
 mod rebuild;
 pub mod reference;
+mod resolvers;
 mod shared;
 mod store;
 
-pub use claim::{Claim, Claimant, Class, Entrance, Isolation};
+pub use claim::{Claim, Claimant, Class, Entrance, Isolation, Resolver};
 pub use condition::{Condition, Match};
 pub use error::Error;
 pub use file::parse as parse_claim;

@@ -6,6 +6,7 @@
 mod containerd;
 mod nerdctl;
 mod podman;
+mod podman_names;
 mod podman_ports;
 mod podman_rootless;
 mod stage;

@@ -14,7 +14,7 @@ const STORAGE: &str = "/run/lab/storage.conf";
 /// Where our plugins write a line for each call, and what they warn of: Podman drops that.
 pub(super) const LOG: &str = "/run/lab/cais.log";
 /// Podman's own files, and those of runc.
-const OWN: &[&str] =
+pub(super) const OWN: &[&str] =
     &["/var/lib/containers", "/run/containers", "/run/libpod", "/run/lock", "/run/runc"];
 
 #[test]

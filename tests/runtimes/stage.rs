@@ -38,6 +38,8 @@ const STAYS: &[&str] = &[
     "dir /var/lib/cni",
     "dir /run/netns",
     "/run/cais/deleter ",
+    // The daemon of names stays for a while.
+    "/run/cais/dns.sock",
     "/var/lib/cni/cais/index/",
     "/last_reserved_ip.",
 ];
@@ -264,14 +266,18 @@ fn install_plugins(lab: &Lab) {
     lab.host().run(&format!("mount --bind {} {TESTED}", lab.plugins().display()));
     let installed = ["bridge", "host-local", "loopback", "portmap", "firewall", "tuning"];
     let ours: &[&str] = if are_ours(lab) { &["cais-proxy"] } else { &[] };
-    for plugin in installed.iter().chain(ours) {
-        let link = Path::new(PLUGINS).join(plugin);
-        let tested = Path::new(TESTED).join(plugin);
-        // Debian's containerd would go on to look in /usr/lib/cni, and the case would test those.
-        assert!(tested.exists(), "{} is missing", tested.display());
-        let made = symlink(tested, &link);
-        made.unwrap_or_else(|error| panic!("make {}: {error}", link.display()));
-    }
+    installed.iter().chain(ours).for_each(|plugin| install(plugin));
+}
+
+/// Puts one more program under test among the plugins.
+#[track_caller]
+pub(super) fn install(program: &str) {
+    let link = Path::new(PLUGINS).join(program);
+    let tested = Path::new(TESTED).join(program);
+    // Debian's containerd would go on to look in /usr/lib/cni, and the case would test those.
+    assert!(tested.exists(), "{} is missing", tested.display());
+    let made = symlink(tested, &link);
+    made.unwrap_or_else(|error| panic!("make {}: {error}", link.display()));
 }
 
 /// The least that a container can be: one static program under many names.
@@ -283,7 +289,7 @@ fn build_root() {
     let bin = Path::new(ROOTFS).join("bin");
     let copied = fs::copy("/bin/busybox", bin.join("busybox"));
     copied.unwrap_or_else(|error| panic!("copy /bin/busybox: {error}"));
-    for name in ["cat", "httpd", "ip", "ping", "sh", "sleep", "true", "wget"] {
+    for name in ["cat", "httpd", "ip", "nslookup", "ping", "sh", "sleep", "true", "wget"] {
         symlink("busybox", bin.join(name)).unwrap_or_else(|error| panic!("link {name}: {error}"));
     }
     write(&Path::new(ROOTFS).join("greeting"), GREETING);
