@@ -33,6 +33,7 @@ pub const WORK: &str = "work";
 /// # Errors
 /// When the system refuses what is needed.
 pub fn work(socket: &Path) -> io::Result<()> {
+    keeper::release()?;
     let owner = nix::unistd::geteuid().as_raw();
     let options = options::Options::of(socket);
     let control = control::inherited()?;

@@ -4,3 +4,4 @@
 
 mod lifecycle;
 mod stage;
+mod systemd;

@@ -1,13 +1,18 @@
 //! The process that stays when the one that answers dies: it keeps the sockets, knows where all is
 //! remembered, and looks at nothing that comes from a network.
 
+mod notify;
 mod revival;
+mod signals;
 mod successor;
+
+pub use signals::release;
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,6 +23,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::link::{Listener, ToKeeper, ToWorker};
+use signals::{Signals, Wish};
 use successor::{Heard, Successor};
 
 /// How often it is looked for containers that are gone without a word.
@@ -32,16 +38,28 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Who lives as long did not die young.
 const GROWN: Duration = Duration::from_secs(2);
 
-/// Keeps a worker alive until there is nothing to answer for. `control` is the listening control
-/// socket, which is known as `path`.
+/// Whose the name of the control socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// Of whoever started this process: it goes with the process.
+    ByClient,
+    /// Of systemd, which listens on it whether there is a process or not.
+    BySystemd,
+}
+
+/// Keeps a worker alive until there is nothing to answer for, or a signal says to end. `control` is
+/// the listening control socket, which is known as `path`.
 ///
 /// # Errors
 /// What keeps it from doing so.
-pub fn run(control: UnixListener, path: &Path) -> io::Result<()> {
+pub fn run(control: UnixListener, path: &Path, named: Named) -> io::Result<()> {
     let run_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
     let mut keeper = Keeper {
         control,
         path: path.to_owned(),
+        named,
+        identity: identity(path),
+        signals: Signals::take()?,
         store: Store::under(&run_dir),
         run_dir,
         kept: HashMap::new(),
@@ -55,6 +73,10 @@ pub fn run(control: UnixListener, path: &Path) -> io::Result<()> {
 struct Keeper {
     control: UnixListener,
     path: PathBuf,
+    named: Named,
+    /// What the control socket's name led to in the beginning.
+    identity: Option<(u64, u64)>,
+    signals: Signals,
     run_dir: PathBuf,
     store: Store,
     /// Sockets that some worker listens by.
@@ -76,6 +98,8 @@ enum End {
     Died,
     /// There is nothing to answer for.
     Idle,
+    /// It was said, or nobody can find this process any more.
+    Told,
     /// Another one answers now.
     Succeeded(Successor),
 }
@@ -88,6 +112,11 @@ impl Keeper {
             match self.attend(&worker)? {
                 End::Idle => {
                     worker.end();
+                    return Ok(());
+                }
+                End::Told => {
+                    notify::tell(notify::STOPPING);
+                    self.let_finish(&worker, None)?;
                     return Ok(());
                 }
                 End::Succeeded(next) => worker = self.hand_over(&worker, next)?,
@@ -141,9 +170,27 @@ impl Keeper {
         let mut swept = Instant::now();
         loop {
             let until_sweep = SWEEPS.saturating_sub(swept.elapsed());
-            if !readable(worker.link().as_fd(), until_sweep)? {
-                swept = Instant::now();
-                self.sweep(worker);
+            let [told, heard] =
+                readable([self.signals.as_fd(), worker.link().as_fd()], until_sweep)?;
+            if told {
+                match self.signals.next()? {
+                    Some(Wish::End) => return Ok(End::Told),
+                    Some(Wish::Upgrade) => {
+                        if let Some(next) = self.upgrade() {
+                            return Ok(End::Succeeded(next));
+                        }
+                    }
+                    None => {}
+                }
+            }
+            if !heard {
+                if swept.elapsed() >= SWEEPS {
+                    swept = Instant::now();
+                    if identity(&self.path) != self.identity {
+                        return Ok(End::Told);
+                    }
+                    self.sweep(worker);
+                }
                 continue;
             }
             let (message, sockets) = match worker.hear()? {
@@ -152,12 +199,13 @@ impl Keeper {
                 Heard::End => return Ok(End::Died),
             };
             match message {
-                ToKeeper::Ready => {}
+                ToKeeper::Ready => notify::tell(notify::READY),
                 ToKeeper::Keep(listener) => self.keep(listener, sockets),
                 ToKeeper::Forget(listener) => {
                     self.kept.remove(&place_of(&listener));
                 }
                 ToKeeper::Reload => {
+                    self.sweep(worker);
                     // One that is dead by now is told the next time round.
                     let _ = self.tell_records(worker);
                 }
@@ -205,6 +253,10 @@ impl Keeper {
         {
             return false;
         }
+        if self.named == Named::BySystemd {
+            // What comes now waits there, for the process that it starts.
+            return true;
+        }
         // When it is gone already, or cannot go, the next starter replaces it.
         let _ = fs::remove_file(&self.path);
         true
@@ -214,7 +266,11 @@ impl Keeper {
     fn upgrade(&self) -> Option<Successor> {
         let next = self.start().ok()?;
         let until = Instant::now() + PATIENCE;
-        while readable(next.link().as_fd(), until.saturating_duration_since(Instant::now())).ok()? {
+        while until > Instant::now() {
+            let [said] = readable([next.link().as_fd()], until - Instant::now()).ok()?;
+            if !said {
+                continue;
+            }
             match next.hear().ok()? {
                 Heard::Message(ToKeeper::Ready, _) => return Some(next),
                 Heard::Message(..) | Heard::Nothing => {}
@@ -229,13 +285,27 @@ impl Keeper {
     /// Ends a worker whose successor answers already. What it heard of to the last moment is in the
     /// records.
     fn hand_over(&mut self, former: &Successor, next: Successor) -> io::Result<Successor> {
+        self.let_finish(former, Some(&next))?;
+        let _ = self.tell_records(&next);
+        Ok(next)
+    }
+
+    /// Lets a worker finish what it is about, and ends it. What it listens by meanwhile is its
+    /// successor's too.
+    fn let_finish(&mut self, former: &Successor, next: Option<&Successor>) -> io::Result<()> {
         former.ask_to_end();
         let until = Instant::now() + PATIENCE;
-        while readable(former.link().as_fd(), until.saturating_duration_since(Instant::now()))? {
+        while until > Instant::now() {
+            let [said] = readable([former.link().as_fd()], until - Instant::now())?;
+            if !said {
+                continue;
+            }
             match former.hear()? {
                 Heard::Message(ToKeeper::Keep(listener), sockets) => {
-                    let copies: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-                    let _ = next.say(&ToWorker::Listen(listener.clone()), &copies);
+                    if let Some(next) = next {
+                        let copies: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+                        let _ = next.say(&ToWorker::Listen(listener.clone()), &copies);
+                    }
                     self.keep(listener, sockets);
                 }
                 Heard::Message(ToKeeper::Forget(listener), _) => {
@@ -246,18 +316,26 @@ impl Keeper {
             }
         }
         former.end();
-        let _ = self.tell_records(&next);
-        Ok(next)
+        Ok(())
     }
 }
 
-/// Waits until a socket has something to say, or ended. Whether it has.
-fn readable(socket: std::os::fd::BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
-    let mut wanted = [PollFd::new(socket, PollFlags::POLLIN)];
-    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-    match poll(&mut wanted, timeout) {
-        Ok(ready) => Ok(ready > 0),
-        Err(Errno::EINTR) => Ok(false),
+/// What a name leads to: another socket under it is somebody else's.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let about = fs::metadata(path).ok()?;
+    Some((about.dev(), about.ino()))
+}
+
+/// Waits until one of them has something to say, or ended. Which of them have.
+fn readable<const N: usize>(
+    from: [BorrowedFd<'_>; N],
+    patience: Duration,
+) -> io::Result<[bool; N]> {
+    let mut wanted = from.map(|from| PollFd::new(from, PollFlags::POLLIN));
+    // Less than a millisecond is not to be no time.
+    let patience = patience.max(Duration::from_millis(1));
+    match poll(&mut wanted, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX)) {
+        Ok(_) | Err(Errno::EINTR) => Ok(wanted.map(|one| one.any().unwrap_or(true))),
         Err(error) => Err(error.into()),
     }
 }

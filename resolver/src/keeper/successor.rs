@@ -1,18 +1,20 @@
 //! A worker, as its keeper sees it.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 
 use control::MOST_BYTES;
 use kernel::descriptors;
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
 };
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use crate::WORK;
@@ -20,7 +22,8 @@ use crate::link::{ToKeeper, ToWorker};
 
 /// A worker that was started.
 pub(super) struct Successor {
-    child: RefCell<Child>,
+    /// The process until it was waited for, as a number that can be handed on.
+    child: Cell<Option<Pid>>,
     link: UnixStream,
 }
 
@@ -39,10 +42,12 @@ impl Successor {
         let child = Command::new(program()?)
             .arg(WORK)
             .arg(path)
+            .env_clear()
             .stdin(OwnedFd::from(control.try_clone()?))
             .stdout(theirs)
             .spawn()?;
-        Ok(Self { child: RefCell::new(child), link: UnixStream::from(ours) })
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        Ok(Self { child: Cell::new(Some(Pid::from_raw(pid))), link: UnixStream::from(ours) })
     }
 
     pub(super) fn link(&self) -> &UnixStream {
@@ -81,21 +86,27 @@ impl Successor {
 
     /// Lets it finish what it is about.
     pub(super) fn ask_to_end(&self) {
-        if let Ok(pid) = i32::try_from(self.child.borrow().id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
+        self.signal(Signal::SIGTERM);
     }
 
     /// Ends it, however it is.
     pub(super) fn end(&self) {
-        let mut child = self.child.borrow_mut();
-        let _ = child.kill();
-        let _ = child.wait();
+        self.signal(Signal::SIGKILL);
+        if let Some(pid) = self.child.take() {
+            while waitpid(pid, None) == Err(Errno::EINTR) {}
+        }
+    }
+
+    /// One that is dead already keeps its number until it is waited for: nobody else is hit.
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.child.get() {
+            let _ = kill(pid, signal);
+        }
     }
 }
 
 /// The file that this program was started from, or what took its place.
-fn program() -> io::Result<PathBuf> {
+pub(super) fn program() -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let Some(text) = own.to_str() else { return Ok(own) };
     Ok(PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(text)))
