@@ -16,6 +16,10 @@ fn main() -> ExitCode {
     let ended = match &*arguments {
         [verb, socket] if verb == control::START => control::start_detached(Path::new(socket)),
         [verb, socket] if verb == control::SERVE => serve(Path::new(socket)),
+        [verb, socket] if verb == resolver::keeper::RESUME => {
+            resolver::keeper::resume(Path::new(socket))
+                .map_err(|error| failed("go on as the program that is installed now", &error))
+        }
         [verb, socket] if verb == resolver::WORK => {
             resolver::work(Path::new(socket)).map_err(|error| failed("answer", &error))
         }

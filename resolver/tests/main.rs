@@ -4,4 +4,6 @@
 
 mod lifecycle;
 mod stage;
+mod sweep;
 mod systemd;
+mod upgrade;

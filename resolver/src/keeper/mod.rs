@@ -2,10 +2,13 @@
 //! remembered, and looks at nothing that comes from a network.
 
 mod notify;
+mod resume;
 mod revival;
 mod signals;
 mod successor;
 
+pub(crate) use resume::LAYOUT;
+pub use resume::{RESUME, resume};
 pub use signals::release;
 
 use std::collections::HashMap;
@@ -53,20 +56,10 @@ pub enum Named {
 /// # Errors
 /// What keeps it from doing so.
 pub fn run(control: UnixListener, path: &Path, named: Named) -> io::Result<()> {
-    let run_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut keeper = Keeper {
-        control,
-        path: path.to_owned(),
-        named,
-        identity: identity(path),
-        signals: Signals::take()?,
-        store: Store::under(&run_dir),
-        run_dir,
-        kept: HashMap::new(),
-        pause: PAUSE,
-    };
+    let mut keeper = Keeper::new(control, path, named)?;
     keeper.kept = revival::listeners(&keeper.records().0);
-    keeper.run()
+    let worker = keeper.start()?;
+    keeper.go_on(worker)
 }
 
 /// Everything that the process knows.
@@ -105,8 +98,22 @@ enum End {
 }
 
 impl Keeper {
-    fn run(&mut self) -> io::Result<()> {
-        let mut worker = self.start()?;
+    fn new(control: UnixListener, path: &Path, named: Named) -> io::Result<Self> {
+        let run_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Self {
+            control,
+            path: path.to_owned(),
+            named,
+            identity: identity(path),
+            signals: Signals::take()?,
+            store: Store::under(&run_dir),
+            run_dir,
+            kept: HashMap::new(),
+            pause: PAUSE,
+        })
+    }
+
+    fn go_on(mut self, mut worker: Successor) -> io::Result<()> {
         loop {
             let begun = Instant::now();
             match self.attend(&worker)? {
@@ -119,7 +126,13 @@ impl Keeper {
                     self.let_finish(&worker, None)?;
                     return Ok(());
                 }
-                End::Succeeded(next) => worker = self.hand_over(&worker, next)?,
+                End::Succeeded(next) => {
+                    worker = self.hand_over(&worker, next)?;
+                    if worker.can_resume.get() {
+                        let error = self.become_installed(&worker);
+                        eprintln!("cais-dnsd: the keeper stays the former program: {error}");
+                    }
+                }
                 End::Died => {
                     worker.end();
                     let young = begun.elapsed() < GROWN;
@@ -176,7 +189,7 @@ impl Keeper {
                 match self.signals.next()? {
                     Some(Wish::End) => return Ok(End::Told),
                     Some(Wish::Upgrade) => {
-                        if let Some(next) = self.upgrade() {
+                        if let Some(next) = self.upgrade(worker) {
                             return Ok(End::Succeeded(next));
                         }
                     }
@@ -199,7 +212,7 @@ impl Keeper {
                 Heard::End => return Ok(End::Died),
             };
             match message {
-                ToKeeper::Ready => notify::tell(notify::READY),
+                ToKeeper::Ready { .. } => notify::tell(notify::READY),
                 ToKeeper::Keep(listener) => self.keep(listener, sockets),
                 ToKeeper::Forget(listener) => {
                     self.kept.remove(&place_of(&listener));
@@ -214,7 +227,7 @@ impl Keeper {
                     let _ = self.tell_records(worker);
                 }
                 ToKeeper::Upgrade => {
-                    if let Some(next) = self.upgrade() {
+                    if let Some(next) = self.upgrade(worker) {
                         return Ok(End::Succeeded(next));
                     }
                 }
@@ -262,24 +275,39 @@ impl Keeper {
         true
     }
 
-    /// Starts the program that is installed now; `None` when it does not come to answer.
-    fn upgrade(&self) -> Option<Successor> {
-        let next = self.start().ok()?;
+    /// Starts the program that is installed now; `None` when it does not come to answer, which the
+    /// present worker is told then.
+    fn upgrade(&self, present: &Successor) -> Option<Successor> {
+        let next = self.start().ok();
+        if let Some(next) = next {
+            if Self::comes_to_answer(&next).unwrap_or(false) {
+                return Some(next);
+            }
+            next.end();
+        }
+        let text = "the program that is installed now does not answer; the former one goes on";
+        // One that is dead by now is replaced by what is installed in any case.
+        let _ = present.say(&ToWorker::Broken(text.to_owned()), &[]);
+        None
+    }
+
+    fn comes_to_answer(next: &Successor) -> io::Result<bool> {
         let until = Instant::now() + PATIENCE;
         while until > Instant::now() {
-            let [said] = readable([next.link().as_fd()], until - Instant::now()).ok()?;
+            let [said] = readable([next.link().as_fd()], until - Instant::now())?;
             if !said {
                 continue;
             }
-            match next.hear().ok()? {
-                Heard::Message(ToKeeper::Ready, _) => return Some(next),
+            match next.hear()? {
+                Heard::Message(ToKeeper::Ready { layout: theirs }, _) => {
+                    next.can_resume.set(theirs == LAYOUT);
+                    return Ok(true);
+                }
                 Heard::Message(..) | Heard::Nothing => {}
                 Heard::End => break,
             }
         }
-        eprintln!("cais-dnsd: the program that is installed now does not answer; this one goes on");
-        next.end();
-        None
+        Ok(false)
     }
 
     /// Ends a worker whose successor answers already. What it heard of to the last moment is in the

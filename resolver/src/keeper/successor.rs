@@ -25,6 +25,8 @@ pub(super) struct Successor {
     /// The process until it was waited for, as a number that can be handed on.
     child: Cell<Option<Pid>>,
     link: UnixStream,
+    /// Whether its program can go on where ours is.
+    pub(super) can_resume: Cell<bool>,
 }
 
 /// What was heard of it.
@@ -47,7 +49,17 @@ impl Successor {
             .stdout(theirs)
             .spawn()?;
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        Ok(Self { child: Cell::new(Some(Pid::from_raw(pid))), link: UnixStream::from(ours) })
+        Ok(Self::resumed(Pid::from_raw(pid), UnixStream::from(ours)))
+    }
+
+    /// One that was started before this process became the program that it is.
+    pub(super) fn resumed(pid: Pid, link: UnixStream) -> Self {
+        Self { child: Cell::new(Some(pid)), link, can_resume: Cell::new(false) }
+    }
+
+    /// The process, which was not waited for yet.
+    pub(super) fn pid(&self) -> Option<Pid> {
+        self.child.get()
     }
 
     pub(super) fn link(&self) -> &UnixStream {
