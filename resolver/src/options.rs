@@ -42,22 +42,33 @@ impl Default for Options {
 /// Where the options are, below the root that `run/cais/dns.sock` is below.
 const FILE: &str = "etc/cais/dnsd.json";
 
+/// Most bytes of the file: a worker has it as a variable of its environment.
+const LONGEST: usize = 64 * 1024;
+
 /// All keys of the file.
 const KEYS: [&str; 7] =
     ["resolvConf", "servers", "idleExit", "cacheBytes", "ttl", "singleLabel", "forward"];
 
 impl Options {
-    /// Those of the daemon whose control socket is known as `socket`. What is wrong with them is
-    /// said on standard error, and does not keep names from being answered.
-    #[must_use]
-    pub fn of(socket: &Path) -> Self {
+    /// The options of the daemon whose control socket is known as `socket`, as they are written; an
+    /// empty object when there is no file. Every word of them is sound.
+    ///
+    /// # Errors
+    /// What the system said; codes 6 and 7 with the key that is wrong.
+    pub fn written(socket: &Path) -> Result<String, Error> {
         let root = socket.ancestors().nth(3).unwrap_or(Path::new("/"));
         let path = root.join(FILE);
-        let Ok(text) = std::fs::read(&path) else { return Self::default() };
-        Self::parse(&text).unwrap_or_else(|error| {
-            eprintln!("cais-dnsd: read {}: {error}", path.display());
-            Self::default()
-        })
+        let step = || format!("read {}", path.display());
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "{}".to_owned(),
+            read => read.map_err(|e| Error::new(cni::code::IO, format!("{}: {e}", step())))?,
+        };
+        if text.len() > LONGEST {
+            let why = format!("{}: {} bytes, {LONGEST} fit", step(), text.len());
+            return Err(Error::new(cni::code::INVALID_CONFIG, why));
+        }
+        Self::parse(text.as_bytes()).map_err(|error| error.in_step(step()))?;
+        Ok(text)
     }
 
     /// Reads the file.

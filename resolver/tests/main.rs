@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on fails, and says where")]
 
 mod lifecycle;
+mod options;
 mod stage;
 mod sweep;
 mod systemd;

@@ -158,6 +158,24 @@ pub(crate) fn try_to_ask(
     server: SocketAddr,
     name: &str,
 ) -> Option<(u8, Option<Ipv4Addr>)> {
+    exchange(from, server, name).map(|reply| told(&reply))
+}
+
+/// For how many seconds the one address of `name` may be kept.
+#[track_caller]
+pub(crate) fn ttl(from: &Container, server: SocketAddr, name: &str) -> u32 {
+    let begun = Instant::now();
+    while begun.elapsed() < DEADLINE {
+        if let Some(reply) = exchange(from, server, name) {
+            // Before the address, and its length.
+            let field = reply[reply.len() - 10..][..4].try_into().unwrap();
+            return u32::from_be_bytes(field);
+        }
+    }
+    panic!("no reply of {server} about {name} within {DEADLINE:?}");
+}
+
+fn exchange(from: &Container, server: SocketAddr, name: &str) -> Option<Vec<u8>> {
     let packet = query(name);
     in_namespace(from, move || {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
@@ -166,7 +184,7 @@ pub(crate) fn try_to_ask(
         socket.send(&packet).ok()?;
         let mut buffer = [0; 1500];
         let length = socket.recv(&mut buffer).ok()?;
-        Some(told(&buffer[..length]))
+        Some(buffer[..length].to_vec())
     })
 }
 

@@ -26,6 +26,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::link::{Listener, ToKeeper, ToWorker};
+use crate::options::Options;
 use signals::{Signals, Wish};
 use successor::{Heard, Successor};
 
@@ -75,6 +76,10 @@ struct Keeper {
     /// Sockets that some worker listens by.
     kept: HashMap<Place, (Listener, [OwnedFd; 2])>,
     pause: Duration,
+    /// The options as they were written when they were sound last.
+    options: String,
+    /// What is wrong with them since.
+    unsound: Option<Error>,
 }
 
 /// What tells sockets apart: those of a bridge that was made anew are others.
@@ -99,6 +104,11 @@ enum End {
 
 impl Keeper {
     fn new(control: UnixListener, path: &Path, named: Named) -> io::Result<Self> {
+        // Names are answered by the defaults rather than not at all.
+        let (options, unsound) = match Options::written(path) {
+            Ok(options) => (options, None),
+            Err(error) => ("{}".to_owned(), Some(error)),
+        };
         let run_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
         Ok(Self {
             control,
@@ -110,6 +120,8 @@ impl Keeper {
             run_dir,
             kept: HashMap::new(),
             pause: PAUSE,
+            options,
+            unsound,
         })
     }
 
@@ -149,7 +161,7 @@ impl Keeper {
 
     /// Starts a worker and tells it all.
     fn start(&self) -> io::Result<Successor> {
-        let worker = Successor::start(&self.control, &self.path)?;
+        let worker = Successor::start(&self.control, &self.path, &self.options)?;
         // One that dies at once is found dead by whoever attends to it.
         let _ = self.tell_all(&worker);
         Ok(worker)
@@ -168,7 +180,7 @@ impl Keeper {
         for record in records {
             worker.say(&ToWorker::Know(Box::new(record)), &[])?;
         }
-        for error in broken {
+        for error in broken.iter().chain(&self.unsound) {
             worker.say(&ToWorker::Broken(error.to_string()), &[])?;
         }
         worker.say(&ToWorker::Complete, &[])
@@ -218,9 +230,9 @@ impl Keeper {
                     self.kept.remove(&place_of(&listener));
                 }
                 ToKeeper::Reload => {
-                    self.sweep(worker);
-                    // One that is dead by now is told the next time round.
-                    let _ = self.tell_records(worker);
+                    if let Some(next) = self.reload(worker) {
+                        return Ok(End::Succeeded(next));
+                    }
                 }
                 ToKeeper::Idle if self.leave() => return Ok(End::Idle),
                 ToKeeper::Idle => {
@@ -233,6 +245,20 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Says again what is remembered. Other options are another worker's, which answers now then.
+    fn reload(&mut self, worker: &Successor) -> Option<Successor> {
+        let written = Options::written(&self.path);
+        let changed = written.as_ref().is_ok_and(|written| *written != self.options);
+        match written {
+            Ok(written) => (self.options, self.unsound) = (written, None),
+            Err(error) => self.unsound = Some(error),
+        }
+        self.sweep(worker);
+        // One that is dead by now is told the next time round.
+        let _ = self.tell_records(worker);
+        if changed { self.upgrade(worker) } else { None }
     }
 
     fn keep(&mut self, listener: Listener, sockets: Vec<OwnedFd>) {

@@ -17,8 +17,8 @@ use nix::sys::socket::{
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
-use crate::WORK;
 use crate::link::{ToKeeper, ToWorker};
+use crate::{OPTIONS, WORK};
 
 /// A worker that was started.
 pub(super) struct Successor {
@@ -37,14 +37,15 @@ pub(super) enum Heard {
 }
 
 impl Successor {
-    /// Starts the program that is installed now.
-    pub(super) fn start(control: &UnixListener, path: &Path) -> io::Result<Self> {
+    /// Starts the program that is installed now, with these options as they are written.
+    pub(super) fn start(control: &UnixListener, path: &Path, options: &str) -> io::Result<Self> {
         let (ours, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         let child = Command::new(program()?)
             .arg(WORK)
             .arg(path)
             .env_clear()
+            .env(OPTIONS, options)
             .stdin(OwnedFd::from(control.try_clone()?))
             .stdout(theirs)
             .spawn()?;
