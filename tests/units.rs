@@ -21,3 +21,46 @@ fn the_unit_that_reloads_is_sound() {
         assert!(output.status.success() && !said.contains("cais-reload"), "{said}");
     });
 }
+
+#[test]
+fn the_units_of_the_daemon_of_names_are_sound() {
+    lab_with_plugins(|lab| {
+        if Command::new("systemd-analyze").arg("--version").output().is_err() {
+            skip("systemd-analyze is not installed");
+        }
+        let service = include_str!("../packaging/systemd/cais-dnsd.service");
+        let socket = include_str!("../packaging/systemd/cais-dnsd.socket");
+        let path = socket.lines().find_map(|line| line.strip_prefix("ListenSequentialPacket="));
+        let start = format!("ExecStart=/usr/lib/cni/cais-dnsd serve {}\n", path.unwrap());
+        assert!(service.contains(&start), "the service knows its socket by another name");
+        // Any program will do: whether it is there is all that is looked at.
+        let program = lab.plugins().join("cais").display().to_string();
+        let service = service.replace("/usr/lib/cni/cais-dnsd", &program);
+        std::fs::write("/run/lab/cais-dnsd.service", service).unwrap();
+        std::fs::write("/run/lab/cais-dnsd.socket", socket).unwrap();
+        let files = "/run/lab/cais-dnsd.service /run/lab/cais-dnsd.socket";
+        let output = lab.host().try_run(&format!("systemd-analyze verify --man=no {files}"));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && !said.contains("cais-dnsd"), "{said}");
+    });
+}
+
+#[test]
+fn the_user_of_the_daemon_of_names_is_one_that_systemd_can_make() {
+    lab_with_plugins(|lab| {
+        if Command::new("systemd-sysusers").arg("--version").output().is_err() {
+            skip("systemd-sysusers is not installed");
+        }
+        std::fs::create_dir_all("/run/lab/root/etc").unwrap();
+        std::fs::write(
+            "/run/lab/cais-dnsd.conf",
+            include_str!("../packaging/sysusers.d/cais-dnsd.conf"),
+        )
+        .unwrap();
+        let make = "systemd-sysusers --root=/run/lab/root /run/lab/cais-dnsd.conf";
+        let output = lab.host().try_run(make);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let users = std::fs::read_to_string("/run/lab/root/etc/passwd").unwrap_or_default();
+        assert!(users.lines().any(|line| line.starts_with("cais-dns:")), "{said}{users}");
+    });
+}

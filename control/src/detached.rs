@@ -34,11 +34,31 @@ pub fn start_detached(path: &Path) -> Result<(), Error> {
 /// # Errors
 /// When it is no listening socket for packets.
 pub fn inherited() -> io::Result<UnixListener> {
-    let control: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
+    let control = listening(io::stdin().as_fd().try_clone_to_owned()?)?;
+    unistd::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(control)
+}
+
+/// Takes the control socket that systemd passes, see sd_listen_fds(3); `None` when it passes none.
+/// To be called once, before anything else is opened.
+///
+/// # Errors
+/// When it is not one listening socket for packets.
+pub fn activated() -> Option<io::Result<UnixListener>> {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    if number("LISTEN_PID")? != std::process::id() {
+        return None;
+    }
+    Some(match number("LISTEN_FDS")? {
+        1 => kernel::descriptors::passed(3).and_then(listening),
+        count => Err(io::Error::other(format!("{count} sockets are passed, not one"))),
+    })
+}
+
+fn listening(control: OwnedFd) -> io::Result<UnixListener> {
     let listens = socket::getsockopt(&control, sockopt::AcceptConn)?;
     if !listens || socket::getsockopt(&control, sockopt::SockType)? != SockType::SeqPacket {
         return Err(io::Error::other("it is no listening socket for packets"));
     }
-    unistd::dup2_stdin(File::open("/dev/null")?)?;
     Ok(UnixListener::from(control))
 }

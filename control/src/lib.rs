@@ -10,7 +10,7 @@ mod lock;
 mod start;
 
 pub use channel::{Channel, MOST_BYTES};
-pub use detached::{inherited, start_detached};
+pub use detached::{activated, inherited, start_detached};
 pub use lock::lock;
 pub use start::{SERVE, START, find, listen_at, quiet, start, unfinished};
 

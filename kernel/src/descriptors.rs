@@ -1,7 +1,7 @@
 //! Descriptors that pass from one process to another.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use crate::sys;
 
@@ -27,6 +27,18 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     Ok(Received { length: got.length, descriptors: got.descriptors, truncated })
 }
 
+/// Takes a descriptor that whoever started this program passed under `number`. It has another number
+/// from now on, and is closed on exec. To be called before this program opened anything of its own,
+/// which might have that number.
+///
+/// # Errors
+/// `EBADF` when none was passed.
+pub fn passed(number: RawFd) -> io::Result<OwnedFd> {
+    let taken = sys::duplicate(number)?;
+    nix::unistd::close(number)?;
+    Ok(taken)
+}
+
 /// Lets the next program that this process becomes or starts have nothing but standard streams:
 /// whatever else is open is closed by execve(2), and stays open until then.
 pub fn close_others_on_exec() {
@@ -44,7 +56,7 @@ pub fn namespace_of(socket: impl AsFd) -> Option<u64> {
 mod tests {
     use std::fs::File;
     use std::io::{IoSlice, Read, Write, pipe};
-    use std::os::fd::{AsRawFd, RawFd};
+    use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
     use std::os::unix::net::UnixDatagram;
 
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -77,6 +89,21 @@ mod tests {
             reader.read_to_string(&mut text).unwrap();
             assert_eq!(text, word);
         }
+    }
+
+    #[test]
+    fn what_was_passed_under_a_number_is_taken_once_with_its_flag() {
+        let (mut reader, writer) = pipe().unwrap();
+        let number = writer.into_raw_fd();
+        let taken = passed(number).unwrap();
+        let flags = fcntl(&taken, FcntlArg::F_GETFD).unwrap();
+        assert!(FdFlag::from_bits_truncate(flags).contains(FdFlag::FD_CLOEXEC));
+        File::from(taken).write_all(b"it").unwrap();
+        let mut text = String::new();
+        // It ends only when no copy of the writing end is left anywhere.
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "it");
+        assert_eq!(passed(RawFd::MAX).unwrap_err().raw_os_error(), Some(libc::EBADF));
     }
 
     #[test]

@@ -186,6 +186,15 @@ pub(crate) fn receive_with_descriptors(
     Ok(WithDescriptors { length, descriptors, flags: message.msg_flags })
 }
 
+/// Another descriptor of what `number` is open for, closed on exec. See `F_DUPFD_CLOEXEC` in fcntl(2).
+pub(crate) fn duplicate(number: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes integers and changes nothing that `number` is open for; a number that
+    // is not open is only refused.
+    let raw = Errno::result(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
 /// Lets every descriptor from `first` on be closed by the next execve(2). None is closed now.
 pub(crate) fn close_on_exec_from(first: u32) {
     const CLOSE_RANGE_CLOEXEC: u32 = 4;

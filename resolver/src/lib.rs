@@ -23,19 +23,23 @@ pub mod zone;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 
 /// First argument of the process that answers.
 pub const WORK: &str = "work";
 
+/// The variable by which the keeper gives that process its options.
+const OPTIONS: &str = "CAIS_DNSD_OPTIONS";
+
 /// Answers, with the control socket as standard input and the way to the keeper as standard output,
-/// until the keeper ends or says so. `socket` is the path that the control socket is known as.
+/// until the keeper ends or says so.
 ///
 /// # Errors
 /// When the system refuses what is needed.
-pub fn work(socket: &Path) -> io::Result<()> {
+pub fn work() -> io::Result<()> {
+    keeper::release()?;
     let owner = nix::unistd::geteuid().as_raw();
-    let options = options::Options::of(socket);
+    let written = std::env::var(OPTIONS).unwrap_or_else(|_| "{}".to_owned());
+    let options = options::Options::parse(written.as_bytes()).map_err(io::Error::other)?;
     let control = control::inherited()?;
     let keeper: OwnedFd = io::stdout().as_fd().try_clone_to_owned()?;
     nix::unistd::dup2_stdout(std::fs::File::open("/dev/null")?)?;

@@ -36,7 +36,10 @@ pub enum ToWorker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToKeeper {
     /// Queries are answered.
-    Ready,
+    Ready {
+        /// The form in which the worker's program, as a keeper, reads what a former one hands on.
+        layout: String,
+    },
     /// Keep the two sockets beside this message, for whoever comes after this process.
     Keep(Listener),
     /// Those of this place are not needed any more.
@@ -108,7 +111,7 @@ impl ToKeeper {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Ready => written("ready", None, None),
+            Self::Ready { layout } => written("ready", None, Some(layout)),
             Self::Keep(Listener { key, place }) => {
                 written("keep", Some(&bare(key, Some(place))), None)
             }
@@ -128,7 +131,7 @@ impl ToKeeper {
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let object = Object::parse(bytes)?;
         match verb(&object)?.as_str() {
-            "ready" => Ok(Self::Ready),
+            "ready" => Ok(Self::Ready { layout: object.string("text")?.unwrap_or_default() }),
             "keep" => Ok(Self::Keep(listener(&object)?)),
             "forget" => Ok(Self::Forget(listener(&object)?)),
             "idle" => Ok(Self::Idle),
@@ -183,7 +186,7 @@ mod tests {
             assert_eq!(ToWorker::parse(&message.encode()), Ok(message));
         }
         for message in [
-            ToKeeper::Ready,
+            ToKeeper::Ready { layout: "1".to_owned() },
             ToKeeper::Keep(listener.clone()),
             ToKeeper::Forget(listener),
             ToKeeper::Idle,

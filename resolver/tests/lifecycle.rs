@@ -11,7 +11,7 @@ use crate::stage::{
     DEADLINE, RUN_DIR, Stage, ask, ask_by_tcp, daemons, is_alive, key, kill_dead, try_to_ask,
 };
 
-fn at(number: u8) -> (u8, Option<Ipv4Addr>) {
+pub(crate) fn at(number: u8) -> (u8, Option<Ipv4Addr>) {
     (0, Some(Ipv4Addr::new(10, 90, 1, number)))
 }
 

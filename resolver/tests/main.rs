@@ -4,4 +4,8 @@
 
 mod aardvark;
 mod lifecycle;
+mod options;
 mod stage;
+mod sweep;
+mod systemd;
+mod upgrade;

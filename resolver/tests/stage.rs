@@ -28,12 +28,17 @@ pub(crate) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     pub(crate) fn new(lab: &'a Lab) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_cais-dnsd"));
+        Self::with_program_in(lab, program.parent().unwrap())
+    }
+
+    /// The same with the program of another directory.
+    pub(crate) fn with_program_in(lab: &'a Lab, directory: &Path) -> Self {
         let host = lab.host();
         host.run("ip link add name br0 type bridge");
         host.run("ip link set dev br0 up");
         host.run(&format!("ip addr add {GATEWAY}/24 dev br0"));
-        let program = Path::new(env!("CARGO_BIN_EXE_cais-dnsd"));
-        Self { lab, path: vec![program.parent().unwrap().to_owned()] }
+        Self { lab, path: vec![directory.to_owned()] }
     }
 
     pub(crate) fn client(&self) -> Client<'_> {
@@ -51,6 +56,15 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn record(&self, container: &Container, number: u8) -> Record {
+        Record {
+            key: key("n1", container.id()),
+            names: std::iter::once(container.id().parse().unwrap()).collect(),
+            ..self.record_of(container.path().to_str().unwrap(), number)
+        }
+    }
+
+    /// A record of nobody's, in that namespace.
+    pub(crate) fn record_of(&self, netns: &str, number: u8) -> Record {
         let index = nix::net::if_::if_nametoindex("br0").unwrap();
         let place = Place::Gateway {
             link: "br0".parse().unwrap(),
@@ -58,15 +72,13 @@ impl<'a> Stage<'a> {
             address: IpAddr::V4(GATEWAY),
             port: PORT,
         };
-        let netns = container.path().to_str().unwrap().to_owned();
-        let inode = Netns::open(&netns).unwrap().inode().unwrap();
+        let inode = Netns::open(netns).unwrap().inode().unwrap();
         Record {
-            netns,
+            netns: netns.to_owned(),
             netns_id: NetnsId { inode, boot: boot_id().unwrap() },
-            names: std::iter::once(container.id().parse().unwrap()).collect(),
             addresses: vec![format!("10.90.1.{number}/24").parse().unwrap()],
             gateways: vec![IpAddr::V4(GATEWAY)],
-            ..Record::bare(key("n1", container.id()), vec![place])
+            ..Record::bare(key("n1", "nobody"), vec![place])
         }
     }
 
@@ -146,6 +158,24 @@ pub(crate) fn try_to_ask(
     server: SocketAddr,
     name: &str,
 ) -> Option<(u8, Option<Ipv4Addr>)> {
+    exchange(from, server, name).map(|reply| told(&reply))
+}
+
+/// For how many seconds the one address of `name` may be kept.
+#[track_caller]
+pub(crate) fn ttl(from: &Container, server: SocketAddr, name: &str) -> u32 {
+    let begun = Instant::now();
+    while begun.elapsed() < DEADLINE {
+        if let Some(reply) = exchange(from, server, name) {
+            // Before the address, and its length.
+            let field = reply[reply.len() - 10..][..4].try_into().unwrap();
+            return u32::from_be_bytes(field);
+        }
+    }
+    panic!("no reply of {server} about {name} within {DEADLINE:?}");
+}
+
+fn exchange(from: &Container, server: SocketAddr, name: &str) -> Option<Vec<u8>> {
     let packet = query(name);
     in_namespace(from, move || {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
@@ -154,7 +184,7 @@ pub(crate) fn try_to_ask(
         socket.send(&packet).ok()?;
         let mut buffer = [0; 1500];
         let length = socket.recv(&mut buffer).ok()?;
-        Some(told(&buffer[..length]))
+        Some(buffer[..length].to_vec())
     })
 }
 

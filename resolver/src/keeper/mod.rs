@@ -1,13 +1,21 @@
 //! The process that stays when the one that answers dies: it keeps the sockets, knows where all is
 //! remembered, and looks at nothing that comes from a network.
 
+mod notify;
+mod resume;
 mod revival;
+mod signals;
 mod successor;
+
+pub(crate) use resume::LAYOUT;
+pub use resume::{RESUME, resume};
+pub use signals::release;
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,6 +26,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::link::{Listener, ToKeeper, ToWorker};
+use crate::options::Options;
+use signals::{Signals, Wish};
 use successor::{Heard, Successor};
 
 /// How often it is looked for containers that are gone without a word.
@@ -32,34 +42,44 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Who lives as long did not die young.
 const GROWN: Duration = Duration::from_secs(2);
 
-/// Keeps a worker alive until there is nothing to answer for. `control` is the listening control
-/// socket, which is known as `path`.
+/// Whose the name of the control socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// Of whoever started this process: it goes with the process.
+    ByClient,
+    /// Of systemd, which listens on it whether there is a process or not.
+    BySystemd,
+}
+
+/// Keeps a worker alive until there is nothing to answer for, or a signal says to end. `control` is
+/// the listening control socket, which is known as `path`.
 ///
 /// # Errors
 /// What keeps it from doing so.
-pub fn run(control: UnixListener, path: &Path) -> io::Result<()> {
-    let run_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut keeper = Keeper {
-        control,
-        path: path.to_owned(),
-        store: Store::under(&run_dir),
-        run_dir,
-        kept: HashMap::new(),
-        pause: PAUSE,
-    };
+pub fn run(control: UnixListener, path: &Path, named: Named) -> io::Result<()> {
+    let mut keeper = Keeper::new(control, path, named)?;
     keeper.kept = revival::listeners(&keeper.records().0);
-    keeper.run()
+    let worker = keeper.start()?;
+    keeper.go_on(worker)
 }
 
 /// Everything that the process knows.
 struct Keeper {
     control: UnixListener,
     path: PathBuf,
+    named: Named,
+    /// What the control socket's name led to in the beginning.
+    identity: Option<(u64, u64)>,
+    signals: Signals,
     run_dir: PathBuf,
     store: Store,
     /// Sockets that some worker listens by.
     kept: HashMap<Place, (Listener, [OwnedFd; 2])>,
     pause: Duration,
+    /// The options as they were written when they were sound last.
+    options: String,
+    /// What is wrong with them since.
+    unsound: Option<Error>,
 }
 
 /// What tells sockets apart: those of a bridge that was made anew are others.
@@ -76,13 +96,36 @@ enum End {
     Died,
     /// There is nothing to answer for.
     Idle,
+    /// It was said, or nobody can find this process any more.
+    Told,
     /// Another one answers now.
     Succeeded(Successor),
 }
 
 impl Keeper {
-    fn run(&mut self) -> io::Result<()> {
-        let mut worker = self.start()?;
+    fn new(control: UnixListener, path: &Path, named: Named) -> io::Result<Self> {
+        // Names are answered by the defaults rather than not at all.
+        let (options, unsound) = match Options::written(path) {
+            Ok(options) => (options, None),
+            Err(error) => ("{}".to_owned(), Some(error)),
+        };
+        let run_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Self {
+            control,
+            path: path.to_owned(),
+            named,
+            identity: identity(path),
+            signals: Signals::take()?,
+            store: Store::under(&run_dir),
+            run_dir,
+            kept: HashMap::new(),
+            pause: PAUSE,
+            options,
+            unsound,
+        })
+    }
+
+    fn go_on(mut self, mut worker: Successor) -> io::Result<()> {
         loop {
             let begun = Instant::now();
             match self.attend(&worker)? {
@@ -90,7 +133,18 @@ impl Keeper {
                     worker.end();
                     return Ok(());
                 }
-                End::Succeeded(next) => worker = self.hand_over(&worker, next)?,
+                End::Told => {
+                    notify::tell(notify::STOPPING);
+                    self.let_finish(&worker, None)?;
+                    return Ok(());
+                }
+                End::Succeeded(next) => {
+                    worker = self.hand_over(&worker, next)?;
+                    if worker.can_resume.get() {
+                        let error = self.become_installed(&worker);
+                        eprintln!("cais-dnsd: the keeper stays the former program: {error}");
+                    }
+                }
                 End::Died => {
                     worker.end();
                     let young = begun.elapsed() < GROWN;
@@ -107,7 +161,7 @@ impl Keeper {
 
     /// Starts a worker and tells it all.
     fn start(&self) -> io::Result<Successor> {
-        let worker = Successor::start(&self.control, &self.path)?;
+        let worker = Successor::start(&self.control, &self.path, &self.options)?;
         // One that dies at once is found dead by whoever attends to it.
         let _ = self.tell_all(&worker);
         Ok(worker)
@@ -126,7 +180,7 @@ impl Keeper {
         for record in records {
             worker.say(&ToWorker::Know(Box::new(record)), &[])?;
         }
-        for error in broken {
+        for error in broken.iter().chain(&self.unsound) {
             worker.say(&ToWorker::Broken(error.to_string()), &[])?;
         }
         worker.say(&ToWorker::Complete, &[])
@@ -141,9 +195,27 @@ impl Keeper {
         let mut swept = Instant::now();
         loop {
             let until_sweep = SWEEPS.saturating_sub(swept.elapsed());
-            if !readable(worker.link().as_fd(), until_sweep)? {
-                swept = Instant::now();
-                self.sweep(worker);
+            let [told, heard] =
+                readable([self.signals.as_fd(), worker.link().as_fd()], until_sweep)?;
+            if told {
+                match self.signals.next()? {
+                    Some(Wish::End) => return Ok(End::Told),
+                    Some(Wish::Upgrade) => {
+                        if let Some(next) = self.upgrade(worker) {
+                            return Ok(End::Succeeded(next));
+                        }
+                    }
+                    None => {}
+                }
+            }
+            if !heard {
+                if swept.elapsed() >= SWEEPS {
+                    swept = Instant::now();
+                    if identity(&self.path) != self.identity {
+                        return Ok(End::Told);
+                    }
+                    self.sweep(worker);
+                }
                 continue;
             }
             let (message, sockets) = match worker.hear()? {
@@ -152,26 +224,41 @@ impl Keeper {
                 Heard::End => return Ok(End::Died),
             };
             match message {
-                ToKeeper::Ready => {}
+                ToKeeper::Ready { .. } => notify::tell(notify::READY),
                 ToKeeper::Keep(listener) => self.keep(listener, sockets),
                 ToKeeper::Forget(listener) => {
                     self.kept.remove(&place_of(&listener));
                 }
                 ToKeeper::Reload => {
-                    // One that is dead by now is told the next time round.
-                    let _ = self.tell_records(worker);
+                    if let Some(next) = self.reload(worker) {
+                        return Ok(End::Succeeded(next));
+                    }
                 }
                 ToKeeper::Idle if self.leave() => return Ok(End::Idle),
                 ToKeeper::Idle => {
                     let _ = self.tell_records(worker);
                 }
                 ToKeeper::Upgrade => {
-                    if let Some(next) = self.upgrade() {
+                    if let Some(next) = self.upgrade(worker) {
                         return Ok(End::Succeeded(next));
                     }
                 }
             }
         }
+    }
+
+    /// Says again what is remembered. Other options are another worker's, which answers now then.
+    fn reload(&mut self, worker: &Successor) -> Option<Successor> {
+        let written = Options::written(&self.path);
+        let changed = written.as_ref().is_ok_and(|written| *written != self.options);
+        match written {
+            Ok(written) => (self.options, self.unsound) = (written, None),
+            Err(error) => self.unsound = Some(error),
+        }
+        self.sweep(worker);
+        // One that is dead by now is told the next time round.
+        let _ = self.tell_records(worker);
+        if changed { self.upgrade(worker) } else { None }
     }
 
     fn keep(&mut self, listener: Listener, sockets: Vec<OwnedFd>) {
@@ -205,37 +292,74 @@ impl Keeper {
         {
             return false;
         }
+        if self.named == Named::BySystemd {
+            // What comes now waits there, for the process that it starts.
+            return true;
+        }
         // When it is gone already, or cannot go, the next starter replaces it.
         let _ = fs::remove_file(&self.path);
         true
     }
 
-    /// Starts the program that is installed now; `None` when it does not come to answer.
-    fn upgrade(&self) -> Option<Successor> {
-        let next = self.start().ok()?;
+    /// Starts the program that is installed now; `None` when it does not come to answer, which the
+    /// present worker is told then.
+    fn upgrade(&self, present: &Successor) -> Option<Successor> {
+        let next = self.start().ok();
+        if let Some(next) = next {
+            if Self::comes_to_answer(&next).unwrap_or(false) {
+                return Some(next);
+            }
+            next.end();
+        }
+        let text = "the program that is installed now does not answer; the former one goes on";
+        // One that is dead by now is replaced by what is installed in any case.
+        let _ = present.say(&ToWorker::Broken(text.to_owned()), &[]);
+        None
+    }
+
+    fn comes_to_answer(next: &Successor) -> io::Result<bool> {
         let until = Instant::now() + PATIENCE;
-        while readable(next.link().as_fd(), until.saturating_duration_since(Instant::now())).ok()? {
-            match next.hear().ok()? {
-                Heard::Message(ToKeeper::Ready, _) => return Some(next),
+        while until > Instant::now() {
+            let [said] = readable([next.link().as_fd()], until - Instant::now())?;
+            if !said {
+                continue;
+            }
+            match next.hear()? {
+                Heard::Message(ToKeeper::Ready { layout: theirs }, _) => {
+                    next.can_resume.set(theirs == LAYOUT);
+                    return Ok(true);
+                }
                 Heard::Message(..) | Heard::Nothing => {}
                 Heard::End => break,
             }
         }
-        eprintln!("cais-dnsd: the program that is installed now does not answer; this one goes on");
-        next.end();
-        None
+        Ok(false)
     }
 
     /// Ends a worker whose successor answers already. What it heard of to the last moment is in the
     /// records.
     fn hand_over(&mut self, former: &Successor, next: Successor) -> io::Result<Successor> {
+        self.let_finish(former, Some(&next))?;
+        let _ = self.tell_records(&next);
+        Ok(next)
+    }
+
+    /// Lets a worker finish what it is about, and ends it. What it listens by meanwhile is its
+    /// successor's too.
+    fn let_finish(&mut self, former: &Successor, next: Option<&Successor>) -> io::Result<()> {
         former.ask_to_end();
         let until = Instant::now() + PATIENCE;
-        while readable(former.link().as_fd(), until.saturating_duration_since(Instant::now()))? {
+        while until > Instant::now() {
+            let [said] = readable([former.link().as_fd()], until - Instant::now())?;
+            if !said {
+                continue;
+            }
             match former.hear()? {
                 Heard::Message(ToKeeper::Keep(listener), sockets) => {
-                    let copies: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-                    let _ = next.say(&ToWorker::Listen(listener.clone()), &copies);
+                    if let Some(next) = next {
+                        let copies: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+                        let _ = next.say(&ToWorker::Listen(listener.clone()), &copies);
+                    }
                     self.keep(listener, sockets);
                 }
                 Heard::Message(ToKeeper::Forget(listener), _) => {
@@ -246,18 +370,26 @@ impl Keeper {
             }
         }
         former.end();
-        let _ = self.tell_records(&next);
-        Ok(next)
+        Ok(())
     }
 }
 
-/// Waits until a socket has something to say, or ended. Whether it has.
-fn readable(socket: std::os::fd::BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
-    let mut wanted = [PollFd::new(socket, PollFlags::POLLIN)];
-    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-    match poll(&mut wanted, timeout) {
-        Ok(ready) => Ok(ready > 0),
-        Err(Errno::EINTR) => Ok(false),
+/// What a name leads to: another socket under it is somebody else's.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let about = fs::metadata(path).ok()?;
+    Some((about.dev(), about.ino()))
+}
+
+/// Waits until one of them has something to say, or ended. Which of them have.
+fn readable<const N: usize>(
+    from: [BorrowedFd<'_>; N],
+    patience: Duration,
+) -> io::Result<[bool; N]> {
+    let mut wanted = from.map(|from| PollFd::new(from, PollFlags::POLLIN));
+    // Less than a millisecond is not to be no time.
+    let patience = patience.max(Duration::from_millis(1));
+    match poll(&mut wanted, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX)) {
+        Ok(_) | Err(Errno::EINTR) => Ok(wanted.map(|one| one.any().unwrap_or(true))),
         Err(error) => Err(error.into()),
     }
 }

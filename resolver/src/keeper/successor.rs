@@ -1,27 +1,32 @@
 //! A worker, as its keeper sees it.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 
 use control::MOST_BYTES;
 use kernel::descriptors;
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
 };
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
-use crate::WORK;
 use crate::link::{ToKeeper, ToWorker};
+use crate::{OPTIONS, WORK};
 
 /// A worker that was started.
 pub(super) struct Successor {
-    child: RefCell<Child>,
+    /// The process until it was waited for, as a number that can be handed on.
+    child: Cell<Option<Pid>>,
     link: UnixStream,
+    /// Whether its program can go on where ours is.
+    pub(super) can_resume: Cell<bool>,
 }
 
 /// What was heard of it.
@@ -32,17 +37,30 @@ pub(super) enum Heard {
 }
 
 impl Successor {
-    /// Starts the program that is installed now.
-    pub(super) fn start(control: &UnixListener, path: &Path) -> io::Result<Self> {
+    /// Starts the program that is installed now, with these options as they are written.
+    pub(super) fn start(control: &UnixListener, path: &Path, options: &str) -> io::Result<Self> {
         let (ours, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         let child = Command::new(program()?)
             .arg(WORK)
             .arg(path)
+            .env_clear()
+            .env(OPTIONS, options)
             .stdin(OwnedFd::from(control.try_clone()?))
             .stdout(theirs)
             .spawn()?;
-        Ok(Self { child: RefCell::new(child), link: UnixStream::from(ours) })
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        Ok(Self::resumed(Pid::from_raw(pid), UnixStream::from(ours)))
+    }
+
+    /// One that was started before this process became the program that it is.
+    pub(super) fn resumed(pid: Pid, link: UnixStream) -> Self {
+        Self { child: Cell::new(Some(pid)), link, can_resume: Cell::new(false) }
+    }
+
+    /// The process, which was not waited for yet.
+    pub(super) fn pid(&self) -> Option<Pid> {
+        self.child.get()
     }
 
     pub(super) fn link(&self) -> &UnixStream {
@@ -81,21 +99,27 @@ impl Successor {
 
     /// Lets it finish what it is about.
     pub(super) fn ask_to_end(&self) {
-        if let Ok(pid) = i32::try_from(self.child.borrow().id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
+        self.signal(Signal::SIGTERM);
     }
 
     /// Ends it, however it is.
     pub(super) fn end(&self) {
-        let mut child = self.child.borrow_mut();
-        let _ = child.kill();
-        let _ = child.wait();
+        self.signal(Signal::SIGKILL);
+        if let Some(pid) = self.child.take() {
+            while waitpid(pid, None) == Err(Errno::EINTR) {}
+        }
+    }
+
+    /// One that is dead already keeps its number until it is waited for: nobody else is hit.
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.child.get() {
+            let _ = kill(pid, signal);
+        }
     }
 }
 
 /// The file that this program was started from, or what took its place.
-fn program() -> io::Result<PathBuf> {
+pub(super) fn program() -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let Some(text) = own.to_str() else { return Ok(own) };
     Ok(PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(text)))

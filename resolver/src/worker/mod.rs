@@ -82,7 +82,8 @@ async fn run(start: Start) -> io::Result<()> {
     let mut terminated = signal(SignalKind::terminate())?;
     worker.answering.settle_host();
     worker.hear_all().await?;
-    worker.say(&ToKeeper::Ready).await?;
+    let layout = crate::keeper::LAYOUT.to_owned();
+    worker.say(&ToKeeper::Ready { layout }).await?;
     tokio::select! {
         ended = control::serve(Rc::clone(&worker), control) => ended?,
         ended = worker.hear_keeper() => ended?,
