@@ -100,7 +100,7 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
         }
         "tuning" | "firewall" | "dnsname" => {
-            config["prevResult"] = result_before(version, "/run/netns/c1")
+            config["prevResult"] = result_before(version, "/run/netns/c1");
         }
         _ => {}
     }
