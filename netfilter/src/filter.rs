@@ -470,6 +470,7 @@ impl Filter {
             addresses: &removed.addresses,
             shared: &shared,
             was_last_of_kind: locked.is_last_of_kind(key, claimant),
+            was_last_of_kind_on_host: locked.is_last_of_kind_on_host(key, claimant),
         };
         kind.remove(&self.socket, &mut batch, &gone)?;
         batch.commit_skipping_missing(&self.socket)?;

@@ -54,6 +54,7 @@ impl Filter {
                 addresses: forward.map_or(&[], |forward| &forward.addresses),
                 shared: &[],
                 was_last_of_kind: false,
+                was_last_of_kind_on_host: false,
             };
             let mut batch = Batch::new();
             kind.remove(&self.socket, &mut batch, &gone)?;

@@ -214,6 +214,19 @@ impl Locked {
         })
     }
 
+    /// As [`Locked::is_last_of_kind`] for the whole host.
+    #[must_use]
+    pub fn is_last_of_kind_on_host(&self, key: &Attachment, claimant: Claimant) -> bool {
+        let network = self.store.network_dir(&key.network);
+        let kind = format!("{}@", claimant.name());
+        let is_of_kind = |path: PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(&kind)) && !is_unfinished(&path)
+        };
+        self.is_last_of_kind(key, claimant)
+            && !first(&self.store.dir, |dir| dir != network && first(&dir, is_of_kind))
+    }
+
     /// Whether no other claim may want something of the reference's chains: interface plugins
     /// never do.
     #[must_use]

@@ -125,6 +125,8 @@ pub struct Gone<'a> {
     pub shared: &'a [IpAddr],
     /// Whether the plugin has no other claim for its network.
     pub was_last_of_kind: bool,
+    /// Whether it has no other on this host.
+    pub was_last_of_kind_on_host: bool,
 }
 
 impl<'a> Gone<'a> {

@@ -65,7 +65,7 @@ impl Kind for Portmap {
         if gone.claim.is_none_or(|claim| written(claim).is_some()) {
             portmap::remove(socket, batch, gone.owner(), stored)?;
         }
-        if gone.was_last_of_kind {
+        if gone.was_last_of_kind_on_host {
             passing::remove(socket, batch)?;
         }
         Ok(())
@@ -75,7 +75,7 @@ impl Kind for Portmap {
         if gone.claim.is_none() {
             hostport_nft::remove(socket, &gone.key.container, &[])?;
         }
-        let passing = gone.was_last_of_kind.then_some(Trace::Passing);
+        let passing = gone.was_last_of_kind_on_host.then_some(Trace::Passing);
         let traces: Vec<Trace<'_>> = [Trace::Ports(gone.key)].into_iter().chain(passing).collect();
         Ok(legacy::remove(&traces)?)
     }

@@ -160,6 +160,24 @@ fn ports_that_come_after_a_container_without_any_pass_behind_the_administrator_s
 }
 
 #[test]
+fn ports_of_one_network_pass_when_the_last_of_another_went() {
+    lab_with_plugins(|lab| {
+        let lan = lan(lab);
+        drop_what_is_forwarded(lab);
+        let (web, shop) = (walled(lab, 1, &json!({})), walled(lab, 2, &json!({})).network("shop"));
+        let (ports, others) = (both(OUTSIDE, INSIDE), both(9090, INSIDE));
+        let _stays = attached(lab, &web, "c1", &ports);
+        let goes = attached(lab, &shop, "c2", &others);
+        only_ours(lab, "leaves new connections to the policy of FORWARD [E]");
+        assert_answers(&lan, (HOST[0], OUTSIDE), "c1", LAN[0]);
+        shop.del(Attach::new(&goes, &others));
+        for (host, of_lan) in HOST.iter().zip(LAN) {
+            assert_answers(&lan, (host, OUTSIDE), "c1", of_lan);
+        }
+    });
+}
+
+#[test]
 fn packets_keep_the_marks_of_others_and_lose_ours_at_once() {
     lab_with_plugins(|lab| {
         let lan = lan(lab);
