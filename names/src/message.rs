@@ -33,7 +33,8 @@ pub enum Request {
     Drop(Attachment),
     /// Say or do something about the daemon as a whole.
     About(Topic),
-    /// Answer this question as a container would be answered.
+    /// Answer this question as a container would be answered: the text is the reply as it would be
+    /// sent, in hexadecimal digits.
     Resolve(Question),
 }
 
@@ -61,8 +62,8 @@ pub struct Question {
     pub container: ContainerId,
     /// What for.
     pub name: String,
-    /// Type of the records, as `A`.
-    pub kind: String,
+    /// Type of the records, as numbered by IANA: 1 is A.
+    pub kind: u16,
 }
 
 /// What the daemon answers.
@@ -118,7 +119,7 @@ struct Shape<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    r#type: Option<&'a str>,
+    r#type: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ports: Option<&'a [u16]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,7 +180,7 @@ impl Request {
             Self::Resolve(Question { container, name, kind }) => Shape {
                 container: Some(container.as_str()),
                 name: Some(name),
-                r#type: Some(kind),
+                r#type: Some(*kind),
                 ..Shape::of("resolve")
             }
             .written(),
@@ -215,7 +216,7 @@ impl Request {
             "resolve" => Ok(Self::Resolve(Question {
                 container: object.parsed("container")?.ok_or_else(|| missing("container"))?,
                 name: object.string("name")?.ok_or_else(|| missing("name"))?,
-                kind: object.string("type")?.unwrap_or_else(|| "A".to_owned()),
+                kind: object.integer("type", 0..=65535)?.map_or(1, |kind| kind as u16),
             })),
             _ => Err(Error::new(code::INVALID_CONFIG, format!("key \"verb\": unknown {verb:?}"))),
         }
@@ -305,11 +306,8 @@ mod tests {
         let record = record("web", "c1");
         let key = record.key.clone();
         let about = TOPICS.iter().map(|(_, topic)| Request::About(*topic));
-        let question = Question {
-            container: "c1".parse().unwrap(),
-            name: "a\"b".to_owned(),
-            kind: "AAAA".to_owned(),
-        };
+        let question =
+            Question { container: "c1".parse().unwrap(), name: "a\"b".to_owned(), kind: 28 };
         let requests = [
             Request::Put(Box::new(record)),
             Request::Listen { key: key.clone(), place: 1, port: 1021 },

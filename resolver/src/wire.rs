@@ -17,7 +17,7 @@ pub const UDP_SIZE: u16 = 1232;
 const PLAIN_SIZE: u16 = 512;
 
 /// Most bytes of a name on the wire.
-const MOST_NAME: usize = 255;
+pub const MOST_NAME: usize = 255;
 
 /// A record's or question's type (`TYPE` and `QTYPE` of the IANA registry).
 pub mod kind {

@@ -29,7 +29,7 @@ impl Kind {
     pub(crate) fn of(package: &Package) -> Option<Kind> {
         match &*package.name {
             "cli" => Some(Kind::Command),
-            "proxy" => Some(Kind::Daemon),
+            "proxy" | "resolver" => Some(Kind::Daemon),
             "bundle" => Some(Kind::Bundle),
             _ if package.is_plugin() => Some(Kind::Plugin),
             _ => None,

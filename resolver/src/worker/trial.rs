@@ -1,24 +1,22 @@
 //! Answering a question by way of trial, as a container would be answered.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use cni::{Error, code};
-use hickory_proto::op::{Message, Query};
-use hickory_proto::rr::{Name, RecordType};
 use names::Question;
 
 use super::Worker;
 use super::shared::{Entrance, Now};
 use crate::metrics::Transport;
 use crate::pipeline::Door;
+use crate::wire::{CLASS_IN, HEADER, MOST_NAME};
 
 impl Worker {
-    /// The reply to `question` as text: its code, then one line for each record.
+    /// The reply to `question` in hexadecimal digits, for whoever shows it.
     ///
     /// # Errors
-    /// Code 7 when the name or the type is none, code 3 when nothing is known of the container.
+    /// Code 7 when the name is none, code 3 when nothing is known of the container.
     pub(super) async fn resolve(&self, question: &Question) -> Result<String, Error> {
         let container = question.container.as_str();
         if self.answering.shared.zone.borrow().view(container).is_none() {
@@ -40,33 +38,27 @@ impl Worker {
                 self.answering.shared.ask(&entrance, transport, asking, &packet).await
             }
         };
-        told(&reply)
+        Ok(reply.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
+/// A query of RFC 1035, 4.1, that wants recursion.
 fn packet(question: &Question) -> Result<Vec<u8>, Error> {
-    let wrong = |what: &str, text: &str, why: &dyn std::fmt::Display| {
-        Error::new(code::INVALID_CONFIG, format!("{what} \"{text}\": {why}"))
-    };
-    let name =
-        Name::from_ascii(&question.name).map_err(|error| wrong("name", &question.name, &error))?;
-    let kind: RecordType = question
-        .kind
-        .to_ascii_uppercase()
-        .parse()
-        .map_err(|error| wrong("type", &question.kind, &error))?;
-    let mut message = Message::query();
-    message.metadata.recursion_desired = true;
-    message.add_query(Query::query(name, kind));
-    message.to_vec().map_err(|error| wrong("name", &question.name, &error))
-}
-
-fn told(reply: &[u8]) -> Result<String, Error> {
-    let message = Message::from_vec(reply)
-        .map_err(|error| Error::new(code::DECODE, format!("read the reply: {error}")))?;
-    let mut text = format!("{}\n", message.metadata.response_code);
-    for record in message.answers.iter().chain(&message.authorities) {
-        let _ = writeln!(text, "{record}");
+    let wrong = |why: String| Error::new(code::INVALID_CONFIG, why);
+    let name = question.name.trim_end_matches('.');
+    let mut bytes = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.').filter(|_| !name.is_empty()) {
+        if !(1..=63).contains(&label.len()) {
+            return Err(wrong(format!("name \"{name}\": a label has 1 to 63 bytes")));
+        }
+        bytes.push(label.len() as u8);
+        bytes.extend_from_slice(label.as_bytes());
     }
-    Ok(text)
+    bytes.push(0);
+    if bytes.len() > HEADER + MOST_NAME {
+        return Err(wrong(format!("name \"{name}\": it is longer than 253 bytes")));
+    }
+    bytes.extend_from_slice(&question.kind.to_be_bytes());
+    bytes.extend_from_slice(&CLASS_IN.to_be_bytes());
+    Ok(bytes)
 }
