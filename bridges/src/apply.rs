@@ -47,18 +47,27 @@ pub(crate) enum Earlier {
 }
 
 /// Everything that ADD works with.
-pub(crate) struct Adding<'a> {
-    pub(crate) call: &'a Call,
-    pub(crate) config: &'a Config,
-    pub(crate) links: &'a Links,
-    pub(crate) host: &'a Host,
-    pub(crate) netns: &'a Netns,
-    pub(crate) ipam: Option<&'a Ipam<'a>>,
+pub struct Adding<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// What the network is to be.
+    pub config: &'a Config,
+    /// The links that follow from it.
+    pub links: &'a Links,
+    /// The host that the call came to.
+    pub host: &'a Host,
+    /// The container's namespace.
+    pub netns: &'a Netns,
+    /// Where addresses come from; `None`: layer 2 only.
+    pub ipam: Option<&'a Ipam<'a>>,
 }
 
 impl<'a> Adding<'a> {
     /// Makes the attachment, or takes back whatever it did.
-    pub(crate) fn run(&self) -> Result<AddResult, Error> {
+    ///
+    /// # Errors
+    /// What was tried and why it failed; what could not be taken back is in the details.
+    pub fn run(&self) -> Result<AddResult, Error> {
         steps::run(|undo| self.steps(undo))
     }
 
@@ -265,7 +274,10 @@ pub(crate) fn random_mac() -> MacAddr {
 
 /// Removes the attachment: the container's end, the host's end, the addresses, the record. Each is
 /// tried whatever the others did.
-pub(crate) fn remove(call: &Call, ipam: Option<&Ipam<'_>>, run_dir: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// What went wrong, joined.
+pub fn remove(call: &Call, ipam: Option<&Ipam<'_>>, run_dir: &Path) -> Result<(), Error> {
     let mut errors = Vec::new();
     let mut filter = None;
     if filter::concerns(&call.config, &call.attachment, run_dir) {
