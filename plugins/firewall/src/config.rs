@@ -3,6 +3,7 @@
 use cni::schema::{Key, Kind};
 use cni::{AddResult, Config as Network, Error, code};
 use firewalld::Zone;
+use forwarded::{Backend, Wanted};
 use netfilter::claim::Ingress;
 use types::IfName;
 
@@ -19,19 +20,6 @@ pub struct Config {
     pub ingress: Ingress,
     /// The result of the plugins before this one; `None` where there is none.
     pub result: Option<AddResult>,
-}
-
-/// Who lets packets through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
-    /// firewalld where it runs, else the reference's chains: any value but those below.
-    Chosen,
-    /// The reference's chains.
-    Chains,
-    /// firewalld.
-    Firewalld,
-    /// Nobody: the host lets packets through by itself.
-    Nobody,
 }
 
 /// The keys of `firewall`, in the order of its page.
@@ -102,6 +90,20 @@ impl Config {
             }
         };
         Ok(Self { backend, admin_chain, zone, ingress, result: network.prev_result()? })
+    }
+
+    /// What is to be let through.
+    ///
+    /// # Errors
+    /// As [`Self::bridge`].
+    pub fn wanted(&self) -> Result<Wanted, Error> {
+        Ok(Wanted {
+            backend: self.backend,
+            admin_chain: self.admin_chain.clone(),
+            zone: self.zone.clone(),
+            ingress: self.ingress,
+            bridge: self.bridge()?,
+        })
     }
 
     /// The bridge that `ingressPolicy` is about: the first interface of the result.

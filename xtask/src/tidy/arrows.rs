@@ -16,6 +16,8 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("ipam-cni", 2),
     ("attach", 3),
     ("bridges", 4),
+    ("published", 4),
+    ("forwarded", 4),
     ("cli", 4),
     ("bundle", 6),
     ("netns-fixtures", 2),

@@ -4,79 +4,127 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use attach::host::sandbox_identity;
-use attach::steps::{self, step};
+use attach::steps::step;
 use cni::{AddResult, Call, Error, code};
 use firewalld::{Firewalld, Member, Zone};
 use kernel::link::Deleter;
 use kernel::undo::Undo;
-use netfilter::claim::{Forward, Forwarder};
+use netfilter::claim::{Forward, Forwarder, Ingress};
 use netfilter::{Claim, Claimant, Filter, kind, reference};
+use types::IfName;
 
-use crate::config::{Backend, Config};
-
-/// Lets packets through, or takes back whatever was done.
-pub(crate) fn add(
-    call: &Call,
-    config: &Config,
-    result: &AddResult,
-    run_dir: &Path,
-) -> Result<(), Error> {
-    let forward = wanted(config, result)?;
-    let netns_id = sandbox_identity(call)?;
-    let key = call.attachment.clone();
-    let mut claim = Claim::new(key, Claimant::Firewall, call.sandbox(), netns_id);
-    claim.forward = Some(forward);
-    steps::run(|undo| steps(&claim, run_dir, undo))
+/// Whose packets are let through, by whom, and which.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Who lets packets through.
+    pub backend: Backend,
+    /// The administrator's chain among the reference's.
+    pub admin_chain: String,
+    /// firewalld's zone for the containers' addresses.
+    pub zone: Zone,
+    /// Traffic between bridges.
+    pub ingress: Ingress,
+    /// The bridge that `ingress` is about.
+    pub bridge: Option<IfName>,
 }
 
-fn steps<'a>(claim: &'a Claim, run_dir: &'a Path, undo: &mut Undo<'a>) -> Result<(), Error> {
-    let Some(forward) = &claim.forward else { return Ok(()) };
-    step("filter");
-    let filter = Filter::open(run_dir, &kind::Firewall)?;
-    filter.add(claim)?;
-    undo.push(format!("take back the forwarding of {}", claim.key), move || {
-        Ok(filter.remove(&claim.key, &[]).map(drop)?)
-    });
-    if let Forwarder::Firewalld(zone) = &forward.by {
-        step("firewalld");
-        let mut firewalld = connected()?;
-        let zone = parsed(zone)?;
-        for address in &forward.addresses {
-            let member = Member::Source(*address);
-            if firewalld.add(&zone, &member).map_err(|e| refused(&e))? {
-                let zone = zone.clone();
-                undo.push(format!("remove source {address} from zone {zone}"), move || {
-                    match Firewalld::connect()? {
-                        Some(mut firewalld) => Ok(firewalld.remove(&zone, &member).map(drop)?),
-                        None => Ok(()),
-                    }
-                });
-            }
+/// Who lets packets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// firewalld where it runs, else the reference's chains: any value but those below.
+    Chosen,
+    /// The reference's chains.
+    Chains,
+    /// firewalld.
+    Firewalld,
+    /// Nobody: the host lets packets through by itself.
+    Nobody,
+}
+
+/// Lets packets of a container through in the steps of an ADD. Made on the host.
+#[derive(Debug)]
+pub struct Forwarding<'a> {
+    call: &'a Call,
+    filter: Filter,
+}
+
+impl<'a> Forwarding<'a> {
+    /// Opens the packet filter of the host with what is remembered below `run_dir`.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(call: &'a Call, run_dir: &Path) -> Result<Self, Error> {
+        Ok(Self { call, filter: Filter::open(run_dir, &kind::Firewall)? })
+    }
+
+    /// Lets packets from and to the addresses of `result` through; each step pushes its inverse.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn add(
+        &'a self,
+        wanted: &Wanted,
+        result: &AddResult,
+        undo: &mut Undo<'a>,
+    ) -> Result<(), Error> {
+        let forward = forward(wanted, result)?;
+        let (key, netns_id) = (self.call.attachment.clone(), sandbox_identity(self.call)?);
+        let mut claim = Claim::new(key, Claimant::Firewall, self.call.sandbox(), netns_id);
+        claim.forward = Some(forward);
+        step("filter");
+        let filter = &self.filter;
+        filter.add(&claim)?;
+        let key = claim.key;
+        undo.push(format!("take back the forwarding of {key}"), move || {
+            Ok(filter.remove(&key, &[]).map(drop)?)
+        });
+        match &claim.forward {
+            Some(forward) => bind(forward, undo),
+            None => Ok(()),
         }
     }
-    step("done");
+}
+
+/// Puts the addresses into firewalld's zone, if it is firewalld that forwards.
+fn bind(forward: &Forward, undo: &mut Undo<'_>) -> Result<(), Error> {
+    let Forwarder::Firewalld(zone) = &forward.by else { return Ok(()) };
+    step("firewalld");
+    let mut firewalld = connected()?;
+    let zone = parsed(zone)?;
+    for address in &forward.addresses {
+        let member = Member::Source(*address);
+        if firewalld.add(&zone, &member).map_err(|e| refused(&e))? {
+            let zone = zone.clone();
+            undo.push(format!("remove source {address} from zone {zone}"), move || {
+                match Firewalld::connect()? {
+                    Some(mut firewalld) => Ok(firewalld.remove(&zone, &member).map(drop)?),
+                    None => Ok(()),
+                }
+            });
+        }
+    }
     Ok(())
 }
 
-/// What the configuration wants for a result.
-fn wanted(config: &Config, result: &AddResult) -> Result<Forward, Error> {
+/// What is wanted for a result.
+fn forward(wanted: &Wanted, result: &AddResult) -> Result<Forward, Error> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for ip in result.ips.iter().map(|ip| ip.address.ip()) {
         if !addresses.contains(&ip) {
             addresses.push(ip);
         }
     }
-    let by_firewalld = match config.backend {
+    let by_firewalld = match wanted.backend {
         Backend::Chosen => firewalld::is_running().map_err(|e| refused(&e))?,
         Backend::Firewalld => true,
         Backend::Chains | Backend::Nobody => false,
     };
-    let by = match (by_firewalld, config.backend) {
-        (true, _) => Forwarder::Firewalld(config.zone.to_string()),
+    let by = match (by_firewalld, wanted.backend) {
+        (true, _) => Forwarder::Firewalld(wanted.zone.to_string()),
         (false, Backend::Nobody) => Forwarder::Nobody,
-        (false, _) => Forwarder::Chains(config.admin_chain.clone()),
+        (false, _) => Forwarder::Chains(wanted.admin_chain.clone()),
     };
-    Ok(Forward { addresses, by, ingress: config.ingress, bridge: config.bridge()? })
+    Ok(Forward { addresses, by, ingress: wanted.ingress, bridge: wanted.bridge.clone() })
 }
 
 fn connected() -> Result<Firewalld, Error> {
@@ -101,7 +149,10 @@ pub(crate) fn refused(error: &firewalld::Error) -> Error {
 }
 
 /// Takes back what `call` was let through.
-pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// What went wrong.
+pub fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let filter = Filter::open(run_dir, &kind::Firewall)?;
     let result = call.config.prev_result().ok().flatten().unwrap_or_default();
     let promised: Vec<IpAddr> = result.ips.iter().map(|ip| ip.address.ip()).collect();
@@ -125,14 +176,17 @@ pub(crate) fn unbind(removed: &netfilter::Removed) -> Result<(), Error> {
 }
 
 /// Compares what was let through with what is.
-pub(crate) fn check(
+///
+/// # Errors
+/// Code 101 with the first difference, and what cannot be asked.
+pub fn check(
     call: &Call,
-    config: &Config,
+    wanted: &Wanted,
     result: &AddResult,
     run_dir: &Path,
 ) -> Result<(), Error> {
     let filter = Filter::open(run_dir, &kind::Firewall)?;
-    let wanted = wanted(config, result)?;
+    let wanted = forward(wanted, result)?;
     let claim = filter.store().read(&call.attachment, Claimant::Firewall);
     let Some(claim) = claim else { return of_reference(&filter, &wanted) };
     filter.check(&claim)?;

@@ -4,75 +4,94 @@ use std::path::Path;
 
 use attach::error::refused;
 use attach::host::sandbox_identity;
-use attach::steps::{self, step};
+use attach::steps::step;
 use cni::{Call, Error, code};
 use kernel::link::{self, Deleter};
 use kernel::netlink::Socket;
 use kernel::route;
 use kernel::undo::Undo;
-use netfilter::claim::{Linked, Ports, Proxied, ReferencePorts};
+use netfilter::claim::{Ports, Proxied, ReferencePorts};
 use netfilter::{
     Claim, Claimant, Entrance, Filter, Masquerade, Publication, Removed, Store, kind, localnet,
 };
 use proxy::{Client, serve_published};
 use types::{Attachment, Family, IfName};
 
-use crate::config::Config;
+use crate::listeners::OnListener;
 use crate::{connections, listeners};
 
-/// Publishes everything, or takes back whatever was done.
-pub(crate) fn add(
-    call: &Call,
-    config: &Config,
-    publication: Publication,
-    run_dir: &Path,
-) -> Result<(), Error> {
-    let filter = Filter::open(run_dir, &kind::Portmap)?;
-    let claim = claim(call, config, publication, &filter)?;
-    if let Some(ports) = claim.ports.as_ref().filter(|ports| ports.entrance == Entrance::Host) {
-        listeners::look(&ports.publication, config.on_listener)?;
-    }
-    let client = Client::new(run_dir, &call.path);
-    steps::run(|undo| steps(claim, &client, &filter, undo))
+/// What a plugin wants published for one attachment, and how.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What leads where.
+    pub publication: Publication,
+    /// How the reference's chains are written; `None` where they are not.
+    pub reference: Option<ReferencePorts>,
+    /// What to do about a program of the host that has the port.
+    pub on_listener: OnListener,
 }
 
-fn steps<'a>(
-    mut claim: Claim,
-    client: &'a Client<'a>,
-    filter: &'a Filter,
-    undo: &mut Undo<'a>,
-) -> Result<(), Error> {
-    let key = claim.key.clone();
-    step("proxy");
-    if let Some(ports) = claim.ports.as_mut().filter(|ports| ports.entrance == Entrance::Host) {
-        undo.push(format!("stop the proxy for {key}"), {
-            let key = key.clone();
-            move || Ok(client.drop(&key)?)
+/// Publishes ports in the steps of an ADD. Made on the host.
+#[derive(Debug)]
+pub struct Publisher<'a> {
+    call: &'a Call,
+    plugin: &'static str,
+    client: Client<'a>,
+    filter: Filter,
+}
+
+impl<'a> Publisher<'a> {
+    /// Opens the packet filter of the host for `plugin`, with what is remembered below `run_dir`.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(call: &'a Call, plugin: &'static str, run_dir: &'a Path) -> Result<Self, Error> {
+        let filter = Filter::open(run_dir, &kind::Portmap)?;
+        Ok(Self { call, plugin, client: Client::new(run_dir, &call.path), filter })
+    }
+
+    /// Publishes everything; each step pushes its inverse.
+    ///
+    /// # Errors
+    /// [`netfilter::Error::Taken`] and what else went wrong.
+    pub fn publish(&'a self, wanted: &Wanted, undo: &mut Undo<'a>) -> Result<(), Error> {
+        let mut claim = claim(self.call, wanted, &self.filter)?;
+        let key = claim.key.clone();
+        if let Some(ports) = claim.ports.as_mut().filter(|p| p.entrance == Entrance::Host) {
+            listeners::look(&ports.publication, wanted.on_listener, self.plugin)?;
+            step("proxy");
+            self.serve(ports, undo);
+        }
+        step("filter");
+        let filter = &self.filter;
+        filter.add(&claim)?;
+        undo.push(format!("take back the ports of {key}"), move || {
+            Ok(filter.remove(&key, &[]).map(drop)?)
         });
-        // Without it the container is reached on all ways but those that the reference lacks, too.
-        match still_served(client, filter, &ports.publication) {
+        if let Some(ports) = &claim.ports {
+            step("localhost");
+            if let Some(link) = &ports.link {
+                localnet::open(link).map_err(|e| Error::from_chain(code::IO, &e))?;
+            }
+            step("connections");
+            connections::forget_others(filter.socket(), &ports.publication)?;
+        }
+        Ok(())
+    }
+
+    /// Has the proxy serve what the kernel cannot lead to the container. Without it the container is
+    /// reached on all ways but those that the reference lacks, too.
+    fn serve(&'a self, ports: &mut Ports, undo: &mut Undo<'a>) {
+        let key = ports.publication.key.clone();
+        undo.push(format!("stop the proxy for {key}"), move || Ok(self.client.drop(&key)?));
+        match still_served(&self.client, &self.filter, &ports.publication) {
             Some(proxied) => ports.proxied = proxied,
-            None => match serve_published(client, &ports.publication) {
+            None => match serve_published(&self.client, &ports.publication) {
                 Ok(proxied) => ports.proxied = proxied,
-                Err(error) => cni::warn("portmap", &error.msg),
+                Err(error) => cni::warn(self.plugin, &error.msg),
             },
         }
     }
-    step("filter");
-    filter.add(&claim)?;
-    undo.push(format!("take back the ports of {key}"), move || {
-        Ok(filter.remove(&key, &[]).map(drop)?)
-    });
-    if let Some(ports) = &claim.ports {
-        step("localhost");
-        if let Some(link) = &ports.link {
-            localnet::open(link).map_err(|e| Error::from_chain(code::IO, &e))?;
-        }
-        step("connections");
-        connections::forget_others(filter.socket(), &ports.publication)?;
-    }
-    step("done");
-    Ok(())
 }
 
 /// What the proxy serves since an earlier ADD of the same ports, if it does.
@@ -91,16 +110,11 @@ fn still_served(
 }
 
 /// What the attachment wants, with what the host says of it.
-fn claim(
-    call: &Call,
-    config: &Config,
-    publication: Publication,
-    filter: &Filter,
-) -> Result<Claim, Error> {
+fn claim(call: &Call, wanted: &Wanted, filter: &Filter) -> Result<Claim, Error> {
     let netns_id = sandbox_identity(call)?;
     let key = call.attachment.clone();
     let mut claim = Claim::new(key, Claimant::Portmap, call.sandbox(), netns_id);
-    let mut ports = Ports::of(publication);
+    let mut ports = Ports::of(wanted.publication.clone());
     ports.entrance = entrance(&call.attachment, filter.store());
     if ports.entrance != Entrance::Host {
         claim.ports = Some(ports);
@@ -115,11 +129,7 @@ fn claim(
             ports.link_opened = localnet::is_closed(link) || filter.has_opened(link)?;
         }
     }
-    if config.reference_chains {
-        let (mark_bit, set_mark_chain) = (config.mark_bit, config.set_mark_chain.clone());
-        let linked = Linked::No;
-        ports.reference = Some(ReferencePorts { mark_bit, set_mark_chain, linked });
-    }
+    ports.reference = wanted.reference.clone();
     claim.ports = Some(ports);
     Ok(claim)
 }
@@ -143,7 +153,10 @@ fn link_to(publication: &Publication) -> Result<Option<IfName>, Error> {
 }
 
 /// Takes back what `call` published, remembered or not.
-pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// What went wrong, joined.
+pub fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let filter = Filter::open(run_dir, &kind::Portmap)?;
     let removed = filter.remove(&call.attachment, &[])?;
     let stopped = Client::new(run_dir, &call.path).drop(&call.attachment);
