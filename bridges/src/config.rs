@@ -12,6 +12,8 @@ use types::{IfName, MacAddr, Mtu, VlanId};
 pub struct Config {
     /// The bridge; made when missing.
     pub bridge: IfName,
+    /// Alias that a bridge gets when it is made: what says whose it is.
+    pub bridge_alias: Option<String>,
     /// What the bridge is to the containers.
     pub gateway: Gateway,
     /// What to do about another address on the bridge.

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use attach::error::no_netns;
 use attach::host::sandbox_identity;
 use attach::steps::step;
 use cni::{AddResult, Call, Error, code};
 use firewalld::{Firewalld, Member, Zone};
 use kernel::link::Deleter;
+use kernel::netns::Netns;
 use kernel::undo::Undo;
 use netfilter::claim::{Forward, Forwarder, Ingress};
 use netfilter::{Claim, Claimant, Filter, kind, reference};
@@ -45,6 +47,8 @@ pub enum Backend {
 #[derive(Debug)]
 pub struct Forwarding<'a> {
     call: &'a Call,
+    run_dir: &'a Path,
+    host: Netns,
     filter: Filter,
 }
 
@@ -53,8 +57,10 @@ impl<'a> Forwarding<'a> {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn open(call: &'a Call, run_dir: &Path) -> Result<Self, Error> {
-        Ok(Self { call, filter: Filter::open(run_dir, &kind::Firewall)? })
+    pub fn open(call: &'a Call, run_dir: &'a Path) -> Result<Self, Error> {
+        let filter = Filter::open(run_dir, &kind::Firewall)?;
+        let host = Netns::current().map_err(|e| no_netns(&e))?;
+        Ok(Self { call, run_dir, host, filter })
     }
 
     /// Lets packets from and to the addresses of `result` through; each step pushes its inverse.
@@ -72,11 +78,12 @@ impl<'a> Forwarding<'a> {
         let mut claim = Claim::new(key, Claimant::Firewall, self.call.sandbox(), netns_id);
         claim.forward = Some(forward);
         step("filter");
-        let filter = &self.filter;
-        filter.add(&claim)?;
+        self.filter.add(&claim)?;
         let key = claim.key;
         undo.push(format!("take back the forwarding of {key}"), move || {
-            Ok(filter.remove(&key, &[]).map(drop)?)
+            // By then the thread may be in the container, whose tables are others.
+            let remove = || Filter::open(self.run_dir, &kind::Firewall)?.remove(&key, &[]);
+            Ok(self.host.run(remove)?.map(drop)?)
         });
         match &claim.forward {
             Some(forward) => bind(forward, undo),

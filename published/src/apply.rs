@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use attach::error::refused;
+use attach::error::{no_netns, refused};
 use attach::host::sandbox_identity;
 use attach::steps::step;
 use cni::{Call, Error, code};
 use kernel::link::{self, Deleter};
 use kernel::netlink::Socket;
+use kernel::netns::Netns;
 use kernel::route;
 use kernel::undo::Undo;
 use netfilter::claim::{Ports, Proxied, ReferencePorts};
@@ -36,6 +37,8 @@ pub struct Wanted {
 pub struct Publisher<'a> {
     call: &'a Call,
     plugin: &'static str,
+    run_dir: &'a Path,
+    host: Netns,
     client: Client<'a>,
     filter: Filter,
 }
@@ -47,7 +50,8 @@ impl<'a> Publisher<'a> {
     /// When it cannot be opened.
     pub fn open(call: &'a Call, plugin: &'static str, run_dir: &'a Path) -> Result<Self, Error> {
         let filter = Filter::open(run_dir, &kind::Portmap)?;
-        Ok(Self { call, plugin, client: Client::new(run_dir, &call.path), filter })
+        let host = Netns::current().map_err(|e| no_netns(&e))?;
+        Ok(Self { call, plugin, run_dir, host, client: Client::new(run_dir, &call.path), filter })
     }
 
     /// Publishes everything; each step pushes its inverse.
@@ -63,10 +67,11 @@ impl<'a> Publisher<'a> {
             self.serve(ports, undo);
         }
         step("filter");
-        let filter = &self.filter;
-        filter.add(&claim)?;
+        self.filter.add(&claim)?;
         undo.push(format!("take back the ports of {key}"), move || {
-            Ok(filter.remove(&key, &[]).map(drop)?)
+            // By then the thread may be in the container, whose switches and tables are others.
+            let remove = || Filter::open(self.run_dir, &kind::Portmap)?.remove(&key, &[]);
+            Ok(self.host.run(remove)?.map(drop)?)
         });
         if let Some(ports) = &claim.ports {
             step("localhost");
@@ -74,7 +79,7 @@ impl<'a> Publisher<'a> {
                 localnet::open(link).map_err(|e| Error::from_chain(code::IO, &e))?;
             }
             step("connections");
-            connections::forget_others(filter.socket(), &ports.publication)?;
+            connections::forget_others(self.filter.socket(), &ports.publication)?;
         }
         Ok(())
     }

@@ -49,6 +49,10 @@ impl<'a> Adding<'a> {
                         undo.push(format!("delete bridge {name}"), move || {
                             remove_if_unused(host, name)
                         });
+                        if let Some(alias) = &self.config.bridge_alias {
+                            let request = link::set(name).alias(alias).request();
+                            host.socket.run(&request).map_err(|e| refused(&e))?;
+                        }
                     }
                     // Another call was faster; what it made is as good.
                     Err(error) if error.is_exists() => {}
@@ -268,6 +272,26 @@ fn without_vlans(error: &kernel::RequestError) -> Error {
             .with_hint("this kernel has no bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING)");
     }
     told
+}
+
+/// Deletes the bridge `name` if it was made under `alias` and has no port any more, while no other
+/// call is under way.
+///
+/// # Errors
+/// What the kernel said.
+pub fn remove_bridge(host: &Host, name: &IfName, alias: &str) -> Result<(), Error> {
+    let find = || link::find(&host.socket, name).map_err(|e| refused(&e));
+    let is_ours = |link: &Link| link.is_kind("bridge") && link.alias.as_deref() == Some(alias);
+    // Looked at before others are made to wait.
+    if !find()?.is_some_and(|bridge| is_ours(&bridge)) || !host.is_alone() {
+        return Ok(());
+    }
+    let Some(bridge) = find()?.filter(is_ours) else { return Ok(()) };
+    let links = link::list(&host.socket).map_err(|e| refused(&e))?;
+    if links.iter().any(|port| port.master == Some(bridge.dev.index)) {
+        return Ok(());
+    }
+    deleter(&host.run_dir).delete(&host.socket, &bridge, &[]).map(drop).map_err(|e| refused(&e))
 }
 
 /// Takes a bridge back that a failed ADD made, unless somebody has begun to use it.

@@ -197,6 +197,7 @@ pub fn parse(network: &Network, args: &Args) -> Result<Config, Error> {
             Some(name) => name,
             None => "cni0".parse().expect("cni0 is an interface name"),
         },
+        bridge_alias: None,
         gateway: match (keys.flag("isDefaultGateway")?, keys.flag("isGateway")?) {
             (true, _) => Gateway::Default,
             (false, true) => Gateway::Address,

@@ -18,7 +18,7 @@ mod tests;
 
 use attach::error::no_netns;
 use attach::host::Host;
-use attach::ipam::Ipam;
+use attach::ipam::{Addresses, Ipam};
 use bridges::apply::{self, Adding};
 use bridges::plan::Links;
 use bridges::{check, gc};
@@ -58,7 +58,8 @@ impl Plugin for Bridge {
             links: &Links::new(&config, &call.attachment),
             host: &host,
             netns: &netns,
-            ipam: ipam.as_ref(),
+            addresses: ipam.as_ref().map(|ipam| ipam as &dyn Addresses),
+            more: None,
         };
         adding.run()
     }
@@ -68,7 +69,8 @@ impl Plugin for Bridge {
         let kind = call.config.ipam_type();
         let ipam = kind.as_ref().ok().and_then(Option::as_ref);
         let ipam = ipam.map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
-        apply::remove(call, ipam.as_ref(), &state::run_dir())?;
+        let addresses = ipam.as_ref().map(|ipam| ipam as &dyn Addresses);
+        apply::remove(call, addresses, asks(&call.config), &state::run_dir())?;
         kind.map(drop)
     }
 
@@ -99,4 +101,13 @@ impl Plugin for Bridge {
             Some(kind) => Ipam::new(kind, &call.path, IN_PROCESS).status(call),
         }
     }
+}
+
+/// Whether a configuration, whatever else is wrong with it, may ask for something of the packet
+/// filter.
+fn asks(network: &cni::Config) -> bool {
+    let Ok(keys) = network.object() else { return true };
+    let on = |key| keys.flag(key).unwrap_or(true);
+    let ours = ["isolate", "internal", "icc", "gatewayMode"];
+    on("ipMasq") || on("macspoofchk") || ours.into_iter().any(|key| keys.has(key))
 }

@@ -43,8 +43,8 @@ impl Plugin for Firewall {
             return Err(Error::new(code::INVALID_CONFIG, "missing prevResult from earlier plugin")
                 .with_hint("firewall comes after an interface plugin in a list"));
         };
-        let wanted = config.wanted()?;
-        let forwarding = Forwarding::open(call, &state::run_dir())?;
+        let (wanted, run_dir) = (config.wanted()?, state::run_dir());
+        let forwarding = Forwarding::open(call, &run_dir)?;
         steps::run(|undo| {
             forwarding.add(&wanted, result, undo)?;
             step("done");
