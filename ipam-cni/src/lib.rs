@@ -16,7 +16,9 @@
 //! This crate never looks at a link: whether an attachment lives it learns from its record.
 
 mod host_local;
+pub mod leases;
 mod limits;
+pub mod requested;
 mod resolv_conf;
 mod static_;
 #[cfg(test)]
