@@ -30,6 +30,24 @@ pub struct Wanted {
     pub bridge: Option<IfName>,
 }
 
+impl Default for Wanted {
+    /// As `firewall` has it without any key: firewalld where it runs, else the reference's chains.
+    fn default() -> Self {
+        Self {
+            backend: Backend::Chosen,
+            admin_chain: ADMIN_CHAIN.into(),
+            zone: ZONE.parse().expect("a word is the name of a zone"),
+            ingress: Ingress::Open,
+            bridge: None,
+        }
+    }
+}
+
+/// The reference's chain of the administrator.
+pub const ADMIN_CHAIN: &str = "CNI-ADMIN";
+/// The reference's zone of firewalld.
+pub const ZONE: &str = "trusted";
+
 /// Who lets packets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {

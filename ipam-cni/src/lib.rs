@@ -25,4 +25,5 @@ mod static_;
 mod tests;
 
 pub use host_local::HostLocal;
+pub use limits::one_address_a_family;
 pub use static_::Static;

@@ -291,7 +291,8 @@ pub fn remove_bridge(host: &Host, name: &IfName, alias: &str) -> Result<(), Erro
     if links.iter().any(|port| port.master == Some(bridge.dev.index)) {
         return Ok(());
     }
-    deleter(&host.run_dir).delete(&host.socket, &bridge, &[]).map(drop).map_err(|e| refused(&e))
+    // Once in a network's life, and no thread but the first may leave a child behind.
+    Deleter::waiting().delete(&host.socket, &bridge, &[]).map(drop).map_err(|e| refused(&e))
 }
 
 /// Takes a bridge back that a failed ADD made, unless somebody has begun to use it.

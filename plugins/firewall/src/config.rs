@@ -3,6 +3,7 @@
 use cni::schema::{Key, Kind};
 use cni::{AddResult, Config as Network, Error, code};
 use firewalld::Zone;
+use forwarded::apply::{ADMIN_CHAIN, ZONE};
 use forwarded::{Backend, Wanted};
 use netfilter::claim::Ingress;
 use types::IfName;
@@ -49,9 +50,6 @@ pub const KEYS: &[Key] = &[
         doc: "What reaches the container from other bridges with a policy: all, nothing, or nothing and not from its neighbours either.",
     },
 ];
-
-const ADMIN_CHAIN: &str = "CNI-ADMIN";
-const ZONE: &str = "trusted";
 
 impl Config {
     /// Reads what ADD and CHECK need.
