@@ -290,21 +290,22 @@ pub(crate) fn random_mac() -> MacAddr {
 
 /// Removes the attachment: the container's end, the host's end, the addresses, the record. Each is
 /// tried whatever the others did. `asks` says whether its configuration may have asked for anything
-/// of the packet filter; what is remembered is taken back in any case.
+/// of the packet filter; what is remembered is taken back in any case. `hold` are sockets of the
+/// packet filter through which more was deleted: the child that waits for the kernel holds them.
 ///
 /// # Errors
 /// What went wrong, joined.
 pub fn remove(
     call: &Call,
     addresses: Option<&dyn Addresses>,
-    asks: bool,
+    (asks, hold): (bool, Vec<Socket>),
     run_dir: &Path,
 ) -> Result<(), Error> {
     let mut errors = Vec::new();
-    let mut filter = None;
+    let mut hold = hold;
     if asks || filter::is_remembered(&call.attachment, run_dir) {
         match filter::remove(&call.attachment, run_dir) {
-            Ok(socket) => filter = Some(socket),
+            Ok(socket) => hold.push(socket),
             Err(error) => errors.push(error),
         }
     }
@@ -314,7 +315,7 @@ pub fn remove(
         // While the link is there, so that `dhcp` can tell its server.
         note(addresses.del(call));
     }
-    let hold: Vec<_> = filter.iter().map(AsFd::as_fd).collect();
+    let hold: Vec<_> = hold.iter().map(AsFd::as_fd).collect();
     note(port::remove(call, run_dir, &hold));
     if in_process && let Some(addresses) = addresses {
         note(addresses.del(call));

@@ -9,6 +9,7 @@ use attach::steps::step;
 use cni::{AddResult, Call, Error, code};
 use firewalld::{Firewalld, Member, Zone};
 use kernel::link::Deleter;
+use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
 use netfilter::claim::{Forward, Forwarder, Ingress};
@@ -178,13 +179,27 @@ pub(crate) fn refused(error: &firewalld::Error) -> Error {
 /// # Errors
 /// What went wrong.
 pub fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
-    let filter = Filter::open(run_dir, &kind::Firewall)?;
+    let (socket, outcome) = take_back(call, run_dir);
+    if let Some(socket) = socket {
+        Deleter::detached(run_dir.join("deleter")).close_later(socket);
+    }
+    outcome
+}
+
+/// As [`remove`], with what went wrong beside the socket of the packet filter. It is to be kept open
+/// while the kernel frees what was deleted.
+pub fn take_back(call: &Call, run_dir: &Path) -> (Option<Socket>, Result<(), Error>) {
     let result = call.config.prev_result().ok().flatten().unwrap_or_default();
     let promised: Vec<IpAddr> = result.ips.iter().map(|ip| ip.address.ip()).collect();
-    let removed = filter.remove(&call.attachment, &promised)?;
-    let unbound = unbind(&removed);
-    Deleter::detached(run_dir.join("deleter")).close_later(filter.into_socket());
-    unbound
+    let removed = Filter::open(run_dir, &kind::Firewall)
+        .and_then(|filter| Ok((filter.remove(&call.attachment, &promised)?, filter)));
+    match removed {
+        Ok((removed, filter)) => {
+            let unbound = unbind(&removed);
+            (Some(filter.into_socket()), unbound)
+        }
+        Err(error) => (None, Err(error.into())),
+    }
 }
 
 /// Removes the addresses of a claim that firewalld had from its zone.

@@ -162,13 +162,26 @@ fn link_to(publication: &Publication) -> Result<Option<IfName>, Error> {
 /// # Errors
 /// What went wrong, joined.
 pub fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
-    let filter = Filter::open(run_dir, &kind::Portmap)?;
-    let removed = filter.remove(&call.attachment, &[])?;
+    let (socket, outcome) = take_back(call, run_dir);
+    if let Some(socket) = socket {
+        Deleter::detached(run_dir.join("deleter")).close_later(socket);
+    }
+    outcome
+}
+
+/// As [`remove`], with what went wrong beside the socket of the packet filter. It is to be kept open
+/// while the kernel frees what was deleted.
+pub fn take_back(call: &Call, run_dir: &Path) -> (Option<Socket>, Result<(), Error>) {
+    let removed = Filter::open(run_dir, &kind::Portmap)
+        .and_then(|filter| Ok((filter.remove(&call.attachment, &[])?, filter)));
+    let (removed, filter) = match removed {
+        Ok(done) => done,
+        Err(error) => return (None, Err(error.into())),
+    };
     let stopped = Client::new(run_dir, &call.path).drop(&call.attachment);
     let forgotten = forget(&filter, &removed);
-    Deleter::detached(run_dir.join("deleter")).close_later(filter.into_socket());
-    Error::joined([stopped, forgotten].into_iter().filter_map(Result::err).collect())
-        .map_or(Ok(()), Err)
+    let errors = [stopped, forgotten].into_iter().filter_map(Result::err).collect();
+    (Some(filter.into_socket()), Error::joined(errors).map_or(Ok(()), Err))
 }
 
 /// Forgets flows to ports that are not published any more.

@@ -70,7 +70,8 @@ impl Plugin for Bridge {
         let ipam = kind.as_ref().ok().and_then(Option::as_ref);
         let ipam = ipam.map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
         let addresses = ipam.as_ref().map(|ipam| ipam as &dyn Addresses);
-        apply::remove(call, addresses, asks(&call.config), &state::run_dir())?;
+        let asks = (asks(&call.config), Vec::new());
+        apply::remove(call, addresses, asks, &state::run_dir())?;
         kind.map(drop)
     }
 

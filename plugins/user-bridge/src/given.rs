@@ -132,9 +132,12 @@ impl<'a> Given<'a> {
 /// A misspelled key would turn off what it was to turn on.
 fn refuse_unknown(keys: &Object<'_>) -> Result<(), Error> {
     let known = || KEYS.iter().chain(COMMON).map(|key| first_part(key.path));
-    for (name, _) in keys.entries() {
+    for (name, value) in keys.entries() {
         // Those of runtimes have a prefix with a slash, as the specification has it.
-        if name.contains('/') || known().any(|known| known.eq_ignore_ascii_case(name)) {
+        if name.contains('/')
+            || value.is_null()
+            || known().any(|known| known.eq_ignore_ascii_case(name))
+        {
             continue;
         }
         let told = Error::new(code::INVALID_CONFIG, format!("unknown key \"{name}\""));

@@ -30,6 +30,7 @@ use bridges::apply::{self, Adding};
 use bridges::{gc, plan};
 use cni::schema::Key;
 use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
+use kernel::link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use types::NetworkName;
@@ -86,11 +87,15 @@ impl Plugin for UserBridge {
         // Nothing of the configuration matters, so nothing can be wrong with it.
         let run_dir = state::run_dir();
         let host = Netns::current().map_err(|e| no_netns(&e))?;
+        let (ports, unpublished) = published::apply::take_back(call, &run_dir);
+        let (forwarding, forgotten) = forwarded::apply::take_back(call, &run_dir);
+        // One child for all: a second one would have to wait for the first.
+        let hold = ports.into_iter().chain(forwarding).collect();
         let errors = [
             names::leave(&call.attachment),
-            published::apply::remove(call, &run_dir),
-            forwarded::apply::remove(call, &run_dir),
-            apply::remove(call, Some(&Released), true, &run_dir),
+            unpublished,
+            forgotten,
+            apply::remove(call, Some(&Released), (true, hold), &run_dir),
             // By now the thread may be in the container.
             host.run(|| remove_bridge(&call.attachment.network))
                 .map_err(|e| no_netns(&e))
@@ -128,7 +133,7 @@ impl Plugin for UserBridge {
 fn remove_bridge(network: &NetworkName) -> Result<(), Error> {
     let bridge = Registry::under(&state::lib_dir()).bridge(network);
     let there = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
-    if kernel::link::find(&there, &bridge).map_err(|e| refused(&e))?.is_none() {
+    if link::find(&there, &bridge).map_err(|e| refused(&e))?.is_none() {
         return Ok(());
     }
     let host = Host::open(state::run_dir())?;
