@@ -10,3 +10,4 @@ mod none;
 mod portmap;
 mod static_;
 mod tuning;
+mod user_bridge;
