@@ -303,8 +303,11 @@ pub fn remove_bridge(host: &Host, name: &IfName, alias: &str) -> Result<(), Erro
     if links.iter().any(|port| port.master == Some(bridge.dev.index)) {
         return Ok(());
     }
-    // A child would have to wait for the one that deletes the last port.
-    Deleter::waiting().delete(&host.socket, &bridge, &[]).map(drop).map_err(|e| refused(&e))
+    // Not by a child, which would have to wait for the one that deletes the last port.
+    match host.socket.run(&link::delete(&bridge)) {
+        Err(error) if !error.is_missing() => Err(refused(&error)),
+        _ => Ok(()),
+    }
 }
 
 /// Takes a bridge back that a failed ADD made, unless somebody has begun to use it.
