@@ -79,6 +79,36 @@ fn what_routes_addresses_and_name_servers_of_the_host_overlap_is_passed_over() {
 }
 
 #[test]
+fn the_subnet_of_a_name_server_behind_the_default_route_is_passed_over() {
+    lab_with_plugins(|lab| {
+        crate::under_test::only_ours(lab, "has no such plugin");
+        fs::create_dir_all("/run/root/etc").unwrap();
+        fs::write("/run/root/etc/resolv.conf", "# office\nnameserver 172.18.0.53\n").unwrap();
+        let c = lab.container("c");
+        let call =
+            lab.plugin("user-bridge").verb("ADD").container(&c).env("CAIS_ROOT", "/run/root");
+        let result = call.config(&network("web", &json!({}))).run().result();
+        assert_eq!(result["ips"][0]["address"], "172.19.0.2/16");
+    });
+}
+
+#[test]
+fn a_network_whose_configuration_changes_keeps_what_was_picked_for_it() {
+    lab_with_plugins(|lab| {
+        Resident::new(lab, "a", network("web", &json!({}))).del();
+        Resident::new(lab, "o", network("other", &json!({})));
+        let picked = subnets("web");
+        let b = Resident::new(lab, "b", network("web", &json!({ "ipv6": true, "bridge": "web0" })));
+        assert_eq!(subnets("web")[0], picked[0]);
+        assert_eq!(subnets("web").len(), 2);
+        assert_eq!(b.bridge(), "web0");
+        b.check();
+        b.del();
+        assert!(lab.host().link("web0").is_none());
+    });
+}
+
+#[test]
 fn a_network_keeps_its_subnet_when_the_host_is_started_again() {
     lab_with_plugins(|lab| {
         let other = Resident::new(lab, "o", network("other", &json!({})));
