@@ -8,6 +8,38 @@ use cni::exec::{DELEGATE_DEADLINE, Run, Stderr, delegate_vars, find};
 use cni::{AddResult, Call, Config, Error, NetworkCall, Plugin, ResultShape, code};
 use kernel::suite;
 
+/// Where the addresses of attachments come from.
+pub trait Addresses: Sync {
+    /// Takes addresses for the attachment. When it fails it holds none.
+    ///
+    /// # Errors
+    /// Why there are none.
+    fn add(&self, call: &Call) -> Result<AddResult, Error>;
+
+    /// Gives the attachment's addresses back.
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn del(&self, call: &Call) -> Result<(), Error>;
+
+    /// Whether all is done in this process: then nobody has to see the link before it goes.
+    fn is_in_process(&self) -> bool;
+}
+
+impl Addresses for Ipam<'_> {
+    fn add(&self, call: &Call) -> Result<AddResult, Error> {
+        self.add(call)
+    }
+
+    fn del(&self, call: &Call) -> Result<(), Error> {
+        self.del(call)
+    }
+
+    fn is_in_process(&self) -> bool {
+        self.is_in_process()
+    }
+}
+
 /// The IPAM plugin of one call.
 pub struct Ipam<'a> {
     kind: String,

@@ -95,3 +95,49 @@ pub const COMMON: &[Key] = &[
         doc: "Result of the plugin before this one, or on CHECK and DEL of the whole chain.",
     },
 ];
+
+/// The one of `known` that `key` is likely a misspelling of.
+#[must_use]
+pub fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let distance = |known: &&str| distance(&key.to_lowercase(), &known.to_lowercase());
+    let best = known.iter().min_by_key(|known| distance(known))?;
+    (distance(best) <= (key.chars().count() / 3).max(1)).then_some(best)
+}
+
+/// Damerau's distance without overlaps: letters changed, added, left out, or two swapped.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let change = usize::from(a[i - 1] != b[j - 1]);
+            let mut best =
+                (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + change);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_count_changes_and_swaps() {
+        for (a, b, steps) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("ab", "ba", 1),
+            ("mtu", "mtus", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), steps, "{a} {b}");
+        }
+    }
+}

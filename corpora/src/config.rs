@@ -12,6 +12,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &loopback::Loopback,
     &none::NoNetwork,
     &tuning::Tuning,
+    &user_bridge::UserBridge,
 ];
 
 pub(crate) fn target(data: &[u8]) {

@@ -6,12 +6,12 @@ mod config;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cni::record::{Records, boot_id};
 use cni::schema::Key;
-use cni::{AddResult, Args, Call, Error, GcAttachment, Ip, NetworkCall, Plugin, code, state};
-use ipam::{AllocateError, Host, Lease, Life, Owner, Request, Store, StoreError};
-use types::{Attachment, NetworkName, stable_hash};
+use cni::{AddResult, Args, Call, Error, Ip, NetworkCall, Plugin, code, state};
+use ipam::{AllocateError, Host, Lease, Request, Store, StoreError};
+use types::{NetworkName, stable_hash};
 
+use crate::leases::{self, Known, is_of, owner_of};
 use config::{Config, Place};
 
 /// STATUS does not wait for its turn behind ADDs; a store that is in use is one that works.
@@ -114,19 +114,6 @@ impl Plugin for HostLocal {
     }
 }
 
-/// Whether `lease` belongs to an attachment that GC was told is valid. An entry without interface
-/// stands for all of its container's, and so does a record from before 0.8, which has none.
-fn is_of(lease: &Lease, valid: &GcAttachment) -> bool {
-    let holder = lease.owner.ifname.as_deref();
-    let ifname = valid.ifname.as_ref().map(types::IfName::as_str);
-    lease.owner.container == valid.container.as_str()
-        && (holder.is_none() || ifname.is_none() || holder == ifname)
-}
-
-fn owner_of(call: &Call) -> Owner {
-    Owner::new(&call.attachment.container, &call.attachment.ifname)
-}
-
 /// The network's leases: the directory that the reference shares, and the table that finds them in
 /// it, which lies elsewhere.
 fn store(place: &Place, network: &NetworkName) -> Store {
@@ -138,81 +125,21 @@ fn store(place: &Place, network: &NetworkName) -> Store {
     Store::host_local(directory, index)
 }
 
-/// What the records of interface plugins say about who lives.
-struct Known {
-    records: Records,
-    network: NetworkName,
-    boot: Option<String>,
-}
-
-impl Known {
-    fn of(network: &NetworkName) -> Self {
-        Self {
-            records: Records::under(&state::run_dir()),
-            network: network.clone(),
-            boot: boot_id().ok(),
+/// A store's failure, with what says where its files are.
+fn broken(error: &StoreError) -> Error {
+    let told = leases::broken(error);
+    match (error, error.hint()) {
+        (StoreError::Io { .. }, None) => {
+            told.with_hint("key \"ipam.dataDir\" says where leases are kept")
         }
-    }
-
-    fn life(&self, lease: &Lease) -> Life {
-        let key = || {
-            Some(Attachment {
-                network: self.network.clone(),
-                container: lease.owner.container.parse().ok()?,
-                ifname: lease.owner.ifname.as_ref()?.parse().ok()?,
-            })
-        };
-        match (key().and_then(|key| self.records.read(&key)), &self.boot) {
-            (Some(record), Some(boot)) if record.is_dead(boot) => Life::Dead,
-            (Some(_), _) => Life::Alive,
-            (None, _) => Life::Unknown,
-        }
-    }
-
-    /// As [`Known::life`] for others; for the attachment that asks, what was true before it began:
-    /// its record is its own by now.
-    fn life_before(&self, lease: &Lease, asking: &Attachment) -> Life {
-        let owner = Owner::new(&asking.container, &asking.ifname);
-        if lease.owner != owner {
-            return self.life(lease);
-        }
-        match self.records.read(asking) {
-            Some(record) if record.succeeds_dead => Life::Dead,
-            _ => Life::Unknown,
-        }
+        _ => told,
     }
 }
 
 fn refused(error: &AllocateError) -> Error {
-    let code = match error {
-        AllocateError::Store(error) => return broken(error),
-        AllocateError::Exhausted { .. } => code::TRY_AGAIN,
-        AllocateError::Duplicate { .. } | AllocateError::RequestedTaken { .. } => code::EXHAUSTED,
-        AllocateError::RequestedGateway { .. } | AllocateError::RequestedLeftOver(_) => {
-            code::INVALID_CONFIG
-        }
-    };
-    with_hint(Error::from_chain(code, error), error.hint())
-}
-
-fn broken(error: &StoreError) -> Error {
-    let code = match error {
-        _ if error.is_passing() => code::TRY_AGAIN,
-        StoreError::NewerLayout { .. } => code::NOT_AVAILABLE,
-        StoreError::OwnerTooLong { .. } => code::INVALID_ENVIRONMENT,
-        _ => code::IO,
-    };
-    let hint = error.hint().or_else(|| match error {
-        StoreError::Io { .. } => Some("key \"ipam.dataDir\" says where leases are kept".to_owned()),
-        _ => None,
-    });
-    with_hint(Error::from_chain(code, error), hint)
-}
-
-fn with_hint(error: Error, hint: Option<String>) -> Error {
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
+    match error {
+        AllocateError::Store(error) => broken(error),
+        _ => leases::refused(error),
     }
 }
 

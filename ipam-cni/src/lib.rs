@@ -16,11 +16,14 @@
 //! This crate never looks at a link: whether an attachment lives it learns from its record.
 
 mod host_local;
+pub mod leases;
 mod limits;
+pub mod requested;
 mod resolv_conf;
 mod static_;
 #[cfg(test)]
 mod tests;
 
 pub use host_local::HostLocal;
+pub use limits::one_address_a_family;
 pub use static_::Static;

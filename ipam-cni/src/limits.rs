@@ -5,7 +5,7 @@ use types::Family;
 ///
 /// # Errors
 /// Code 7 when `families` has one twice.
-pub(crate) fn one_address_a_family(
+pub fn one_address_a_family(
     version: Version,
     families: impl Iterator<Item = Family>,
 ) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use types::Attachment;
 
 use crate::listener::Offer;
 use crate::mapping::Mapping;
-use crate::message::{MOST_MAPPINGS, Reply, Request};
+use crate::message::{MOST_MAPPINGS, Reply, Request, is_sayable};
 use crate::{DAEMON, SOCKET, failed};
 
 /// How long a call may take.
@@ -117,6 +117,9 @@ impl<'a> Client<'a> {
         // Most hosts have no daemon, and need no lock to know that.
         if DAEMON.connect(&self.socket, until)?.is_none() {
             return self.sweep(until);
+        }
+        if !is_sayable(key) {
+            return Ok(());
         }
         let _lock = self.lock(until)?;
         for _ in 0..TRIES {

@@ -259,11 +259,16 @@ fn key(object: &Object<'_>) -> Result<Attachment, Error> {
         container: required(object, "container")?,
         ifname: required(object, "ifname")?,
     };
-    if key_bytes(&key) > MOST_KEY_BYTES {
+    if !is_sayable(&key) {
         let text = format!("network and container have more than {MOST_KEY_BYTES} bytes");
         return Err(Error::new(code::INVALID_CONFIG, text));
     }
     Ok(key)
+}
+
+/// Whether a message may be about `key`: nothing is ever served for another.
+pub(crate) fn is_sayable(key: &Attachment) -> bool {
+    key_bytes(key) <= MOST_KEY_BYTES
 }
 
 fn key_bytes(key: &Attachment) -> usize {

@@ -29,7 +29,8 @@ const LONGEST: usize = 6000;
 const UNTHOUGHT: &[i64] = &[0, 999];
 
 /// What a directory that was once a pool's keeps.
-const EMPTY_POOLS: &[&str] = &["dir /var/lib/cni", "/last_reserved_ip.", "/lock ", "/cais/index/"];
+const EMPTY_POOLS: &[&str] =
+    &["dir /var/lib/cni", "/last_reserved_ip.", "/lock ", "/cais/index/", "/cais/networks/"];
 
 /// How a call ended that ended well: with success, or with an error that says what is wrong.
 pub(crate) enum Answer {

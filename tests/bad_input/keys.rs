@@ -96,6 +96,12 @@ fn usual_config(plugin: &str) -> Value {
             config["mtu"] = json!(1400);
             config["sysctl"] = json!({ "net.ipv4.conf.IFNAME.arp_notify": "1" });
         }
+        "user-bridge" => {
+            // Any free one, so that networks of other names have theirs.
+            config["subnets"] = json!([{ "subnet": "0.0.0.0/24" }]);
+            let ports = json!([{ "hostPort": 80, "containerPort": 80, "protocol": "tcp" }]);
+            config["runtimeConfig"] = json!({ "portMappings": ports });
+        }
         "host" => {
             let ports = json!([{ "hostPort": 80, "containerPort": 80, "protocol": "tcp" }]);
             config["runtimeConfig"] = json!({ "portMappings": ports });

@@ -14,6 +14,8 @@ const STAYS: &[&str] = &[
     "dir /run/cais",
     "/run/cais/dns.sock",
     "dir /var/lib/cni",
+    // What a network was given it keeps.
+    "/cais/networks/",
     "/lock ",
     "ip_forward = ",
     "conf/all/forwarding = ",
@@ -98,6 +100,28 @@ mod an_add_of_firewall_that_panics_is_undone {
     }
 
     stamp!(lab_with_plugins, case, at_step_filter: "filter", at_step_done: "done");
+}
+
+mod an_add_of_user_bridge_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::user_bridge(), step);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_record: "record",
+        at_step_bridge: "bridge",
+        at_step_port: "port",
+        at_step_ipam: "ipam",
+        at_step_gateway: "gateway",
+        at_step_filter: "filter",
+        at_step_localhost: "localhost",
+        at_step_connections: "connections",
+        at_step_container: "container",
+        at_step_forwarding: "forwarding",
+        at_step_done: "done",
+    );
 }
 
 #[track_caller]

@@ -72,6 +72,23 @@ impl Scene {
         Self { plugin: "firewall", config, stock: None }
     }
 
+    /// A network with all that it can have, and room for one container.
+    pub(crate) fn user_bridge() -> Self {
+        let ports = json!([
+            { "hostPort": 80, "containerPort": 80, "protocol": "tcp" },
+            { "hostPort": 80, "containerPort": 81, "protocol": "udp" },
+        ]);
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "user-bridge", "quarantine": 0,
+            "subnets": [
+                { "subnet": "10.1.0.0/30" },
+                { "subnet": "fd00:1::/126", "ipRange": "fd00:1::2-fd00:1::2" },
+            ],
+            "runtimeConfig": { "portMappings": ports },
+        });
+        Self { plugin: "user-bridge", config: config.clone(), stock: Some(("user-bridge", config)) }
+    }
+
     /// The pool alone.
     pub(crate) fn host_local() -> Self {
         let stock = Some(("host-local", of_host_local()));
@@ -180,7 +197,9 @@ impl Scene {
         };
         match *plugin {
             "host" => try_it(call.env("CNI_NETNS", lab.host().path())),
-            "portmap" => lab.scratch(|another| try_it(call.env("CNI_NETNS", another.path()))),
+            "portmap" | "user-bridge" => {
+                lab.scratch(|another| try_it(call.env("CNI_NETNS", another.path())));
+            }
             _ => try_it(call.env("CNI_NETNS", "/run/netns/another")),
         }
     }

@@ -11,3 +11,4 @@ mod none;
 mod portmap;
 mod static_;
 mod tuning;
+mod user_bridge;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cni::exec::find;
 use cni::runtime::known_keys;
+use cni::schema::nearest;
 
 /// Keys that a list itself has. They are taken to the letter.
 pub(crate) const OF_LIST: [&str; 8] = [
@@ -71,33 +72,6 @@ pub(crate) enum Verdict {
     },
 }
 
-/// The one of `known` that `key` is likely a misspelling of.
-pub(crate) fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distance = |known: &&str| distance(&key.to_lowercase(), &known.to_lowercase());
-    let best = known.iter().min_by_key(|known| distance(known))?;
-    (distance(best) <= (key.chars().count() / 3).max(1)).then_some(best)
-}
-
-/// Damerau's distance without overlaps: letters changed, added, left out, or two swapped.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let change = usize::from(a[i - 1] != b[j - 1]);
-            let mut best =
-                (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + change);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
-}
-
 /// The last part of `known` if it is directly below `parent`. The path of a list's element,
 /// `ranges[]`, is no key.
 fn child_of<'a>(known: &'a str, parent: &str) -> Option<&'a str> {
@@ -159,18 +133,5 @@ mod tests {
         assert_eq!(nearest("ipam.ranges[0][0].subnets").as_deref(), Some("subnet"));
         assert_eq!(nearest("somethingElse"), None);
         assert_eq!(nearest("x"), None);
-    }
-
-    #[test]
-    fn distances_count_changes_and_swaps() {
-        for (a, b, steps) in [
-            ("", "", 0),
-            ("a", "", 1),
-            ("ab", "ba", 1),
-            ("mtu", "mtus", 1),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(a, b), steps, "{a} {b}");
-        }
     }
 }

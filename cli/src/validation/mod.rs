@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use cni::exec::find;
 use cni::runtime::{NetworkList, PluginConfig, directory, known_keys};
+use cni::schema::nearest;
 use cni::{Error, code};
 use serde::Serialize;
 
 use document::{Node, Position, nodes, position_of};
-use keys::{Known, OF_LIST, Verdict, nearest};
+use keys::{Known, OF_LIST, Verdict};
 
 /// One thing to know about a configuration.
 #[derive(Debug, Serialize)]

@@ -8,10 +8,10 @@ use cni::json::{Object, Value};
 use cni::schema::{Key, Kind};
 use cni::{Args, Config as Network, Dns, Error, Route, code};
 use ipam::{Durability, RangeSet, RangeSets, RangeSpec, Span};
-use types::{Cidr, parse_ip};
+use types::Cidr;
 
 use crate::limits::one_address_a_family;
-use crate::resolv_conf;
+use crate::{requested, resolv_conf};
 
 /// Everything that ADD reads.
 #[derive(Clone, Debug)]
@@ -177,7 +177,7 @@ impl Config {
         Ok(Self {
             place: Place::of(&ipam)?,
             sets,
-            requested: requested(network, args)?,
+            requested: requested::addresses(network, args)?,
             exclude: ipam.list("exclude")?.iter().map(Value::parsed).collect::<Result<_, _>>()?,
             quarantine: Duration::from_secs(quarantine.unsigned_abs()),
             routes: Route::decode_list(&ipam)?,
@@ -220,30 +220,4 @@ fn range(object: &Object<'_>) -> Result<Option<RangeSpec>, Error> {
     let (start, end) = (object.ip("rangeStart")?, object.ip("rangeEnd")?);
     let gateway = object.ip("gateway")?;
     Ok(subnet.map(|subnet| RangeSpec { subnet, start, end, gateway }))
-}
-
-/// All requested addresses: `CNI_ARGS`, then `args.cni`, then the runtime's.
-fn requested(network: &Network, args: &Args) -> Result<Vec<IpAddr>, Error> {
-    let mut requested = Vec::new();
-    if let Some(text) = args.get("IP").filter(|text| !text.is_empty()) {
-        requested.push(address(text).ok_or_else(|| {
-            Error::new(code::INVALID_ENVIRONMENT, format!("CNI_ARGS IP={text}: not one IP address"))
-                .with_hint("several addresses go into the capability \"ips\"")
-        })?);
-    }
-    for ips in [network.args_cni()?.list("ips")?, network.runtime()?.list("ips")?] {
-        for value in ips {
-            let text = value.string()?;
-            requested.push(
-                address(&text)
-                    .ok_or_else(|| value.invalid(format!("invalid IP address: {text}")))?,
-            );
-        }
-    }
-    Ok(requested)
-}
-
-/// An address with or without a prefix length, which does not matter.
-fn address(text: &str) -> Option<IpAddr> {
-    parse_ip(text).or_else(|| text.parse::<Cidr>().ok().map(Cidr::ip))
 }

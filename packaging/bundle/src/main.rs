@@ -13,5 +13,6 @@ fn main() -> std::process::ExitCode {
         &none::NoNetwork,
         &portmap::Portmap,
         &tuning::Tuning,
+        &user_bridge::UserBridge,
     ])
 }

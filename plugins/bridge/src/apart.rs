@@ -1,17 +1,9 @@
 //! The keys that keep a network apart: `isolate`, `internal`, `icc` and `gatewayMode`.
 
+use bridges::config::Apart;
 use cni::json::Object;
 use cni::{Error, code};
 use netfilter::Class;
-
-/// How a network is kept apart from others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Apart {
-    /// What may come in.
-    pub class: Class,
-    /// Whether its containers reach each other.
-    pub icc: bool,
-}
 
 /// Values of `gatewayMode`.
 pub(crate) const GATEWAY_MODES: &[&str] = &["nat", "nat-unprotected", "routed", "isolated"];

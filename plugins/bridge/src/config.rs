@@ -2,81 +2,13 @@
 
 use std::ops::RangeInclusive;
 
+use bridges::config::{Config, Conflict, Gateway, Vlans};
 use cni::json::{Object, Value};
 use cni::schema::{Key, Kind};
 use cni::{Args, Config as Network, Dns, Error, code};
-use types::{IfName, MacAddr, Mtu, VlanId};
+use types::{MacAddr, Mtu, VlanId};
 
-pub use crate::apart::Apart;
 use crate::apart::{self, GATEWAY_MODES};
-
-/// Everything that `bridge` reads of a network configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The bridge; made when missing.
-    pub bridge: IfName,
-    /// What the bridge is to the containers.
-    pub gateway: Gateway,
-    /// What to do about another address on the bridge.
-    pub conflict: Conflict,
-    /// MTU of the veth pair and of a new bridge; `None`: the kernel's default.
-    pub mtu: Option<Mtu>,
-    /// Whether the bridge sends a port's frames back to it.
-    pub hairpin: bool,
-    /// Whether the bridge takes frames for any address.
-    pub promisc: bool,
-    /// Whether the port may talk only to ports that are not isolated.
-    pub isolated: bool,
-    /// VLANs of the container's port; `None`: the bridge does not look at tags.
-    pub vlans: Option<Vlans>,
-    /// Whether what leaves the container's subnet is masqueraded.
-    pub masquerade: bool,
-    /// Whether frames of the container must bear its own address.
-    pub spoof_check: bool,
-    /// How the network is kept apart from others; `None`: it is not.
-    pub isolation: Option<Apart>,
-    /// Whether the container probes its IPv6 addresses for duplicates.
-    pub enhanced_dad: bool,
-    /// Whether the container's end stays down (layer 2 only).
-    pub container_down: bool,
-    /// Address of the container's end; `None`: a random one.
-    pub mac: Option<MacAddr>,
-    /// Name service that replaces the one of IPAM.
-    pub dns: Option<Dns>,
-    /// The IPAM plugin; `None`: layer 2 only.
-    pub ipam: Option<String>,
-}
-
-/// What the bridge is to the containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gateway {
-    /// Nothing but a switch.
-    None,
-    /// It has the gateway's address and the host forwards.
-    Address,
-    /// As `Address`, and the containers' default routes go there.
-    Default,
-}
-
-/// What to do about another address where the gateway's belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conflict {
-    /// Fail and change nothing.
-    Fail,
-    /// Remove it.
-    Replace,
-}
-
-/// VLANs of a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vlans {
-    /// The VLAN that untagged frames belong to; `None` with a trunk: VLAN 1.
-    pub access: Option<VlanId>,
-    /// VLANs that pass with their tag, as disjoint ranges in ascending order.
-    pub trunk: Option<Vec<RangeInclusive<u16>>>,
-    /// Whether the port keeps the VLAN that the bridge gives every new port.
-    pub keep_default: bool,
-}
 
 /// The keys of `bridge`, in the order of its page.
 pub const KEYS: &[Key] = &[
@@ -254,41 +186,40 @@ pub const KEYS: &[Key] = &[
     },
 ];
 
-impl Config {
-    /// Reads what ADD and CHECK need. `args` is `CNI_ARGS`.
-    ///
-    /// # Errors
-    /// Codes 6 and 7, the key named by its path and its value quoted.
-    pub fn parse(network: &Network, args: &Args) -> Result<Self, Error> {
-        let keys = network.object()?;
-        let config = Self {
-            bridge: match keys.parsed("bridge")? {
-                Some(name) => name,
-                None => "cni0".parse().expect("cni0 is an interface name"),
-            },
-            gateway: match (keys.flag("isDefaultGateway")?, keys.flag("isGateway")?) {
-                (true, _) => Gateway::Default,
-                (false, true) => Gateway::Address,
-                (false, false) => Gateway::None,
-            },
-            conflict: if keys.flag("forceAddress")? { Conflict::Replace } else { Conflict::Fail },
-            mtu: mtu(&keys)?,
-            hairpin: keys.flag("hairpinMode")?,
-            promisc: keys.flag("promiscMode")?,
-            isolated: keys.flag("portIsolation")?,
-            vlans: vlans(&keys)?,
-            masquerade: masquerade(&keys)?,
-            spoof_check: keys.flag("macspoofchk")?,
-            isolation: apart::parse(&keys)?,
-            enhanced_dad: keys.flag("enabledad")?,
-            container_down: keys.flag("disableContainerInterface")?,
-            mac: mac(network, args)?,
-            dns: dns(&keys)?,
-            ipam: network.ipam_type()?,
-        };
-        refuse_contradictions(&config)?;
-        Ok(config)
-    }
+/// Reads what ADD and CHECK need. `args` is `CNI_ARGS`.
+///
+/// # Errors
+/// Codes 6 and 7, the key named by its path and its value quoted.
+pub fn parse(network: &Network, args: &Args) -> Result<Config, Error> {
+    let keys = network.object()?;
+    let config = Config {
+        bridge: match keys.parsed("bridge")? {
+            Some(name) => name,
+            None => "cni0".parse().expect("cni0 is an interface name"),
+        },
+        bridge_alias: None,
+        gateway: match (keys.flag("isDefaultGateway")?, keys.flag("isGateway")?) {
+            (true, _) => Gateway::Default,
+            (false, true) => Gateway::Address,
+            (false, false) => Gateway::None,
+        },
+        conflict: if keys.flag("forceAddress")? { Conflict::Replace } else { Conflict::Fail },
+        mtu: mtu(&keys)?,
+        hairpin: keys.flag("hairpinMode")?,
+        promisc: keys.flag("promiscMode")?,
+        isolated: keys.flag("portIsolation")?,
+        vlans: vlans(&keys)?,
+        masquerade: masquerade(&keys)?,
+        spoof_check: keys.flag("macspoofchk")?,
+        isolation: apart::parse(&keys)?,
+        enhanced_dad: keys.flag("enabledad")?,
+        container_down: keys.flag("disableContainerInterface")?,
+        mac: mac(network, args)?,
+        dns: dns(&keys)?,
+        ipam: network.ipam_type()?,
+    };
+    refuse_contradictions(&config)?;
+    Ok(config)
 }
 
 fn refuse_contradictions(config: &Config) -> Result<(), Error> {

@@ -12,26 +12,20 @@
 //! attachment's. What it needs of the packet filter is in the tables `inet cais` and `bridge cais`.
 
 mod apart;
-mod apply;
-mod check;
 pub mod config;
-mod filter;
-mod gc;
-pub mod plan;
 #[cfg(test)]
 mod tests;
 
 use attach::error::no_netns;
 use attach::host::Host;
-use attach::ipam::Ipam;
+use attach::ipam::{Addresses, Ipam};
+use bridges::apply::{self, Adding};
+use bridges::plan::Links;
+use bridges::{check, gc};
 use cni::schema::Key;
 use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
 use ipam_cni::{HostLocal, Static};
 use kernel::netns::Netns;
-
-use crate::apply::Adding;
-use crate::config::Config;
-use crate::plan::Links;
 
 /// IPAM plugins that this program holds.
 const IN_PROCESS: &[&dyn Plugin] = &[&HostLocal, &Static];
@@ -50,11 +44,11 @@ impl Plugin for Bridge {
     }
 
     fn validate(&self, network: &cni::Config) -> Result<(), Error> {
-        Config::parse(network, &Args::default()).map(drop)
+        config::parse(network, &Args::default()).map(drop)
     }
 
     fn add(&self, call: &Call) -> Result<AddResult, Error> {
-        let config = Config::parse(&call.config, &call.args(&["MAC"])?)?;
+        let config = config::parse(&call.config, &call.args(&["MAC"])?)?;
         let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
         let ipam = config.ipam.as_ref().map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
         let host = Host::open(state::run_dir())?;
@@ -64,7 +58,8 @@ impl Plugin for Bridge {
             links: &Links::new(&config, &call.attachment),
             host: &host,
             netns: &netns,
-            ipam: ipam.as_ref(),
+            addresses: ipam.as_ref().map(|ipam| ipam as &dyn Addresses),
+            more: None,
         };
         adding.run()
     }
@@ -74,12 +69,14 @@ impl Plugin for Bridge {
         let kind = call.config.ipam_type();
         let ipam = kind.as_ref().ok().and_then(Option::as_ref);
         let ipam = ipam.map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
-        apply::remove(call, ipam.as_ref(), &state::run_dir())?;
+        let addresses = ipam.as_ref().map(|ipam| ipam as &dyn Addresses);
+        let asks = (asks(&call.config), Vec::new());
+        apply::remove(call, addresses, asks, &state::run_dir())?;
         kind.map(drop)
     }
 
     fn check(&self, call: &Call) -> Result<(), Error> {
-        let config = Config::parse(&call.config, &call.args(&["MAC"])?)?;
+        let config = config::parse(&call.config, &call.args(&["MAC"])?)?;
         if let Some(kind) = &config.ipam {
             Ipam::new(kind, &call.path, IN_PROCESS).check(call)?;
         }
@@ -98,11 +95,20 @@ impl Plugin for Bridge {
     }
 
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {
-        let config = Config::parse(&call.config, &Args::default())?;
+        let config = config::parse(&call.config, &Args::default())?;
         check::serviceable(&config)?;
         match &config.ipam {
             None => Ok(()),
             Some(kind) => Ipam::new(kind, &call.path, IN_PROCESS).status(call),
         }
     }
+}
+
+/// Whether a configuration, whatever else is wrong with it, may ask for something of the packet
+/// filter.
+fn asks(network: &cni::Config) -> bool {
+    let Ok(keys) = network.object() else { return true };
+    let on = |key| keys.flag(key).unwrap_or(true);
+    let ours = ["isolate", "internal", "icc", "gatewayMode"];
+    on("ipMasq") || on("macspoofchk") || ours.into_iter().any(|key| keys.has(key))
 }

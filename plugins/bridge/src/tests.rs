@@ -1,13 +1,14 @@
+use bridges::config::{Config, Gateway, Vlans};
+use bridges::plan::Layer3;
 use cni::{AddResult, Args, Error, Ip, Route};
 use types::Cidr;
 
-use crate::config::{Config, Gateway, Vlans};
-use crate::plan::Layer3;
+use crate::config;
 
 fn parse_with(args: &str, text: &str) -> Result<Config, Error> {
     let text = format!(r#"{{"cniVersion":"1.1.0","name":"n","type":"bridge"{text}}}"#);
     let network = cni::Config::parse(text.as_bytes())?;
-    Config::parse(&network, &Args::strict(args, &["MAC"])?)
+    config::parse(&network, &Args::strict(args, &["MAC"])?)
 }
 
 fn parse(text: &str) -> Result<Config, Error> {

@@ -3,6 +3,8 @@
 use cni::schema::{Key, Kind};
 use cni::{AddResult, Config as Network, Error, code};
 use firewalld::Zone;
+use forwarded::apply::{ADMIN_CHAIN, ZONE};
+use forwarded::{Backend, Wanted};
 use netfilter::claim::Ingress;
 use types::IfName;
 
@@ -19,19 +21,6 @@ pub struct Config {
     pub ingress: Ingress,
     /// The result of the plugins before this one; `None` where there is none.
     pub result: Option<AddResult>,
-}
-
-/// Who lets packets through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
-    /// firewalld where it runs, else the reference's chains: any value but those below.
-    Chosen,
-    /// The reference's chains.
-    Chains,
-    /// firewalld.
-    Firewalld,
-    /// Nobody: the host lets packets through by itself.
-    Nobody,
 }
 
 /// The keys of `firewall`, in the order of its page.
@@ -61,9 +50,6 @@ pub const KEYS: &[Key] = &[
         doc: "What reaches the container from other bridges with a policy: all, nothing, or nothing and not from its neighbours either.",
     },
 ];
-
-const ADMIN_CHAIN: &str = "CNI-ADMIN";
-const ZONE: &str = "trusted";
 
 impl Config {
     /// Reads what ADD and CHECK need.
@@ -102,6 +88,20 @@ impl Config {
             }
         };
         Ok(Self { backend, admin_chain, zone, ingress, result: network.prev_result()? })
+    }
+
+    /// What is to be let through.
+    ///
+    /// # Errors
+    /// As [`Self::bridge`].
+    pub fn wanted(&self) -> Result<Wanted, Error> {
+        Ok(Wanted {
+            backend: self.backend,
+            admin_chain: self.admin_chain.clone(),
+            zone: self.zone.clone(),
+            ingress: self.ingress,
+            bridge: self.bridge()?,
+        })
     }
 
     /// The bridge that `ingressPolicy` is about: the first interface of the result.

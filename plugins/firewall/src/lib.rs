@@ -8,14 +8,14 @@
 //!
 //! It never changes a policy, the administrator's chain, or what others wrote.
 
-mod apply;
 pub mod config;
-mod gc;
 #[cfg(test)]
 mod tests;
 
+use attach::steps::{self, step};
 use cni::schema::Key;
 use cni::{AddResult, Call, Error, NetworkCall, Plugin, code, state};
+use forwarded::{Forwarding, apply, gc};
 use netfilter::{Filter, kind};
 
 use crate::config::Config;
@@ -43,7 +43,13 @@ impl Plugin for Firewall {
             return Err(Error::new(code::INVALID_CONFIG, "missing prevResult from earlier plugin")
                 .with_hint("firewall comes after an interface plugin in a list"));
         };
-        apply::add(call, &config, result, &state::run_dir())?;
+        let (wanted, run_dir) = (config.wanted()?, state::run_dir());
+        let forwarding = Forwarding::open(call, &run_dir)?;
+        steps::run(|undo| {
+            forwarding.add(&wanted, result, undo)?;
+            step("done");
+            Ok(())
+        })?;
         Ok(config.result.unwrap_or_default())
     }
 
@@ -57,7 +63,7 @@ impl Plugin for Firewall {
             return Err(Error::new(code::INVALID_CONFIG, "missing prevResult from earlier plugin")
                 .with_hint("CHECK needs the result of ADD in \"prevResult\""));
         };
-        apply::check(call, &config, result, &state::run_dir())
+        apply::check(call, &config.wanted()?, result, &state::run_dir())
     }
 
     fn gc(&self, call: &NetworkCall) -> Result<(), Error> {

@@ -1,7 +1,8 @@
 use cni::Config as Network;
+use forwarded::Backend;
 use netfilter::claim::Ingress;
 
-use crate::config::{Backend, Config};
+use crate::config::Config;
 
 fn parse(keys: &str) -> Result<Config, cni::Error> {
     let comma = if keys.is_empty() { "" } else { "," };

@@ -10,20 +10,17 @@
 //! the same however many there are. It refuses a port that another living container of cais has, and
 //! never holds a port itself: see `onListener`.
 
-mod apply;
 pub mod config;
-mod connections;
-mod gc;
-mod listeners;
-pub mod plan;
 #[cfg(test)]
 mod tests;
 mod words;
 
+use attach::steps::{self, step};
 use cni::schema::Key;
 use cni::{AddResult, Call, Error, NetworkCall, Plugin, code, state};
-use netfilter::claim::{Linked, ReferencePorts};
-use netfilter::{Claimant, Filter, Store, kind};
+use netfilter::claim::Linked;
+use netfilter::{Claimant, Filter, Publication, Store, kind};
+use published::{Publisher, Wanted, apply, gc, plan};
 
 use crate::config::Config;
 
@@ -46,8 +43,16 @@ impl Plugin for Portmap {
 
     fn add(&self, call: &Call) -> Result<AddResult, Error> {
         let config = Config::parse(&call.config)?;
-        if let Some(publication) = plan::publication(call, &config)? {
-            apply::add(call, &config, publication, &state::run_dir())?;
+        if let Some(publication) = publication(call, &config)? {
+            let run_dir = state::run_dir();
+            let publisher = Publisher::open(call, "portmap", &run_dir)?;
+            let reference = config.reference_chains.then(|| config.reference(Linked::No));
+            let wanted = Wanted { publication, reference, on_listener: config.on_listener };
+            steps::run(|undo| {
+                publisher.publish(&wanted, undo)?;
+                step("done");
+                Ok(())
+            })?;
         }
         Ok(config.result.unwrap_or_default())
     }
@@ -63,17 +68,13 @@ impl Plugin for Portmap {
             return Err(Error::new(code::INVALID_CONFIG, "required prevResult missing")
                 .with_hint("CHECK needs the result of ADD in \"prevResult\""));
         }
-        let Some(publication) = plan::publication(call, &config)? else { return Ok(()) };
+        let Some(publication) = publication(call, &config)? else { return Ok(()) };
         let run_dir = state::run_dir();
         let filter = Filter::open(&run_dir, &kind::Portmap)?;
         let store = Store::under(&run_dir);
         let Some(mut claim) = store.read(&call.attachment, Claimant::Portmap) else {
             // Made by the reference, perhaps.
-            let how = ReferencePorts {
-                mark_bit: config.mark_bit,
-                set_mark_chain: config.set_mark_chain,
-                linked: Linked::Yes,
-            };
+            let how = config.reference(Linked::Yes);
             return match kind::Portmap::is_published(&filter, &publication, &how)? {
                 true => Ok(()),
                 false => Err(attach::verify::differs(format!(
@@ -97,4 +98,22 @@ impl Plugin for Portmap {
         let served = Filter::open(&state::run_dir(), &kind::Portmap).and_then(|f| f.serviceable());
         served.map_err(|e| Error::from(e).unavailable())
     }
+}
+
+/// What `config` publishes for `call`; `None` where there is nothing to publish.
+fn publication(call: &Call, config: &Config) -> Result<Option<Publication>, Error> {
+    let Some(result) = &config.result else {
+        return Err(Error::new(code::INVALID_CONFIG, "must be called as chained plugin").with_hint(
+            "portmap comes after an interface plugin in a list, whose result is in \"prevResult\"",
+        ));
+    };
+    if config.mappings.is_empty() {
+        return Ok(None);
+    }
+    let (mappings, masquerade) = (config.mappings.clone(), config.masquerade);
+    Ok(Some(Publication {
+        conditions_v4: config.conditions_v4.clone(),
+        conditions_v6: config.conditions_v6.clone(),
+        ..plan::publication(&call.attachment, result, mappings, masquerade)
+    }))
 }

@@ -3,6 +3,7 @@
 mod gateway;
 mod port;
 
+pub use port::remove_bridge;
 pub(crate) use port::{deleter, isolates_by_port};
 
 use std::hash::{BuildHasher, RandomState};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use attach::error::{no_netns, refused};
 use attach::host::{Host, identity};
-use attach::ipam::Ipam;
+use attach::ipam::Addresses;
 use attach::layer3;
 use attach::steps::{self, step};
 use cni::record::{Record, Records};
@@ -47,18 +48,39 @@ pub(crate) enum Earlier {
 }
 
 /// Everything that ADD works with.
-pub(crate) struct Adding<'a> {
-    pub(crate) call: &'a Call,
-    pub(crate) config: &'a Config,
-    pub(crate) links: &'a Links,
-    pub(crate) host: &'a Host,
-    pub(crate) netns: &'a Netns,
-    pub(crate) ipam: Option<&'a Ipam<'a>>,
+pub struct Adding<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// What the network is to be.
+    pub config: &'a Config,
+    /// The links that follow from it.
+    pub links: &'a Links,
+    /// The host that the call came to.
+    pub host: &'a Host,
+    /// The container's namespace.
+    pub netns: &'a Netns,
+    /// Where addresses come from; `None`: layer 2 only.
+    pub addresses: Option<&'a dyn Addresses>,
+    /// What else the plugin does on the host for an attachment.
+    pub more: Option<&'a dyn More<'a>>,
+}
+
+/// What a plugin does on the host beyond the bridge, before the container's end is set up.
+pub trait More<'a> {
+    /// Does it; each step pushes its inverse. `result` is what the container gets, its interfaces not
+    /// yet named, and may still be completed.
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn apply(&'a self, result: &mut AddResult, undo: &mut Undo<'a>) -> Result<(), Error>;
 }
 
 impl<'a> Adding<'a> {
     /// Makes the attachment, or takes back whatever it did.
-    pub(crate) fn run(&self) -> Result<AddResult, Error> {
+    ///
+    /// # Errors
+    /// What was tried and why it failed; what could not be taken back is in the details.
+    pub fn run(&self) -> Result<AddResult, Error> {
         steps::run(|undo| self.steps(undo))
     }
 
@@ -69,11 +91,11 @@ impl<'a> Adding<'a> {
         let bridge = self.bridge(undo)?;
         step("port");
         let made = self.port(&bridge, earlier, undo)?;
-        let layer3 = match self.ipam {
+        let mut layer3 = match self.addresses {
             None => None,
-            Some(ipam) => {
+            Some(addresses) => {
                 step("ipam");
-                Some(self.lease(ipam, undo)?)
+                Some(self.lease(addresses, undo)?)
             }
         };
         let mut vlan_gateway = None;
@@ -83,6 +105,9 @@ impl<'a> Adding<'a> {
         }
         step("filter");
         self.claim(&made, layer3.as_ref(), undo)?;
+        if let (Some(more), Some(layer3)) = (self.more, &mut layer3) {
+            more.apply(&mut layer3.result, undo)?;
+        }
         step("container");
         self.netns.enter_for_good().map_err(|e| no_netns(&e))?;
         let inside =
@@ -161,12 +186,12 @@ impl<'a> Adding<'a> {
         Ok(())
     }
 
-    fn lease(&self, ipam: &'a Ipam<'a>, undo: &mut Undo<'a>) -> Result<Layer3, Error> {
-        let answer = ipam.add(self.call)?;
+    fn lease(&self, addresses: &'a dyn Addresses, undo: &mut Undo<'a>) -> Result<Layer3, Error> {
+        let answer = addresses.add(self.call)?;
         let (call, host) = (self.call, self.host);
         undo.push("release addresses", move || {
             // By then the thread may be in the container, and plugins are run on the host.
-            Ok(host.netns.run(|| ipam.del(call))??)
+            Ok(host.netns.run(|| addresses.del(call))??)
         });
         Layer3::new(self.config, answer)
     }
@@ -264,26 +289,36 @@ pub(crate) fn random_mac() -> MacAddr {
 }
 
 /// Removes the attachment: the container's end, the host's end, the addresses, the record. Each is
-/// tried whatever the others did.
-pub(crate) fn remove(call: &Call, ipam: Option<&Ipam<'_>>, run_dir: &Path) -> Result<(), Error> {
+/// tried whatever the others did. `asks` says whether its configuration may have asked for anything
+/// of the packet filter; what is remembered is taken back in any case. `hold` are sockets of the
+/// packet filter through which more was deleted: the child that waits for the kernel holds them.
+///
+/// # Errors
+/// What went wrong, joined.
+pub fn remove(
+    call: &Call,
+    addresses: Option<&dyn Addresses>,
+    (asks, hold): (bool, Vec<Socket>),
+    run_dir: &Path,
+) -> Result<(), Error> {
     let mut errors = Vec::new();
-    let mut filter = None;
-    if filter::concerns(&call.config, &call.attachment, run_dir) {
+    let mut hold = hold;
+    if asks || filter::is_remembered(&call.attachment, run_dir) {
         match filter::remove(&call.attachment, run_dir) {
-            Ok(socket) => filter = Some(socket),
+            Ok(socket) => hold.push(socket),
             Err(error) => errors.push(error),
         }
     }
     let mut note = |outcome: Result<(), Error>| errors.extend(outcome.err());
-    let in_process = ipam.is_none_or(Ipam::is_in_process);
-    if !in_process && let Some(ipam) = ipam {
+    let in_process = addresses.is_none_or(Addresses::is_in_process);
+    if !in_process && let Some(addresses) = addresses {
         // While the link is there, so that `dhcp` can tell its server.
-        note(ipam.del(call));
+        note(addresses.del(call));
     }
-    let hold: Vec<_> = filter.iter().map(AsFd::as_fd).collect();
+    let hold: Vec<_> = hold.iter().map(AsFd::as_fd).collect();
     note(port::remove(call, run_dir, &hold));
-    if in_process && let Some(ipam) = ipam {
-        note(ipam.del(call));
+    if in_process && let Some(addresses) = addresses {
+        note(addresses.del(call));
     }
     note(
         Records::under(run_dir).remove(&call.attachment).map_err(|e| {

@@ -10,7 +10,10 @@ use types::Attachment;
 use crate::apply::forget;
 
 /// Removes everything of the network that is not valid; without a list, what is proven dead.
-pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// What went wrong, joined; all else was still tried.
+pub fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let valid = call.config.valid_attachments()?;
     let network = call.config.name();
     let of = Sweep { network, valid: valid.as_deref() };

@@ -15,8 +15,12 @@ use types::{Cidr, IfName};
 use crate::config::{Config, Gateway};
 use crate::{apply, filter};
 
-/// Compares everything of one attachment.
-pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
+/// Compares everything of one attachment. The calling thread is in the container's namespace
+/// afterwards.
+///
+/// # Errors
+/// Code 101 with the first difference, and what cannot be asked.
+pub fn compare(call: &Call, config: &Config) -> Result<(), Error> {
     let Some(result) = call.config.prev_result()? else {
         return Err(Error::new(code::INVALID_CONFIG, "required prevResult missing")
             .with_hint("CHECK needs the result of ADD in \"prevResult\""));
@@ -39,7 +43,10 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
 }
 
 /// Whether ADD can be served: the name of the bridge is free or a bridge's.
-pub(crate) fn serviceable(config: &Config) -> Result<(), Error> {
+///
+/// # Errors
+/// Code 50 where the name is another link's, or the kernel cannot be asked.
+pub fn serviceable(config: &Config) -> Result<(), Error> {
     let host = Socket::open("the host's namespace").map_err(|e| refused(&e).unavailable())?;
     match link::find(&host, &config.bridge).map_err(|e| refused(&e).unavailable())? {
         Some(link) if !link.is_kind("bridge") => {

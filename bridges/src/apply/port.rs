@@ -6,6 +6,7 @@ use std::path::Path;
 use attach::error::refused;
 use attach::host::Host;
 use attach::names;
+use cni::record::Records;
 use cni::{Call, Error, code};
 use kernel::link::{self, Bridge, Deleter, Link, PortVlan, Side, Veth};
 use kernel::netlink::{Request, Socket};
@@ -44,7 +45,7 @@ impl<'a> Adding<'a> {
                 if let Some(mtu) = self.links.mtu {
                     new = new.mtu(mtu);
                 }
-                match host.socket.run(&new.create()) {
+                match self.create(&new) {
                     Ok(()) => {
                         undo.push(format!("delete bridge {name}"), move || {
                             remove_if_unused(host, name)
@@ -68,6 +69,21 @@ impl<'a> Adding<'a> {
             host.socket.run(&request).map_err(|e| refused(&e))?;
         }
         Ok(bridge)
+    }
+
+    /// Makes a bridge and says whose it is by one system call, so that no bridge without an alias is
+    /// left when the process is killed. Only where another was made since we looked is that one given
+    /// the alias; it is another call's for the same network.
+    fn create(&self, new: &Bridge) -> Result<(), kernel::RequestError> {
+        let socket = &self.host.socket;
+        let Some(alias) = &self.config.bridge_alias else { return socket.run(&new.create()) };
+        let named = link::set(&self.links.bridge).alias(alias).request();
+        let mut done = socket.batch(&[new.create(), named]).into_iter();
+        done.next().transpose()?;
+        done.next().transpose().map(drop).inspect_err(|_| {
+            // Nobody would ever delete it.
+            let _ = Deleter::waiting().delete(socket, &self.links.bridge, &[]);
+        })
     }
 
     /// Sets a bridge up that was made a moment ago, or by an ADD that was killed.
@@ -270,6 +286,30 @@ fn without_vlans(error: &kernel::RequestError) -> Error {
     told
 }
 
+/// Deletes the bridge `name` if it was made under `alias` and has no port any more, while no other
+/// call is under way.
+///
+/// # Errors
+/// What the kernel said.
+pub fn remove_bridge(host: &Host, name: &IfName, alias: &str) -> Result<(), Error> {
+    let find = || link::find(&host.socket, name).map_err(|e| refused(&e));
+    let is_ours = |link: &Link| link.is_kind("bridge") && link.alias.as_deref() == Some(alias);
+    // Looked at before others are made to wait.
+    if !find()?.is_some_and(|bridge| is_ours(&bridge)) || !host.is_alone() {
+        return Ok(());
+    }
+    let Some(bridge) = find()?.filter(is_ours) else { return Ok(()) };
+    let links = link::list(&host.socket).map_err(|e| refused(&e))?;
+    if links.iter().any(|port| port.master == Some(bridge.dev.index)) {
+        return Ok(());
+    }
+    // Not by a child, which would have to wait for the one that deletes the last port.
+    match host.socket.run(&link::delete(&bridge)) {
+        Err(error) if !error.is_missing() => Err(refused(&error)),
+        _ => Ok(()),
+    }
+}
+
 /// Takes a bridge back that a failed ADD made, unless somebody has begun to use it.
 fn remove_if_unused(host: &Host, name: &IfName) -> Result<(), kernel::undo::StepError> {
     if !host.is_alone() {
@@ -300,15 +340,34 @@ pub(super) fn remove(call: &Call, run_dir: &Path, hold: &[BorrowedFd<'_>]) -> Re
             Some(_) => {}
         }
     }
-    let Some(path) = &call.netns else { return Ok(()) };
-    let netns = match Netns::open(path) {
-        Err(error) if error.is_gone() => return Ok(()),
-        other => other.map_err(|e| attach::error::no_netns(&e))?,
+    let netns = match call.netns.as_ref().map(Netns::open) {
+        None => None,
+        Some(Err(error)) if error.is_gone() => None,
+        Some(other) => Some(other.map_err(|e| attach::error::no_netns(&e))?),
     };
+    let Some(netns) = netns else { return remove_unnamed(call, run_dir, &host, hold) };
     netns.enter_for_good().map_err(|e| attach::error::no_netns(&e))?;
-    let inside = Socket::open(path.display().to_string()).map_err(|e| refused(&e))?;
+    let inside = Socket::open(call.sandbox()).map_err(|e| refused(&e))?;
     let ifname = &call.attachment.ifname;
     deleter.delete(&inside, ifname, hold).map(drop).map_err(|e| refused(&e))
+}
+
+/// Removes the pair of an ADD that was killed before the host's end had its alias, where the
+/// container's is gone: the kernel takes it with the namespace, some time later.
+fn remove_unnamed(
+    call: &Call,
+    run_dir: &Path,
+    host: &Socket,
+    hold: &[BorrowedFd<'_>],
+) -> Result<(), Error> {
+    let Some(record) = Records::under(run_dir).read(&call.attachment) else { return Ok(()) };
+    let Ok(name) = record.host_ifname.parse::<IfName>() else { return Ok(()) };
+    match link::find(host, &name).map_err(|e| refused(&e))? {
+        Some(link) if link.alias.is_none() && link.is_kind("veth") => {
+            deleter(run_dir).delete(host, &link, hold).map(drop).map_err(|e| refused(&e))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Deletes without waiting for RCU where this host allows it; for the namespace that the calling

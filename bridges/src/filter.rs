@@ -5,7 +5,7 @@ use std::path::Path;
 
 use attach::verify::{differs, promised_interface};
 use cni::record::NetnsId;
-use cni::{AddResult, Call, Config as Network, Error};
+use cni::{AddResult, Call, Error};
 use kernel::netlink::Socket;
 use netfilter::{Claim, Claimant, Filter, Isolation, Store, kind};
 use types::{Attachment, Cidr, IfName, MacAddr};
@@ -47,16 +47,9 @@ pub(crate) fn asks(config: &Config) -> bool {
     config.masquerade || config.spoof_check || config.isolation.is_some()
 }
 
-/// Whether DEL has to look at the packet filter: something is remembered, or the configuration,
-/// whatever else is wrong with it, asks for it.
-pub(crate) fn concerns(network: &Network, key: &Attachment, run_dir: &Path) -> bool {
-    let asked = || {
-        let keys = network.object().ok()?;
-        let on = |key| keys.flag(key).unwrap_or(true);
-        let ours = ["isolate", "internal", "icc", "gatewayMode"];
-        Some(on("ipMasq") || on("macspoofchk") || ours.into_iter().any(|key| keys.has(key)))
-    };
-    Store::under(run_dir).read(key, Claimant::Interface).is_some() || asked().unwrap_or(true)
+/// Whether anything is remembered that DEL has to take back.
+pub(crate) fn is_remembered(key: &Attachment, run_dir: &Path) -> bool {
+    Store::under(run_dir).read(key, Claimant::Interface).is_some()
 }
 
 /// Takes back what the attachment wanted. The socket is to be kept open while the kernel frees

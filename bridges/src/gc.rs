@@ -15,7 +15,10 @@ use types::Attachment;
 use crate::apply::deleter;
 
 /// Removes everything of the network that is not valid; without a list, what is proven dead.
-pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// What went wrong, joined; all else was still tried.
+pub fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let network = call.config.name();
     let valid = call.config.valid_attachments()?;
     let records = Records::under(run_dir);

@@ -8,7 +8,10 @@ use netfilter::{Filter, Sweep, kind};
 use crate::apply::unbind;
 
 /// Removes everything of the network that is not valid; without a list, what is proven dead.
-pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// What went wrong, joined; all else was still tried.
+pub fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let valid = call.config.valid_attachments()?;
     let network = call.config.name();
     let of = Sweep { network, valid: valid.as_deref() };

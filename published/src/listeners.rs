@@ -10,10 +10,21 @@ use kernel::netlink::Socket;
 use netfilter::{Mapping, Protocol, Publication};
 use types::Family;
 
-use crate::config::OnListener;
+/// What to do about a program of the host that listens on a port that is to be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnListener {
+    /// Say so and publish it: Podman itself binds the ports that it publishes.
+    Warn,
+    /// Fail.
+    Fail,
+}
 
-/// Looks for them, and warns or fails.
-pub(crate) fn look(publication: &Publication, on_listener: OnListener) -> Result<(), Error> {
+/// Looks for them, and warns in the name of `plugin` or fails.
+pub(crate) fn look(
+    publication: &Publication,
+    on_listener: OnListener,
+    plugin: &str,
+) -> Result<(), Error> {
     let socket = Socket::open_sock_diag("the host's namespace").map_err(|e| refused(&e))?;
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         for family in [Family::V4, Family::V6] {
@@ -31,7 +42,7 @@ pub(crate) fn look(publication: &Publication, on_listener: OnListener) -> Result
                 let told = taken(publication, mapping, listener);
                 match on_listener {
                     OnListener::Fail => return Err(told),
-                    OnListener::Warn => cni::warn("portmap", &told.msg),
+                    OnListener::Warn => cni::warn(plugin, &told.msg),
                 }
             }
         }

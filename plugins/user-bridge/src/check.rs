@@ -1,0 +1,58 @@
+//! Reality against what ADD promised.
+
+use attach::verify::differs;
+use bridges::check as bridge;
+use cni::{Call, Error, NetworkCall, code, state};
+use netfilter::{Claimant, Filter, kind};
+use types::Cidr;
+
+use crate::config::Config;
+use crate::registry::Registry;
+use crate::{host, leases};
+
+/// Compares everything of one attachment. The calling thread is in the container's namespace
+/// afterwards.
+pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
+    let Some(result) = call.config.prev_result()? else {
+        return Err(Error::new(code::INVALID_CONFIG, "required prevResult missing")
+            .with_hint("CHECK needs the result of ADD in \"prevResult\""));
+    };
+    let name = &call.attachment.network;
+    let Some(network) = Registry::under(&state::lib_dir()).known(name, config)? else {
+        return Err(differs(format!("network {name} has other subnets or another bridge")));
+    };
+    let held = leases::held(call)?;
+    for ip in &result.ips {
+        let is_ours = network.subnets.iter().any(|subnet| subnet.subnet.contains(ip.address.ip()));
+        if is_ours && !held.contains(&Cidr::host(ip.address.ip())) {
+            return Err(differs(format!("the lease of {} is gone", ip.address.ip())));
+        }
+    }
+    let run_dir = state::run_dir();
+    forwarded::apply::check(call, &forwarded::Wanted::default(), &result, &run_dir)?;
+    if let Some(publication) = host::publication(call, config, &result) {
+        let filter = Filter::open(&run_dir, &kind::Portmap)?;
+        let claim = filter.store().read(&call.attachment, Claimant::Portmap);
+        let Some(mut claim) = claim else {
+            return Err(differs(format!("no ports of {} are published", call.attachment)));
+        };
+        if let Some(ports) = &mut claim.ports {
+            ports.publication = publication;
+        }
+        filter.check(&claim)?;
+    }
+    bridge::compare(call, &host::bridge(name, config, &network, None))
+}
+
+/// Whether ADD can be served.
+pub(crate) fn serviceable(call: &NetworkCall, config: &Config) -> Result<(), Error> {
+    let name = call.config.name();
+    let registry = Registry::under(&state::lib_dir());
+    let network = registry.known(name, config).map_err(Error::unavailable)?;
+    if let Some(network) = &network {
+        bridge::serviceable(&host::bridge(name, config, network, None))?;
+    }
+    leases::serviceable(name)?;
+    let filter = Filter::open(&state::run_dir(), &kind::Portmap);
+    filter.and_then(|filter| filter.serviceable()).map_err(|e| Error::from(e).unavailable())
+}
