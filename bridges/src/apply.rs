@@ -73,6 +73,12 @@ pub trait More<'a> {
     /// # Errors
     /// What went wrong.
     fn apply(&'a self, result: &mut AddResult, undo: &mut Undo<'a>) -> Result<(), Error>;
+
+    /// What it does in the container's namespace, when the container's end is up.
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn inside(&'a self, undo: &mut Undo<'a>) -> Result<(), Error>;
 }
 
 impl<'a> Adding<'a> {
@@ -114,6 +120,10 @@ impl<'a> Adding<'a> {
             Socket::open(self.netns.path().display().to_string()).map_err(|e| refused(&e))?;
         let mut result = self.container(&inside, &made, layer3.as_ref())?;
         result.interfaces.extend(vlan_gateway.as_ref().map(on_host));
+        if let Some(more) = self.more {
+            step("more");
+            more.inside(undo)?;
+        }
         if !self.config.container_down {
             step("forwarding");
             self.wait_for_port(&made.host)?;

@@ -40,6 +40,22 @@ pub fn unlead(call: &Call, deleter: &Deleter) -> Result<(), Error> {
     Ok(())
 }
 
+/// As [`unlead`], by a thread of its own: the caller's stays where it is. The socket waits for the
+/// kernel when it is closed; it is to be kept open by the child that deletes links.
+///
+/// # Errors
+/// When the packet filter refuses; there is no socket then.
+pub fn take_back(call: &Call) -> (Option<Socket>, Result<(), Error>) {
+    let Some(path) = &call.netns else { return (None, Ok(())) };
+    let Ok(netns) = Netns::open(path) else { return (None, Ok(())) };
+    match netns.run(|| unled_here(&call.attachment, &netns)) {
+        Ok(Ok(socket)) => (Some(socket), Ok(())),
+        Ok(Err(error)) => (None, Err(error)),
+        // Not the caller's to enter.
+        Err(_) => (None, Ok(())),
+    }
+}
+
 /// The same in the calling thread's namespace, which is `netns`. Closing the socket waits for the
 /// kernel.
 fn unled_here(key: &Attachment, netns: &Netns) -> Result<Socket, Error> {

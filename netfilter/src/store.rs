@@ -227,8 +227,8 @@ impl Locked {
             && !first(&self.store.dir, |dir| dir != network && first(&dir, is_of_kind))
     }
 
-    /// Whether no other claim may want something of the reference's chains: interface plugins
-    /// never do.
+    /// Whether no other claim may want something of the reference's chains: interface plugins and
+    /// names never do.
     #[must_use]
     pub fn is_last_with_chains(&self, key: &Attachment, claimant: Claimant) -> bool {
         let own = self.store.file(key, claimant);
@@ -242,11 +242,12 @@ impl Locked {
     }
 
     fn has_chains(&self, counts: impl Fn(&Path) -> bool) -> bool {
-        let interface = format!("{}@", Claimant::Interface.name());
+        // They never do.
+        let without = [Claimant::Interface, Claimant::Names].map(|c| format!("{}@", c.name()));
         first(&self.store.dir, |dir| {
             first(&dir, |path| {
                 let name = path.file_name().and_then(|name| name.to_str());
-                name.is_some_and(|name| !name.starts_with(&interface))
+                name.is_some_and(|name| !without.iter().any(|kind| name.starts_with(kind)))
                     && !is_unfinished(&path)
                     && counts(&path)
             })

@@ -8,7 +8,7 @@ use types::Cidr;
 
 use crate::config::Config;
 use crate::registry::Registry;
-use crate::{host, leases};
+use crate::{host, leases, names};
 
 /// Compares everything of one attachment. The calling thread is in the container's namespace
 /// afterwards.
@@ -41,7 +41,10 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
         }
         filter.check(&claim)?;
     }
-    bridge::compare(call, &host::bridge(name, config, &network, None))
+    let settings = names::settings(&call.config, &call.args_text, config)?;
+    let record = names::compare(call, &settings, &result, &run_dir)?;
+    bridge::compare(call, &host::bridge(name, config, &network, None))?;
+    record.map_or(Ok(()), |record| naming::led(&record, &call.sandbox()))
 }
 
 /// Whether ADD can be served.
@@ -53,6 +56,10 @@ pub(crate) fn serviceable(call: &NetworkCall, config: &Config) -> Result<(), Err
         bridge::serviceable(&host::bridge(name, config, network, None))?;
     }
     leases::serviceable(name)?;
+    let settings = names::settings(&call.config, "", config).map_err(Error::unavailable)?;
+    if settings.required == naming::Required::Yes {
+        naming::available(&state::run_dir(), &call.path)?;
+    }
     let filter = Filter::open(&state::run_dir(), &kind::Portmap);
     filter.and_then(|filter| filter.serviceable()).map_err(|e| Error::from(e).unavailable())
 }

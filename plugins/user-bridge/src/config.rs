@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bridges::config::Apart;
-use cni::{Args, Config as Network, Error, code};
+use cni::{Args, Config as Network, Dns, Error, code};
 use netfilter::{HostAddress, Mapping};
 use published::{OnListener, mappings};
 use types::{Family, IfName, MacAddr, Mtu};
@@ -12,7 +12,6 @@ use types::{Family, IfName, MacAddr, Mtu};
 use crate::apart;
 use crate::given::Given;
 use crate::keys::{GW_PRIORITY, METRIC_MAX, QUARANTINE_MAX};
-use crate::names::Names;
 use crate::subnets::{self, Pool, Wanted};
 
 pub use crate::keys::KEYS;
@@ -46,8 +45,8 @@ pub struct Config {
     pub requested: Vec<IpAddr>,
     /// Address of the container's end; `None`: a random one.
     pub mac: Option<MacAddr>,
-    /// What the name service is to be told.
-    pub names: Names,
+    /// Name service beside the network's own.
+    pub dns: Dns,
 }
 
 /// What `CNI_ARGS` may hold; runtimes of Kubernetes, Podman and nerdctl name the container so.
@@ -100,7 +99,10 @@ impl Config {
             quarantine: Duration::from_secs(quarantine.unsigned_abs()),
             requested: ipam_cni::requested::addresses(network, args)?,
             mac: mac(network, &given, args)?,
-            names: Names::parse(network, &given, args)?,
+            dns: match given.keys.object("dns")? {
+                Some(dns) => Dns::decode(&dns)?,
+                None => Dns::default(),
+            },
             subnets,
         })
     }

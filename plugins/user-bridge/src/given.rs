@@ -60,12 +60,6 @@ impl<'a> Given<'a> {
         )
     }
 
-    /// The text `key`; an empty one counts as absent.
-    pub(crate) fn text(&self, key: &str) -> Result<Option<String>, Error> {
-        let text = self.one(key, Value::string, |text| Ok(text.to_owned()))?;
-        Ok(text.filter(|text| !text.is_empty()))
-    }
-
     /// The text `key` as one of `words`.
     pub(crate) fn word(&self, key: &str, words: &[&str]) -> Result<Option<String>, Error> {
         let word = |text: &str| match words.contains(&text) || text.is_empty() {

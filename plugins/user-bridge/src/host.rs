@@ -1,23 +1,23 @@
 //! What is done on the host beyond the bridge: forwarding, published ports, names.
 
-use std::path::Path;
-
 use attach::error::refused;
+use attach::host::Host;
 use bridges::apply::More;
 use bridges::config::{Config as Bridge, Conflict, Gateway};
 use cni::{AddResult, Call, Error};
 use forwarded::Forwarding;
 use kernel::link;
 use kernel::netlink::Socket;
+use kernel::netns::Netns;
 use kernel::route::{self, Filter};
 use kernel::undo::Undo;
 use netfilter::claim::{Linked, ReferencePorts};
-use netfilter::{Class, Masquerade, Publication};
+use netfilter::{Masquerade, Publication};
 use published::{Publisher, Wanted, plan};
 use types::{Family, Mtu, NetworkName};
 
 use crate::config::Config;
-use crate::names::{self, Endpoint};
+use crate::names::Joining;
 use crate::registry::{self, Network};
 
 /// The reference's bit of the packet mark.
@@ -82,26 +82,27 @@ pub(crate) fn mtu_of_way_out(host: &Socket) -> Result<Option<Mtu>, Error> {
 pub(crate) struct OnHost<'a> {
     call: &'a Call,
     config: &'a Config,
-    network: &'a Network,
     forwarding: Forwarding<'a>,
     publisher: Publisher<'a>,
+    joining: Joining<'a>,
 }
 
 impl<'a> OnHost<'a> {
     /// Opens all that is needed, on the host.
     ///
     /// # Errors
-    /// When the packet filter cannot be opened.
+    /// When the packet filter cannot be opened, and codes 6 and 7 about keys of names.
     pub(crate) fn open(
         call: &'a Call,
         config: &'a Config,
-        network: &'a Network,
-        run_dir: &'a Path,
+        host: &'a Host,
+        netns: &'a Netns,
     ) -> Result<Self, Error> {
+        let run_dir = &host.run_dir;
         Ok(Self {
             call,
             config,
-            network,
+            joining: Joining::new(call, config, host, netns)?,
             forwarding: Forwarding::open(call, run_dir)?,
             publisher: Publisher::open(call, "user-bridge", run_dir)?,
         })
@@ -116,16 +117,11 @@ impl<'a> More<'a> for OnHost<'a> {
             let on_listener = self.config.on_listener;
             self.publisher.publish(&Wanted { publication, reference, on_listener }, undo)?;
         }
-        let endpoint = Endpoint {
-            key: &self.call.attachment,
-            names: &self.config.names,
-            addresses: result.ips.iter().map(|ip| ip.address).collect(),
-            gateways: result.ips.iter().filter_map(|ip| ip.gateway).collect(),
-            bridge: &self.network.bridge,
-            internal: self.config.apart.class == Class::Internal,
-            netns: self.call.sandbox(),
-        };
-        names::join(&endpoint, result, undo)
+        self.joining.on_host(result, undo)
+    }
+
+    fn inside(&'a self, undo: &mut Undo<'a>) -> Result<(), Error> {
+        self.joining.in_container(undo)
     }
 }
 

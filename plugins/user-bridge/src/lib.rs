@@ -16,7 +16,7 @@ mod given;
 mod host;
 mod keys;
 mod leases;
-pub mod names;
+mod names;
 mod options;
 mod pick;
 mod registry;
@@ -54,7 +54,8 @@ impl Plugin for UserBridge {
     }
 
     fn validate(&self, network: &cni::Config) -> Result<(), Error> {
-        Config::parse(network, &Args::default()).map(drop)
+        let config = Config::parse(network, &Args::default())?;
+        names::settings(network, "", &config).map(drop)
     }
 
     fn add(&self, call: &Call) -> Result<AddResult, Error> {
@@ -70,7 +71,7 @@ impl Plugin for UserBridge {
             None => host::mtu_of_way_out(&host.socket)?,
         };
         let bridge = host::bridge(name, &config, &network, mtu);
-        let more = OnHost::open(call, &config, &network, &run_dir)?;
+        let more = OnHost::open(call, &config, &host, &netns)?;
         let adding = Adding {
             call,
             config: &bridge,
@@ -89,13 +90,16 @@ impl Plugin for UserBridge {
         let host = Netns::current().map_err(|e| no_netns(&e))?;
         let (ports, unpublished) = published::apply::take_back(call, &run_dir);
         let (forwarding, forgotten) = forwarded::apply::take_back(call, &run_dir);
+        let (asking, unled) = names::take_back(call, &run_dir);
         // One child for all: a second one would have to wait for the first.
-        let hold = ports.into_iter().chain(forwarding).collect();
+        let hold = ports.into_iter().chain(forwarding).chain(asking).collect();
         let errors = [
-            names::leave(&call.attachment),
+            unled,
             unpublished,
             forgotten,
             apply::remove(call, Some(&Released), (true, hold), &run_dir),
+            // By the record GC finds what a killed DEL left in the container.
+            names::leave(call, &run_dir),
             // By now the thread may be in the container.
             host.run(|| remove_bridge(&call.attachment.network))
                 .map_err(|e| no_netns(&e))
@@ -112,7 +116,7 @@ impl Plugin for UserBridge {
     fn gc(&self, call: &NetworkCall) -> Result<(), Error> {
         let run_dir = state::run_dir();
         let errors = [
-            names::sweep(call),
+            names::sweep(call, &run_dir),
             // Without a list it knows the dead by their records, which the last sweep removes.
             leases::sweep(call),
             published::gc::sweep(call, &run_dir),

@@ -1,184 +1,155 @@
-//! The seam to the name service: what it must be told of an attachment, and when.
-//!
-//! Nobody answers names yet: [`join`] gives the container the name servers that were written for it,
-//! and [`leave`] and [`sweep`] have nothing to do. All that the service needs is in [`Endpoint`].
+//! Names: what the daemon is told of an attachment, and when.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::cell::RefCell;
+use std::path::Path;
 
-use cni::json::Value;
-use cni::{AddResult, Args, Config as Network, Dns, Error};
+use attach::host::Host;
+use cni::{AddResult, Call, Dns, Error, NetworkCall};
+use kernel::netlink::Socket;
+use kernel::netns::Netns;
 use kernel::undo::Undo;
-use types::{Attachment, Cidr, IfName, NetworkName, parse_ip};
+use names::{Client, Place};
+use naming::{Required, Settings, doors};
+use netfilter::{Claimant, Class, Filter, Sweep, kind};
 
-use crate::given::Given;
-use crate::keys::{GW_PRIORITY, MULTI_NETWORK, RESOLVERS};
+use crate::config::Config;
 
-/// What the configuration says of names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
-    /// Domain of the containers' names.
-    pub domain: Option<String>,
-    /// The container's name, as the runtime has it.
-    pub container: Option<String>,
-    /// The container's hostname.
-    pub hostname: Option<String>,
-    /// More names of the container on this network.
-    pub aliases: Vec<String>,
-    /// Name servers that the network asks.
-    pub servers: Vec<IpAddr>,
-    /// Name servers that the container asks.
-    pub container_servers: Vec<IpAddr>,
-    /// Where names are answered.
-    pub resolver: Resolver,
-    /// Which addresses a name on several networks has.
-    pub multi_network: MultiNetwork,
-    /// Which network of a container comes first; the highest does.
-    pub priority: i64,
-    /// Whether ADD fails where names cannot be answered.
-    pub required: bool,
-    /// What the container's resolv.conf(5) is to have beside the service.
-    pub dns: Dns,
+/// Who warns.
+pub(crate) const NAME: &str = "user-bridge";
+
+/// Reads the keys of names.
+///
+/// # Errors
+/// Codes 6 and 7, the key named by its path.
+pub(crate) fn settings(
+    network: &cni::Config,
+    args: &str,
+    config: &Config,
+) -> Result<Settings, Error> {
+    let mut settings = Settings::parse(network, args, NAME)?;
+    settings.internal |= config.apart.class == Class::Internal;
+    Ok(settings)
 }
 
-/// Where names are answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolver {
-    /// At the gateway where there is one, else in the container.
-    Auto,
-    /// At the gateway.
-    Gateway,
-    /// At 127.0.0.11 in the container.
-    Netns,
+/// Names of one attachment that is being made.
+pub(crate) struct Joining<'a> {
+    call: &'a Call,
+    settings: Settings,
+    dns: Dns,
+    host: &'a Host,
+    netns: &'a Netns,
+    client: Client<'a>,
+    /// Where the daemon answers, once that is known.
+    places: RefCell<Vec<Place>>,
 }
 
-/// Which addresses a name on several networks has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MultiNetwork {
-    /// Those on the asking container's first network that has it.
-    First,
-    /// Those on all of its networks.
-    Merge,
-}
-
-/// What the name service is told of an attachment.
-#[derive(Clone, Debug)]
-pub struct Endpoint<'a> {
-    /// Whose names.
-    pub key: &'a Attachment,
-    /// Which names, and how they are answered.
-    pub names: &'a Names,
-    /// The container's addresses on this network.
-    pub addresses: Vec<Cidr>,
-    /// The bridge's addresses; none where the host is no gateway.
-    pub gateways: Vec<IpAddr>,
-    /// The bridge.
-    pub bridge: &'a IfName,
-    /// Whether nothing is ever asked of others.
-    pub internal: bool,
-    /// Path of the container's namespace.
-    pub netns: String,
-}
-
-impl Names {
-    /// Reads the keys of names.
+impl<'a> Joining<'a> {
+    /// On the host, before anything is made.
     ///
     /// # Errors
-    /// Codes 6 and 7, the key named by its path.
-    pub(crate) fn parse(network: &Network, given: &Given<'_>, args: &Args) -> Result<Self, Error> {
-        let runtime = network.runtime()?;
-        let of_container = runtime.object("dns")?.unwrap_or_default();
-        let mut dns = match given.keys.object("dns")? {
-            Some(dns) => Dns::decode(&dns)?,
-            None => Dns::default(),
-        };
-        let domain = given.text("domainName")?;
-        let searches = of_container.strings("searches")?;
-        if !searches.is_empty() {
-            dns.search = searches;
-        } else if let Some(domain) = &domain {
-            dns.search.insert(0, domain.clone());
-        }
-        let options = of_container.strings("options")?;
-        if !options.is_empty() {
-            dns.options = options;
-        }
-        let container = args.get("K8S_POD_NAME").filter(|name| !name.is_empty());
+    /// As [`settings`].
+    pub(crate) fn new(
+        call: &'a Call,
+        config: &Config,
+        host: &'a Host,
+        netns: &'a Netns,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            domain,
-            container: container.map(str::to_owned),
-            hostname: network.args_cni()?.string("hostname")?.filter(|name| !name.is_empty()),
-            aliases: aliases(network)?,
-            servers: addresses(&given.keys.list("servers")?)?,
-            container_servers: addresses(&of_container.list("servers")?)?,
-            resolver: match given.word("resolver", RESOLVERS)?.as_deref() {
-                Some("gateway") => Resolver::Gateway,
-                Some("netns") => Resolver::Netns,
-                _ => Resolver::Auto,
-            },
-            multi_network: match given.word("multiNetwork", MULTI_NETWORK)?.as_deref() {
-                Some("merge") => MultiNetwork::Merge,
-                _ => MultiNetwork::First,
-            },
-            priority: given.integer("gwPriority", GW_PRIORITY.0..=GW_PRIORITY.1)?.unwrap_or(0),
-            required: given.flag("dnsRequired")?.unwrap_or(true),
-            dns,
+            settings: settings(&call.config, &call.args_text, config)?,
+            call,
+            dns: config.dns.clone(),
+            host,
+            netns,
+            client: Client::new(&host.run_dir, &call.path),
+            places: RefCell::default(),
         })
     }
-}
 
-/// `runtimeConfig.aliases`: a list, or a list for each network by its name.
-fn aliases(network: &Network) -> Result<Vec<String>, Error> {
-    let runtime = network.runtime()?;
-    let Some(value) = runtime.get("aliases") else { return Ok(Vec::new()) };
-    match value.object() {
-        Ok(networks) => {
-            let mut of_network: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-            for (name, list) in networks.entries() {
-                of_network.insert(name, texts(&list)?);
+    /// Makes the names known, and completes what the container's resolv.conf(5) gets. On the host,
+    /// when the bridge and the gateways are there.
+    pub(crate) fn on_host(
+        &'a self,
+        result: &mut AddResult,
+        undo: &mut Undo<'a>,
+    ) -> Result<(), Error> {
+        result.dns = self.dns.clone();
+        match self.register(result, undo) {
+            Ok(places) => {
+                doors::complete(&mut result.dns, &self.settings, &places);
+                *self.places.borrow_mut() = places;
+                Ok(())
             }
-            Ok(of_network.remove(NetworkName::as_str(network.name())).unwrap_or_default())
+            Err(error) if self.settings.required == Required::No => {
+                cni::warn(NAME, &format!("{} has no names: {}", self.call.attachment, error.msg));
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
-        Err(_) => texts(&value),
+    }
+
+    fn register(&'a self, result: &AddResult, undo: &mut Undo<'a>) -> Result<Vec<Place>, Error> {
+        let record = naming::record(self.call, &self.settings, result, self.netns, self.host)?;
+        let places = naming::register(&self.client, &record, self.netns, undo)?;
+        naming::redirect(self.host, &record, &places, undo)?;
+        Ok(places)
+    }
+
+    /// Leads 127.0.0.11 there. In the container's namespace.
+    pub(crate) fn in_container(&self, undo: &mut Undo<'_>) -> Result<(), Error> {
+        let place = self.netns.path().display().to_string();
+        naming::lead(&self.call.attachment, &self.places.borrow(), &place, undo)
     }
 }
 
-fn texts(list: &Value<'_>) -> Result<Vec<String>, Error> {
-    if list.is_null() {
-        return Ok(Vec::new());
+/// Leads nobody to the daemon any more on behalf of `call`, on the host and in the container. The
+/// sockets are to be kept open by the child that deletes the pair.
+pub(crate) fn take_back(call: &Call, run_dir: &Path) -> (Vec<Socket>, Result<(), Error>) {
+    let mut hold = Vec::new();
+    let removed = Filter::open(run_dir, &kind::Names).and_then(|filter| {
+        let removed = filter.remove(&call.attachment, &[]);
+        hold.push(filter.into_socket());
+        removed.map(drop)
+    });
+    let (inside, unled) = naming::take_back(call);
+    hold.extend(inside);
+    (hold, removed.map_err(Error::from).and(unled))
+}
+
+/// Forgets the names of `call`.
+pub(crate) fn leave(call: &Call, run_dir: &Path) -> Result<(), Error> {
+    naming::forget(&Client::new(run_dir, &call.path), &call.attachment, NAME)
+}
+
+/// Compares what the daemon and the packet filter know; on the host.
+pub(crate) fn compare(
+    call: &Call,
+    settings: &Settings,
+    result: &AddResult,
+    run_dir: &Path,
+) -> Result<Option<names::Record>, Error> {
+    let netns = naming::sandbox(call)?;
+    let host = Host::open(run_dir.to_owned())?;
+    let wanted = naming::record(call, settings, result, &netns, &host)?;
+    let client = Client::new(run_dir, &call.path);
+    if settings.required == Required::No && client.store().read(&wanted.key).is_none() {
+        // It started without.
+        return Ok(None);
     }
-    list.list()?.iter().map(Value::string).collect()
-}
-
-fn addresses(list: &[Value<'_>]) -> Result<Vec<IpAddr>, Error> {
-    let address = |value: &Value<'_>| {
-        let text = value.string()?;
-        parse_ip(&text).ok_or_else(|| value.invalid(format!("\"{text}\" is no IP address")))
-    };
-    list.iter().map(address).collect()
-}
-
-/// Makes the names of an attachment known before ADD returns, and completes what the container's
-/// resolv.conf(5) gets. On the host, when the bridge and the gateways are there.
-pub(crate) fn join(
-    endpoint: &Endpoint<'_>,
-    result: &mut AddResult,
-    _undo: &mut Undo<'_>,
-) -> Result<(), Error> {
-    let mut dns = endpoint.names.dns.clone();
-    if !endpoint.names.container_servers.is_empty() {
-        dns.nameservers = endpoint.names.container_servers.iter().map(IpAddr::to_string).collect();
+    let record = naming::known(&client, &wanted, NAME)?;
+    if let Some(claim) = naming::claim(&record, &record.places) {
+        let filter = Filter::open(run_dir, &kind::Names)?;
+        filter.check(&filter.store().read(&claim.key, Claimant::Names).unwrap_or(claim))?;
     }
-    result.dns = dns;
-    Ok(())
-}
-
-/// Forgets the names of an attachment. On the host; nothing there is success.
-pub(crate) fn leave(_key: &Attachment) -> Result<(), Error> {
-    Ok(())
+    Ok(Some(record))
 }
 
 /// Forgets the names of all attachments of a network that are not valid.
-pub(crate) fn sweep(_call: &cni::NetworkCall) -> Result<(), Error> {
-    Ok(())
+pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
+    let valid = call.config.valid_attachments()?;
+    let sweep = Sweep { network: call.config.name(), valid: valid.as_deref() };
+    let unled = Filter::open(run_dir, &kind::Names)
+        .and_then(|filter| filter.sweep(sweep))
+        .map(drop)
+        .map_err(Error::from);
+    unled.and(naming::sweep(&Client::new(run_dir, &call.path), call, NAME))
 }

@@ -3,7 +3,6 @@ use netfilter::{Class, HostAddress};
 use types::Family;
 
 use crate::config::{ARGS, Config};
-use crate::names::{MultiNetwork, Resolver};
 use crate::registry::id;
 use crate::subnets::Place;
 
@@ -71,32 +70,6 @@ fn the_networks_binding_is_for_ports_without_an_address() {
     assert_eq!(hosts("0.0.0.0"), HostAddress::Any);
     assert_eq!(hosts("::"), HostAddress::All(Family::V6));
     assert_eq!(hosts("192.0.2.1"), HostAddress::One("192.0.2.1".parse().unwrap()));
-}
-
-#[test]
-fn all_that_the_name_service_is_to_know_is_read() {
-    let names = parse_with(
-        "IgnoreUnknown=1;K8S_POD_NAME=shop",
-        r#""domainName":"dns.podman","servers":["192.0.2.53"],"resolver":"netns",
-           "multiNetwork":"merge","gwPriority":3,"dnsRequired":false,
-           "args":{"cni":{"hostname":"box"}},
-           "runtimeConfig":{"aliases":{"web":["www"],"other":["x"]},"dns":{"servers":["192.0.2.1"]}}"#,
-    )
-    .unwrap()
-    .names;
-    assert_eq!(names.domain.as_deref(), Some("dns.podman"));
-    assert_eq!(
-        (names.container.as_deref(), names.hostname.as_deref()),
-        (Some("shop"), Some("box"))
-    );
-    assert_eq!(names.aliases, ["www"]);
-    assert_eq!(names.servers, ["192.0.2.53".parse::<std::net::IpAddr>().unwrap()]);
-    assert_eq!(names.container_servers, ["192.0.2.1".parse::<std::net::IpAddr>().unwrap()]);
-    assert_eq!((names.resolver, names.multi_network), (Resolver::Netns, MultiNetwork::Merge));
-    assert_eq!((names.priority, names.required), (3, false));
-    assert_eq!(names.dns.search, ["dns.podman"]);
-    let list = parse(r#""runtimeConfig":{"aliases":["a","b"]}"#).unwrap().names.aliases;
-    assert_eq!(list, ["a", "b"]);
 }
 
 #[test]

@@ -151,7 +151,12 @@ fn what_the_container_asks_of_names_is_in_its_result() {
             "runtimeConfig": { "aliases": { "web": ["www"] } },
         });
         let a = Resident::new(lab, "a", network("web", &keys));
-        let expected = json!({ "nameservers": ["192.0.2.1"], "search": ["dns.podman"], "options": ["ndots:1"] });
+        let gateway = a.result["ips"][0]["gateway"].clone();
+        let expected = json!({
+            "nameservers": [gateway, "192.0.2.1"],
+            "search": ["dns.podman"],
+            "options": ["ndots:1"],
+        });
         assert_eq!(a.result["dns"], expected);
         let own = json!({ "dns": { "servers": ["192.0.2.2"], "searches": ["a.example"], "options": ["rotate"] } });
         let b = Resident::new(
@@ -159,8 +164,12 @@ fn what_the_container_asks_of_names_is_in_its_result() {
             "b",
             network("web", &with_keys(keys, &json!({ "runtimeConfig": own }))),
         );
-        let expected =
-            json!({ "nameservers": ["192.0.2.2"], "search": ["a.example"], "options": ["rotate"] });
+        // Its own servers are asked by the resolver of the network, which is asked first.
+        let expected = json!({
+            "nameservers": [gateway, "192.0.2.1"],
+            "search": ["a.example", "dns.podman"],
+            "options": ["ndots:1", "rotate"],
+        });
         assert_eq!(b.result["dns"], expected);
     });
 }
