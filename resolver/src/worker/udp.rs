@@ -1,15 +1,19 @@
 //! Queries in datagrams.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Instant;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::task;
 
 use super::shared::{Entrance, Now, Shared};
 use crate::metrics::{Lost, Transport};
+use crate::pipeline::Door;
 
 /// Most bytes of a query that is read: more than any resolver sends.
 const MOST: usize = 4096;
@@ -67,8 +71,29 @@ impl Socket {
 
     /// A reply that the system cannot take now is lost like any datagram: the client asks again.
     fn send(&self, reply: &[u8], client: SocketAddr) {
-        if self.socket.try_send_to(reply, client).is_err() {
+        let sent = match (&self.entrance.door, client) {
+            (Door::Container(_), SocketAddr::V4(client)) => self.send_from_within(reply, client),
+            _ => self.socket.try_send_to(reply, client).map(drop),
+        };
+        if sent.is_err() {
             self.entrance.counters.lost(Lost::Unsent);
         }
+    }
+
+    /// A socket that was bound while `lo` was down, as it is when most runtimes attach a container,
+    /// has its address for receiving only: each reply says where it is from.
+    fn send_from_within(&self, reply: &[u8], client: SocketAddrV4) -> io::Result<()> {
+        let from = libc::in_pktinfo {
+            ipi_ifindex: 0,
+            ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(names::ADDRESS.octets()) },
+            ipi_addr: libc::in_addr { s_addr: 0 },
+        };
+        self.socket.try_io(Interest::WRITABLE, || {
+            let (parts, told) = ([IoSlice::new(reply)], [ControlMessage::Ipv4PacketInfo(&from)]);
+            let to = SockaddrIn::from(client);
+            let socket = self.socket.as_raw_fd();
+            sendmsg(socket, &parts, &told, MsgFlags::MSG_NOSIGNAL, Some(&to))?;
+            Ok(())
+        })
     }
 }

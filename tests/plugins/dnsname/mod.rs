@@ -9,7 +9,7 @@ mod parallel;
 mod places;
 mod required;
 mod result;
-mod smoke;
+pub(crate) mod smoke;
 
 use netns_fixtures::{Container, Lab, lab_with_plugins};
 use serde_json::{Value, json};

@@ -14,7 +14,7 @@ use crate::uplink::bridge;
 
 /// Asks for the IPv4 address of `name` within `container`, at `server`.
 #[track_caller]
-fn resolved(container: &Container, server: &str, name: &str) -> Option<Ipv4Addr> {
+pub(crate) fn resolved(container: &Container, server: &str, name: &str) -> Option<Ipv4Addr> {
     let server = SocketAddr::new(server.parse::<IpAddr>().unwrap(), 53);
     let mut query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00".to_vec();
     for label in name.split('.') {

@@ -3,6 +3,7 @@
 mod addresses;
 mod apart;
 mod life;
+mod names;
 mod options;
 mod ports;
 mod subnets;
