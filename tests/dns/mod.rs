@@ -1,0 +1,11 @@
+//! How names of containers are answered: the conformance cases of names, by their numbers, about
+//! `bridge` and `dnsname` in a list and the daemon that these start.
+
+mod abuse;
+mod asking;
+mod message;
+mod names;
+mod resident;
+mod town;
+mod types;
+mod upstream;
