@@ -43,7 +43,7 @@ macro_rules! every_plugin {
             stamp!(netns_fixtures::lab_with_plugins, case,
                 of_bridge: "bridge", of_host_local: "host-local", of_static: "static",
                 of_loopback: "loopback", of_none: "none", of_host: "host", of_tuning: "tuning",
-                of_firewall: "firewall");
+                of_firewall: "firewall", of_dnsname: "dnsname");
         }
     )*};
 }

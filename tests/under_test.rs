@@ -17,6 +17,8 @@ pub(crate) const NETWORK: &str = "net";
 pub(crate) const BOOKKEEPING: &[&str] = &[
     // Who deleted last, so that a PID 1 that does not reap is noticed.
     "/run/cais/deleter",
+    // The daemon stays for a while when its last container has gone.
+    "/run/cais/dns.sock",
 ];
 
 /// Whether the plugins under test are ours: our banner carries `+cais`.
@@ -97,7 +99,9 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
         }
-        "tuning" | "firewall" => config["prevResult"] = result_before(version, "/run/netns/c1"),
+        "tuning" | "firewall" | "dnsname" => {
+            config["prevResult"] = result_before(version, "/run/netns/c1")
+        }
         _ => {}
     }
     config
@@ -127,7 +131,7 @@ pub(crate) fn result_before(version: &str, sandbox: &str) -> Value {
 
 /// What `plugin` needs of `container` beside a namespace.
 pub(crate) fn furnish(container: &Container, plugin: &str) {
-    if plugin == "tuning" {
+    if matches!(plugin, "tuning" | "dnsname") {
         // An interface that an earlier plugin of the list made.
         container.run(
             "ip link add dev eth0 address 02:00:00:00:00:aa type veth \

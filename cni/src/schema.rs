@@ -32,6 +32,8 @@ pub enum Kind {
     FlagOr(&'static [&'static str]),
     /// A list; its elements are described by keys below it, or are texts.
     List,
+    /// A list, or an object with a list for each network.
+    ListOrMap,
     /// An object; its members are described by keys below it.
     Object,
 }
@@ -47,6 +49,7 @@ impl Kind {
             Self::OneOf(texts) => texts.join(", "),
             Self::FlagOr(texts) => format!("true, false, {}", texts.join(", ")),
             Self::List => "list".to_owned(),
+            Self::ListOrMap => "list, or object of lists".to_owned(),
             Self::Object => "object".to_owned(),
         }
     }

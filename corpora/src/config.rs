@@ -5,6 +5,7 @@ use cni::{Config, Plugin, json};
 /// Whoever reads one.
 const PLUGINS: &[&dyn Plugin] = &[
     &bridge::Bridge,
+    &dnsname::Dnsname,
     &host::Host,
     &ipam_cni::HostLocal,
     &ipam_cni::Static,

@@ -47,6 +47,29 @@ impl<'a> Client<'a> {
         Self { patience, ..self }
     }
 
+    /// The records.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether the daemon listens at all places of `record`; `None` when there is none. It is told
+    /// the record by the question, which changes nothing where it knew it.
+    ///
+    /// # Errors
+    /// As [`Client::about`].
+    pub fn listens(&self, record: &Record) -> Result<Option<bool>, Error> {
+        let until = Instant::now() + self.patience;
+        let put = Request::Put(Box::new(record.clone()));
+        for _ in 0..TRIES {
+            let Some(channel) = DAEMON.connect(&self.socket, until)? else { return Ok(None) };
+            if let Some(places) = known(&channel, &put, record)? {
+                return Ok(Some(places == record.places));
+            }
+        }
+        Err(DAEMON.unanswered(&self.socket))
+    }
+
     /// Remembers `record` and lets the daemon answer for it, which is started if there is none. The
     /// names are found when this returns. Gives the places at which it listens, whose ports may be
     /// others than those wished for. `netns` is the container's namespace; to be called in the

@@ -86,12 +86,13 @@ fn bound(place: &Place, kind: SockType) -> io::Result<OwnedFd> {
         // with this option two sockets could share a port.
         socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     }
+    // An IPv6 gateway may still be probed, and `lo` of a new namespace is down.
+    socket::setsockopt(&socket, sockopt::IpFreebind, &true)?;
     if let Place::Gateway { link, .. } = place {
         // Nobody but the bridge's neighbours gets an answer, whatever the host routes.
         socket::setsockopt(&socket, sockopt::BindToDevice, &link.as_str().into())?;
         if address.is_ipv6() {
             socket::setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
-            socket::setsockopt(&socket, sockopt::IpFreebind, &true)?;
         }
     }
     socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;

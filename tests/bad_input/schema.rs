@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     OneOf(Vec<String>),
     FlagOr(Vec<String>),
     List,
+    ListOrMap,
     Object,
 }
 
@@ -60,6 +61,7 @@ fn kind(kind: &Value) -> Kind {
         Some("flag") => return Kind::Flag,
         Some("text") => return Kind::Text,
         Some("list") => return Kind::List,
+        Some("listormap") => return Kind::ListOrMap,
         Some("object") => return Kind::Object,
         _ => {}
     }

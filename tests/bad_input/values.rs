@@ -44,7 +44,7 @@ pub(crate) fn wrong_kinds(key: &Key) -> Vec<Wrong> {
         Kind::Flag | Kind::FlagOr(_) => "true",
         Kind::Integer(..) => "7",
         Kind::Text | Kind::OneOf(_) => "\"text\"",
-        Kind::List => "[]",
+        Kind::List | Kind::ListOrMap => "[]",
         Kind::Object => "{}",
     };
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
@@ -52,8 +52,10 @@ pub(crate) fn wrong_kinds(key: &Key) -> Vec<Wrong> {
     // A list of anything is of the right kind on the outside.
     // Where `"true"` is one of the words, the boolean means it.
     let is_word = |text: &str| matches!(&key.kind, Kind::OneOf(words) if text == "true" && words.iter().any(|word| word == text));
-    let is_right =
-        |text: &str| text == right || is_word(text) || (right == "[]" && text.starts_with("[["));
+    let is_map = |text: &str| matches!(key.kind, Kind::ListOrMap) && text == "{}";
+    let is_right = |text: &str| {
+        text == right || is_word(text) || is_map(text) || (right == "[]" && text.starts_with("[["))
+    };
     let others = kinds.into_iter().filter(|text| !is_right(text));
     others.map(|text| Wrong::new(text, verdict)).collect()
 }
@@ -89,7 +91,8 @@ fn extremes(key: &Key) -> Vec<Wrong> {
         false => Verdict::Refused,
     };
     let is_text = matches!(key.kind, Kind::Text);
-    let (is_list, is_object) = (matches!(key.kind, Kind::List), matches!(key.kind, Kind::Object));
+    let is_list = matches!(key.kind, Kind::List | Kind::ListOrMap);
+    let is_object = matches!(key.kind, Kind::Object | Kind::ListOrMap);
     let many = TOO_MANY / 10;
     let deep = format!("{}{}", "[".repeat(TOO_MANY), "]".repeat(TOO_MANY));
     vec![

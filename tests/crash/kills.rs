@@ -71,6 +71,7 @@ killed! {
     ];
     a_killed_call_of_bridge_with_the_packet_filter: Scene::filtered_bridge(),
     a_killed_call_of_portmap: Scene::portmap(),
+    a_killed_call_of_dnsname: Scene::dnsname(),
     a_killed_call_of_firewall: Scene::firewall() => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),

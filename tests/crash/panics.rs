@@ -12,6 +12,7 @@ const PANIC_AT: &str = "CAIS_PANIC_AT";
 /// Directories stay, as the locks in them do; so does forwarding, which others may rely on by now.
 const STAYS: &[&str] = &[
     "dir /run/cais",
+    "/run/cais/dns.sock",
     "dir /var/lib/cni",
     "/lock ",
     "ip_forward = ",
@@ -75,6 +76,18 @@ mod an_add_of_portmap_that_panics_is_undone {
 
     stamp!(lab_with_plugins, case,
         at_step_filter: "filter", at_step_localhost: "localhost", at_step_done: "done");
+}
+
+mod an_add_of_dnsname_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::dnsname(), step);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_register: "register", at_step_filter: "filter",
+        at_step_container: "container", at_step_done: "done");
 }
 
 mod an_add_of_firewall_that_panics_is_undone {

@@ -104,6 +104,22 @@ impl Scene {
         Self { plugin: "tuning", config, stock: None }
     }
 
+    /// Names, asked for at the bridge's address and at 127.0.0.11.
+    pub(crate) fn dnsname() -> Self {
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "dnsname", "domainName": "dns.podman",
+            "prevResult": {
+                "cniVersion": VERSION,
+                "interfaces": [
+                    { "name": "cni0" },
+                    { "name": "eth0", "mac": "02:00:00:00:00:aa", "sandbox": "/run/netns/c1" },
+                ],
+                "ips": [{ "address": "10.1.0.2/24", "gateway": "10.1.0.1", "interface": 1 }],
+            },
+        });
+        Self { plugin: "dnsname", config, stock: None }
+    }
+
     /// A container that has all that the plugin needs.
     pub(crate) fn container(&self, lab: &Lab, name: &str) -> Container {
         let container = lab.container(name);
@@ -124,7 +140,7 @@ impl Scene {
 
     /// Makes on the host what plugins before this one would have made.
     pub(crate) fn prepare(&self, lab: &Lab) {
-        if self.plugin == "portmap" {
+        if matches!(self.plugin, "portmap" | "dnsname") {
             lab.host().run("ip link add dev cni0 type bridge");
             lab.host().run("ip addr add 10.1.0.1/24 dev cni0");
             lab.host().run("ip link set dev cni0 up");

@@ -4,6 +4,7 @@
 fn main() -> std::process::ExitCode {
     cni::run_by_name(&[
         &bridge::Bridge,
+        &dnsname::Dnsname,
         &firewall::Firewall,
         &host::Host,
         &ipam_cni::HostLocal,

@@ -101,6 +101,7 @@ fn table(schema: &Value) -> String {
 fn kind(kind: &Value) -> String {
     match kind {
         Value::String(word) if word == "flag" => "true or false".to_owned(),
+        Value::String(word) if word == "listormap" => "list, or object of lists".to_owned(),
         Value::String(word) => word.clone(),
         _ => {
             let list = |name: &str| kind[name].as_array();

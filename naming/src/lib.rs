@@ -1,0 +1,31 @@
+//! What every plugin does that gives a container names: its keys, where containers ask, the steps
+//! of ADD with their inverses, and taking back, comparing and sweeping what they made.
+//!
+//! | verb | in the host's namespace | in the container's |
+//! |---|---|---|
+//! | ADD | [`record`], [`register`], [`claim`] and [`redirect`] | [`lead`] |
+//! | DEL | `netfilter::Filter::remove` | [`unlead`], then [`forget`] |
+//! | CHECK | [`known`], `netfilter::Filter::check` | [`led`] |
+//! | GC | [`sweep`], `netfilter::Filter::sweep` | |
+//! | STATUS | [`available`] | |
+//!
+//! Nothing leads to a port at which nobody listens: [`register`] comes first.
+//!
+//! This crate does not know how questions are answered.
+
+mod check;
+pub mod doors;
+mod plan;
+mod register;
+mod remove;
+mod settings;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use check::{known, led};
+pub use plan::{record, sandbox};
+pub use register::{claim, lead, redirect, register};
+pub use remove::{forget, sweep, unlead};
+pub use settings::{KEYS, Required, Resolver, Settings};
+pub use status::available;

@@ -1,0 +1,5 @@
+//! The plugin `dnsname`.
+
+fn main() -> std::process::ExitCode {
+    cni::run(&dnsname::Dnsname)
+}
