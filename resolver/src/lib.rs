@@ -13,6 +13,7 @@ pub mod link;
 pub mod metrics;
 pub mod options;
 pub mod pipeline;
+pub mod sandbox;
 pub mod upstream;
 pub mod wire;
 pub mod worker;
@@ -37,8 +38,7 @@ pub fn work(socket: &Path) -> io::Result<()> {
     let control = control::inherited()?;
     let keeper: OwnedFd = io::stdout().as_fd().try_clone_to_owned()?;
     nix::unistd::dup2_stdout(std::fs::File::open("/dev/null")?)?;
-    kernel::privileges::drop_all()?;
-    let sandbox = vec!["capabilities".to_owned()];
+    let sandbox = sandbox::confine(&options)?;
     worker::serve(worker::Start {
         control,
         keeper: UnixStream::from(keeper),

@@ -1,5 +1,6 @@
 //! How the daemon begins, dies, comes back and ends.
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Instant;
@@ -118,8 +119,8 @@ fn an_upgrade_answers_every_query_and_the_new_worker_knows_all() {
 #[test]
 fn a_daemon_without_containers_ends_when_the_time_is_over_and_leaves_nothing() {
     lab(|lab| {
-        std::fs::create_dir_all("/run/other/etc/cais").unwrap();
-        std::fs::write("/run/other/etc/cais/dnsd.json", r#"{"idleExit": 1}"#).unwrap();
+        fs::create_dir_all("/run/other/etc/cais").unwrap();
+        fs::write("/run/other/etc/cais/dnsd.json", r#"{"idleExit": 1}"#).unwrap();
         let stage = Stage::new(lab);
         let run_dir = Path::new("/run/other/run/cais");
         let web = stage.container("web", 2);
@@ -139,14 +140,28 @@ fn a_daemon_without_containers_ends_when_the_time_is_over_and_leaves_nothing() {
 }
 
 #[test]
-fn the_worker_has_no_privilege() {
+fn the_worker_has_no_privilege_and_still_answers() {
     lab(|lab| {
         let stage = Stage::new(lab);
         let web = stage.container("web", 2);
-        stage.register(&web, &stage.record(&web, 2));
-        let status = std::fs::read_to_string(format!("/proc/{}/status", stage.worker())).unwrap();
-        for line in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1"] {
-            assert!(status.lines().any(|l| l == line), "{line} is not in\n{status}");
+        let server = stage.register(&web, &stage.record(&web, 2));
+        assert_eq!(ask_by_tcp(&web, server, "web"), at(2));
+        let status = fs::read_to_string(format!("/proc/{}/status", stage.worker())).unwrap();
+        let line = |line: &str| status.lines().any(|l| l == line);
+        for has in [
+            "CapEff:\t0000000000000000",
+            "CapPrm:\t0000000000000000",
+            "NoNewPrivs:\t1",
+            "Seccomp:\t2",
+            "Threads:\t1",
+        ] {
+            assert!(line(has), "{has} is not in\n{status}");
+        }
+        let said = stage.status();
+        assert!(said.contains("system calls: those for answering"), "{said}");
+        // A user namespace knows nobody but its root.
+        if !said.contains("user: no") {
+            assert!(!line("Uid:\t0\t0\t0\t0"), "{status}");
         }
     });
 }
