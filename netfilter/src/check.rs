@@ -9,7 +9,7 @@ use crate::elements::{self, Wanted};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::layout::{self, BRIDGE, INET};
-use crate::{conditional, localnet};
+use crate::{conditional, localnet, resolvers};
 
 impl Filter {
     /// Compares what `claim` wants with what is there.
@@ -34,6 +34,7 @@ impl Filter {
             return Err(Error::Differs(format!("route_localnet of {link} is off")));
         }
         conditional::check(&self.socket, claim)?;
+        resolvers::check_admitted(self, claim)?;
         self.kind.check(&self.socket, claim)
     }
 

@@ -16,6 +16,8 @@ pub enum Claimant {
     Portmap,
     /// `firewall`: forwarding.
     Firewall,
+    /// `dnsname`: names.
+    Names,
 }
 
 /// Everything that one plugin wants for one attachment. Empty parts are wanted by nobody.
@@ -39,8 +41,22 @@ pub struct Claim {
     pub ports: Option<Ports>,
     /// Forwarding in the reference's chains.
     pub forward: Option<Forward>,
+    /// Where the network's containers ask for names.
+    pub resolvers: Vec<Resolver>,
     /// Rules in the reference's chains, so that nobody has to look for them.
     pub handles: Vec<Handle>,
+}
+
+/// A gateway whose port 53 leads to a resolver, for the containers of its bridge alone. It serves all
+/// attachments of the network, and goes with the last of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    /// The bridge.
+    pub link: IfName,
+    /// The gateway's address, where the resolver listens.
+    pub address: IpAddr,
+    /// The port at which it does, in UDP and TCP.
+    pub port: u16,
 }
 
 /// Where a rule is: what deletes it.
@@ -70,6 +86,7 @@ impl Claim {
             isolation: None,
             ports: None,
             forward: None,
+            resolvers: Vec::new(),
             handles: Vec::new(),
         }
     }

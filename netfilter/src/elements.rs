@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kernel::nft::{Element, FoundElement, Key, Set, Table, Verdict};
 use types::{Attachment, Cidr, Family, NetworkName, stable_hash};
 
-use crate::claim::{Claim, Class, Entrance, Forward, Ingress, Isolation, Ports};
+use crate::claim::{Claim, Class, Entrance, Forward, Ingress, Isolation, Ports, Resolver};
 use crate::layout::{self, BRIDGE, INET, Sets, class};
 use crate::{Mapping, Masquerade};
 
@@ -180,6 +180,9 @@ pub(crate) fn of(claim: &Claim) -> Elements {
     if let Some(forward) = &claim.forward {
         police(forward, &mut elements);
     }
+    for resolver in &claim.resolvers {
+        lead_to(resolver, &mut elements.shared);
+    }
     elements.finish(&claim.key)
 }
 
@@ -243,6 +246,18 @@ fn police(forward: &Forward, elements: &mut Elements) {
     shared(&layout::WITHIN, pair());
     if forward.ingress == Ingress::Isolated {
         shared(&layout::ALONE, pair());
+    }
+}
+
+fn lead_to(resolver: &Resolver, shared: &mut Vec<Wanted>) {
+    let Resolver { link, address, port } = resolver;
+    let sets = Sets::of(Family::of(*address));
+    let place = || Key::new().ifname(link).ip(*address);
+    let to = Key::new().ip(*address).port(*port);
+    shared.push(Wanted::with_value(&sets.dns, Element::new(place()), to));
+    for protocol in layout::DNS_PROTOCOLS {
+        let key = place().l4proto(protocol.number()).port(*port);
+        shared.push(Wanted::of(&sets.listening, Element::new(key)));
     }
 }
 

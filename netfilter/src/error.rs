@@ -8,6 +8,7 @@ use kernel::sysctl::SysctlError;
 use types::{Attachment, IfName, NetworkName};
 
 use crate::Protocol;
+use crate::claim::{Claim, Resolver};
 use crate::reference::legacy::LegacyError;
 
 /// Why the packet filter could not be changed or read.
@@ -61,6 +62,23 @@ pub enum Error {
         /// The other network.
         other: NetworkName,
     },
+    /// Another network has another resolver at the same address of the same bridge.
+    #[error(
+        "lead names of {place} to the resolver of {key}: network {other} has one at port {port}"
+    )]
+    OtherResolver {
+        /// Whose call it was.
+        key: Box<Attachment>,
+        /// Address and bridge.
+        place: Box<str>,
+        /// The other network.
+        other: NetworkName,
+        /// Where its resolver listens.
+        port: u16,
+    },
+    /// The kernel cannot translate addresses.
+    #[error("lead names of a container: {0}")]
+    NoNat(#[source] RequestError),
     /// The tables are of another version of cais.
     #[error("use table {table}: it has layout {found}, and this cais writes layout {ours}")]
     Layout {
@@ -114,6 +132,23 @@ impl Error {
         }
     }
 
+    /// A resolver of `claim` that `other` has elsewhere.
+    pub(crate) fn other_resolver(claim: &Claim, other: &Claim) -> Self {
+        let same = |ours: &Resolver, theirs: &Resolver| {
+            (&ours.link, ours.address) == (&theirs.link, theirs.address)
+        };
+        let theirs =
+            other.resolvers.iter().find(|one| claim.resolvers.iter().any(|ours| same(ours, one)));
+        Self::OtherResolver {
+            key: Box::new(claim.key.clone()),
+            place: theirs
+                .map_or_else(String::new, |one| format!("{} on {}", one.address, one.link))
+                .into(),
+            other: other.key.network.clone(),
+            port: theirs.map_or(0, |one| one.port),
+        }
+    }
+
     /// Whether it is a port that another container has.
     #[must_use]
     pub fn is_taken(&self) -> bool {
@@ -137,7 +172,8 @@ impl Error {
             }
             Self::Condition { .. } => code::INVALID_CONFIG,
             Self::Taken { .. } => code::EXHAUSTED,
-            Self::Disagrees { .. } => code::INVALID_CONFIG,
+            Self::Disagrees { .. } | Self::OtherResolver { .. } => code::INVALID_CONFIG,
+            Self::NoNat(_) => code::IO,
             Self::Layout { .. } => code::NOT_AVAILABLE,
             Self::Differs(_) => code::DIFFERS,
         }
@@ -173,6 +209,14 @@ impl Error {
             Self::Disagrees { .. } => {
                 "give both networks the same isolate, internal, icc and gatewayMode, or a bridge \
                  each"
+                    .to_owned()
+            }
+            Self::OtherResolver { .. } => {
+                "give each network a bridge or a gateway address of its own".to_owned()
+            }
+            Self::NoNat(_) => {
+                "this kernel lacks chains of type nat in nf_tables (CONFIG_NFT_NAT, module \
+                 nft_chain_nat); docs/kernels.md names what is needed"
                     .to_owned()
             }
             Self::Layout { .. } => {

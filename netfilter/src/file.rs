@@ -10,7 +10,7 @@ use types::{Attachment, Cidr, Family, IfName};
 
 use crate::claim::{
     Claim, Claimant, Class, Entrance, Forward, Forwarder, Handle, Ingress, Isolation, Linked,
-    Ports, Proxied, ReferencePorts,
+    Ports, Proxied, ReferencePorts, Resolver,
 };
 use crate::{Condition, HostAddress, Mapping, Masquerade, Publication};
 
@@ -49,6 +49,9 @@ fn write(claim: &Claim, out: &mut String) -> fmt::Result {
     }
     if let Some(forward) = &claim.forward {
         write_forward(forward, out)?;
+    }
+    for Resolver { link, address, port } in &claim.resolvers {
+        writeln!(out, "resolver {link} {address} {port}")?;
     }
     for handle in &claim.handles {
         let Handle { family, table, chain, number } = handle;
@@ -156,6 +159,11 @@ fn read(claim: &mut Claim, word: &str, words: &mut Words<'_>) -> Option<()> {
             claim.forward = Some(Forward { addresses: Vec::new(), by, ingress, bridge });
         }
         "address" => claim.forward.as_mut()?.addresses.push(words.value()?),
+        "resolver" => claim.resolvers.push(Resolver {
+            link: words.value()?,
+            address: words.value()?,
+            port: words.value()?,
+        }),
         "rule" => claim.handles.push(Handle {
             family: words.value()?,
             table: words.value()?,
@@ -253,7 +261,12 @@ macro_rules! named {
     };
 }
 
-named!(Claimant { Interface => "interface", Portmap => "portmap", Firewall => "firewall" });
+named!(Claimant {
+    Interface => "interface",
+    Portmap => "portmap",
+    Firewall => "firewall",
+    Names => "names",
+});
 named!(Ingress { Open => "open", SameBridge => "same-bridge", Isolated => "isolated" });
 named!(Masquerade { Nobody => "nobody", Neighbours => "neighbours", All => "all" });
 named!(Class {
@@ -269,7 +282,7 @@ named!(Entrance { Host => "host", Container => "container", Nowhere => "nowhere"
 
 impl Claimant {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Interface, Self::Portmap, Self::Firewall];
+    pub const ALL: [Self; 4] = [Self::Interface, Self::Portmap, Self::Firewall, Self::Names];
 }
 
 impl Display for HostAddress {
@@ -355,6 +368,13 @@ mod tests {
             ingress: Ingress::SameBridge,
             bridge: None,
         });
+        claim.resolvers = ["10.1.0.1", "fd00::1"]
+            .map(|ip| Resolver {
+                link: "cni0".parse().unwrap(),
+                address: ip.parse().unwrap(),
+                port: 1021,
+            })
+            .into();
         let (table, chain) = ("nat".into(), "CNI-HOSTPORT-DNAT".into());
         claim.handles = vec![Handle { family: 2, table, chain, number: 12 }];
         claim
@@ -364,6 +384,15 @@ mod tests {
     fn a_claim_comes_back_from_its_file() {
         let claim = whole();
         assert_eq!(parse(&text(&claim)), Some(claim.clone()), "{}", text(&claim));
+    }
+
+    #[test]
+    fn a_file_of_before_names_is_a_claim_without_any() {
+        let written = text(&whole());
+        let older: Vec<&str> =
+            written.lines().filter(|line| !line.starts_with("resolver ")).collect();
+        let claim = parse(&(older.join("\n") + "\n"));
+        assert_eq!(claim, Some(Claim { resolvers: Vec::new(), ..whole() }));
     }
 
     #[test]

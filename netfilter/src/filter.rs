@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::kind::{Gone, Kind};
 use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::store::{Locked, Store};
-use crate::{agreement, conditional, localnet, policy, rebuild, shared};
+use crate::{agreement, conditional, localnet, policy, rebuild, resolvers, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -99,20 +99,22 @@ impl Filter {
     /// attachment holds goes to the new one in the same transaction.
     ///
     /// # Errors
-    /// [`Error::Taken`] with the holder of a port, [`Error::Disagrees`] with the other network of a
-    /// bridge, and what went wrong.
+    /// [`Error::Taken`] with the holder of a port, [`Error::Disagrees`] and [`Error::OtherResolver`]
+    /// with the other network of a bridge, and what went wrong.
     pub fn add(&self, claim: &Claim) -> Result<(), Error> {
         let locked = self.store.lock()?;
         let earlier = self.store.read(&claim.key, claim.claimant);
         agreement::reach(self, claim)?;
         let evicted = self.evictable(claim)?;
-        let followers = policy::followers(self, claim)?;
+        let followers = resolvers::lead_along(self, claim, policy::followers(self, claim)?)?;
         locked.write(claim)?;
         let change =
             Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted };
         let written = self.write_in_tries(&change);
         let was_written = written.is_ok();
-        let done = written.and_then(|()| self.kind.add_legacy(claim));
+        let done = written
+            .and_then(|()| self.kind.add_legacy(claim))
+            .and_then(|()| resolvers::admit(self, std::slice::from_ref(claim)));
         if done.is_err() {
             match &earlier {
                 None if was_written => {
@@ -247,6 +249,7 @@ impl Filter {
         self.place_shared(&mut batch, &wanted.shared)?;
         self.leave_other_classes(&mut batch, claim, &wanted)?;
         policy::leave_stricter(&self.socket, &mut batch, claim)?;
+        resolvers::leave_old_ports(self, &mut batch, claim)?;
         conditional::add(&mut batch, claim);
         let is_ours = !batch.is_empty();
         let added = self.kind.add(&self.socket, &mut batch, claim, earlier)?;
@@ -471,6 +474,13 @@ impl Filter {
         kind.remove(&self.socket, &mut batch, &gone)?;
         batch.commit_skipping_missing(&self.socket)?;
         opened.iter().for_each(|link| localnet::close(link));
+        let had_resolver = match &removed.claim {
+            Some(claim) => !claim.resolvers.is_empty(),
+            None => claimant == Claimant::Names,
+        };
+        if removed.was_last_of_network && had_resolver {
+            resolvers::admit_no_more(self)?;
+        }
         kind.remove_leftovers(&self.socket, &gone)?;
         if removed.claim.as_ref().is_none_or(Claim::has_chains)
             && locked.is_last_with_chains(key, claimant)

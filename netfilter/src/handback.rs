@@ -10,7 +10,11 @@ use crate::filter::Filter;
 use crate::kind;
 use crate::layout::{self, BRIDGE, INET, USER_CHAIN};
 use crate::reference::legacy::Trace;
-use crate::reference::{firewall, hostport_nft, legacy, masquerade, passing, portmap, spoof_nft};
+use crate::reference::{
+    admitting, firewall, hostport_nft, legacy, masquerade, passing, portmap, spoof_nft,
+};
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 impl Filter {
     /// Gives everything back to the reference plugins: in one transaction their nftables tables get
@@ -18,7 +22,7 @@ impl Filter {
     /// to them as there. Nothing is remembered afterwards. Returns the claims that were.
     ///
     /// A table with rules of users stays for them, without anything of ours. What the reference does
-    /// not have goes: networks are not kept apart any more, and `[::1]` and
+    /// not have goes: networks are not kept apart any more, names are not led to resolvers, and `[::1]` and
     /// IPv6 clients of containers without IPv6 are not served.
     ///
     /// # Errors
@@ -43,6 +47,8 @@ impl Filter {
         // The reference would not know it, and leave it behind.
         passing::remove(&self.socket, &mut batch)?;
         legacy::remove(&[Trace::Passing])?;
+        admitting::remove(&self.socket, &mut batch, &FAMILIES)?;
+        admitting::remove_legacy(&FAMILIES)?;
         match nft::rules(&self.socket, &INET, USER_CHAIN)?.is_empty() {
             true => batch.del_table(&INET),
             false => layout::reset(&mut batch, &INET),

@@ -19,15 +19,17 @@ mod handback;
 pub mod kind;
 pub mod layout;
 pub mod localnet;
+pub mod loopback;
 mod policy;
 mod protocol;
 mod publication;
 mod rebuild;
 pub mod reference;
+mod resolvers;
 mod shared;
 mod store;
 
-pub use claim::{Claim, Claimant, Class, Entrance, Isolation};
+pub use claim::{Claim, Claimant, Class, Entrance, Isolation, Resolver};
 pub use condition::{Condition, Match};
 pub use error::Error;
 pub use file::parse as parse_claim;

@@ -8,8 +8,9 @@ use crate::elements::{self, Wanted};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::kind::{self, Gone, Kind};
-use crate::layout::{self, BRIDGE, INET, LAYOUT_NUMBER};
+use crate::layout::{self, BRIDGE, INET, LAYOUT_BEFORE, LAYOUT_NUMBER};
 use crate::localnet;
+use crate::resolvers;
 use crate::store::Locked;
 
 impl Filter {
@@ -23,6 +24,7 @@ impl Filter {
         let mut claims = with_all(self, &locked)?;
         self.write_missing_chains(&locked, kind::of, &mut claims)?;
         claims.iter().try_for_each(|claim| kind::of(claim.claimant).add_legacy(claim))?;
+        resolvers::admit(self, &claims)?;
         for link in claims.iter().filter_map(Claim::opened_link) {
             if localnet::is_closed(link) {
                 localnet::open(link)?;
@@ -122,6 +124,8 @@ pub(crate) fn with_all(filter: &Filter, locked: &Locked) -> Result<Vec<Claim>, E
             }
             // Of no layout at all is one that an administrator made, for rules in the chain that is
             // theirs: it is completed. What else has our name is not ours.
+            // It is completed, so that rules of users stay.
+            Some(found) if found == LAYOUT_BEFORE.0 => batch.del_set(table, LAYOUT_BEFORE.1),
             Some(found) if found < LAYOUT_NUMBER && !is_users(filter, table, found)? => {
                 batch.del_table(table);
             }

@@ -13,7 +13,7 @@ use crate::filter::{Filter, as_element};
 use crate::layout::{self, BRIDGE, INET, V4, V6};
 
 /// Sets whose elements serve networks.
-const OF_NETWORKS: [&Set; 15] = [
+const OF_NETWORKS: [&Set; 19] = [
     &layout::POLICED,
     &layout::ALONE,
     &layout::GUARDED,
@@ -29,6 +29,10 @@ const OF_NETWORKS: [&Set; 15] = [
     &V6.same,
     &V4.host_ips,
     &V6.host_ips,
+    &V4.dns,
+    &V6.dns,
+    &V4.listening,
+    &V6.listening,
 ];
 
 /// Sets whose elements are attachments' own, by the plugin that puts them there.
@@ -58,6 +62,8 @@ fn of_attachments(claimant: Claimant) -> Vec<(&'static Table, &'static Set)> {
             let proxied = [&layout::PROXY_IP, &layout::PROXY_ANY];
             of(v4).into_iter().chain(of(v6)).chain(proxied).map(|set| (&INET, set)).collect()
         }
+        // What leads to resolvers is their network's.
+        Claimant::Names => Vec::new(),
         Claimant::Firewall => vec![(&INET, &V4.forwarded), (&INET, &V6.forwarded)],
     }
 }
@@ -144,7 +150,8 @@ pub(crate) fn delete_of_network(
     Ok(links)
 }
 
-fn link_name(found: &FoundElement) -> String {
+/// The link that is the key of an element.
+pub(crate) fn link_name(found: &FoundElement) -> String {
     let end = found.key.iter().position(|&byte| byte == 0).unwrap_or(found.key.len());
     String::from_utf8_lossy(&found.key[..end]).into_owned()
 }

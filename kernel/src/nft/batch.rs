@@ -172,6 +172,13 @@ impl Batch {
         });
     }
 
+    /// Deletes a set or map with its elements. `ENOENT` when there is none, `EBUSY` when a rule reads
+    /// it.
+    pub fn del_set(&mut self, table: &Table, name: &str) {
+        let body = set_body(table, name, attr::set::TABLE, attr::set::NAME);
+        self.push(Change(verb::DELSET, 0, "delete set"), body, || format!("{table} {name}"));
+    }
+
     /// Adds an element. The same one is no error; one of the same key with another value, or a
     /// range that overlaps another, is `EEXIST`.
     pub fn add_element(&mut self, table: &Table, set: &Set, element: &Element) {

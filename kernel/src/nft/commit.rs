@@ -100,7 +100,7 @@ impl Batch {
 
 /// Whether a request takes something away.
 fn deletes(request: &Request) -> bool {
-    let verbs = [verb::DELTABLE, verb::DELCHAIN, verb::DELRULE, verb::DELSETELEM];
+    let verbs = [verb::DELTABLE, verb::DELCHAIN, verb::DELRULE, verb::DELSET, verb::DELSETELEM];
     verbs.contains(&request.kind())
 }
 

@@ -62,6 +62,7 @@ mod verb {
     pub(super) const DELRULE: u16 = message(SUBSYSTEM, 8);
     pub(super) const NEWSET: u16 = message(SUBSYSTEM, 9);
     pub(super) const GETSET: u16 = message(SUBSYSTEM, 10);
+    pub(super) const DELSET: u16 = message(SUBSYSTEM, 11);
     pub(super) const NEWSETELEM: u16 = message(SUBSYSTEM, 12);
     pub(super) const GETSETELEM: u16 = message(SUBSYSTEM, 13);
     pub(super) const DELSETELEM: u16 = message(SUBSYSTEM, 14);

@@ -3,6 +3,7 @@
 
 mod firewall;
 mod interface;
+mod names;
 mod portmap;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::reference::Added;
 
 pub use firewall::Firewall;
 pub use interface::Interface;
+pub use names::Names;
 pub use portmap::Portmap;
 
 /// A kind of plugin.
@@ -139,6 +141,7 @@ pub fn of(claimant: Claimant) -> &'static dyn Kind {
         Claimant::Interface => &Interface,
         Claimant::Portmap => &Portmap,
         Claimant::Firewall => &Firewall,
+        Claimant::Names => &Names,
     }
 }
 

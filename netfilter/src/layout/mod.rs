@@ -7,6 +7,7 @@
 
 pub mod class;
 mod passing;
+mod resolving;
 
 use kernel::nft::{
     BaseChain, Batch, Ct, Element, Field, Hook, Key, Kind, Meta, Op, Payload, Reg, Rule, Set,
@@ -15,6 +16,7 @@ use kernel::nft::{
 use types::Family;
 
 pub use passing::PASS_MARK;
+pub(crate) use resolving::PROTOCOLS as DNS_PROTOCOLS;
 
 use crate::Protocol;
 
@@ -25,16 +27,19 @@ pub const BRIDGE: Table = Table::bridge("cais");
 
 /// What this code writes and reads. A change of meaning of any set or chain takes the next number,
 /// under which the set [`LAYOUT`] is found.
-pub const LAYOUT_NUMBER: u32 = 1;
+pub const LAYOUT_NUMBER: u32 = 2;
 
 /// Said in the comment of a table.
 const SAYS: &str = "made and kept by cais";
 
 /// Its presence says which layout a table has: every batch that adds touches it, so that one is
 /// refused as a whole where the table is missing or another.
-pub const LAYOUT: Set = Set::new("layout_1", &[Field::Mark]);
+pub const LAYOUT: Set = Set::new("layout_2", &[Field::Mark]);
 /// What the names of such sets begin with.
 pub const LAYOUT_PREFIX: &str = "layout_";
+/// The set of the layout before, which had all sets and chains of this one but those of names, and
+/// in the same meaning: such a table is completed.
+pub const LAYOUT_BEFORE: (u32, &str) = (1, "layout_1");
 
 /// The same for `bridge cais`.
 pub const BRIDGE_LAYOUT: Set = LAYOUT;
@@ -94,6 +99,10 @@ pub struct Sets {
     pub published: Set,
     /// Container's side of published ranges.
     pub published_range: Set,
+    /// Bridges with an address of theirs whose port 53 leads to a resolver, and where that listens.
+    pub dns: Set,
+    /// Where resolvers listen, by the bridge that their clients are on.
+    pub listening: Set,
     family: Family,
 }
 
@@ -134,6 +143,15 @@ macro_rules! sets {
                 &[$addr, Field::L4Proto, Field::Port],
             )
             .of_ranges(),
+            dns: Set::map(
+                concat!("dns", $n),
+                &[Field::IfName, $addr],
+                Values::Fields(&[$addr, Field::Port]),
+            ),
+            listening: Set::new(
+                concat!("listening", $n),
+                &[Field::IfName, $addr, Field::L4Proto, Field::Port],
+            ),
             family: $family,
         }
     };
@@ -173,7 +191,7 @@ impl Sets {
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> [&Set; 12] {
+    pub fn all(&self) -> [&Set; 14] {
         [
             &self.masq,
             &self.same,
@@ -187,6 +205,8 @@ impl Sets {
             &self.forwarded,
             &self.published,
             &self.published_range,
+            &self.dns,
+            &self.listening,
         ]
     }
 
@@ -381,6 +401,7 @@ fn reset_inet(batch: &mut Batch) {
     forward_rules(batch);
     class::rules(batch);
     passing::rules(batch);
+    resolving::rules(batch);
     for sets in [&V4, &V6] {
         sets.masquerade_rules(batch);
     }
@@ -421,10 +442,12 @@ const fn base(kind: Kind, hook: Hook, priority: i32) -> BaseChain {
 }
 
 /// Chains of `inet cais` that packets enter.
-const BASES: [(&str, BaseChain); 7] = [
+const BASES: [(&str, BaseChain); 9] = [
     ("guard", base(Kind::Filter, Hook::Prerouting, RAW)),
     ("pre", base(Kind::Nat, Hook::Prerouting, DSTNAT - 1)),
     ("out", base(Kind::Nat, Hook::Output, DSTNAT - 1)),
+    (resolving::BEFORE, base(Kind::Filter, Hook::Input, FILTER - 1)),
+    (resolving::AFTER, base(Kind::Filter, Hook::Input, FILTER + 1)),
     (passing::BEFORE, base(Kind::Filter, Hook::Forward, FILTER - 1)),
     ("forward_base", base(Kind::Filter, Hook::Forward, FILTER)),
     (passing::AFTER, base(Kind::Filter, Hook::Forward, FILTER + 1)),
@@ -486,6 +509,8 @@ fn guard_rules(batch: &mut Batch) {
 }
 
 fn port_rules(batch: &mut Batch) {
+    // First of all: a container that publishes port 53 takes nobody's names away.
+    resolving::redirect_rules(batch);
     let lookup = || Rule::new().to_local().verdict(&Verdict::Goto("to_published".into()));
     // What a neighbour sends to 127.0.0.1 is never published.
     let loopback = V4.rule().load(Payload::IP_DADDR.first(1), Reg::FIRST);

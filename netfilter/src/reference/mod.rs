@@ -14,6 +14,7 @@
 //! time, one batch fails as a whole with `EEXIST`, and is to be built again.
 
 mod added;
+pub mod admitting;
 pub mod firewall;
 pub mod hostport_nft;
 mod ingress;

@@ -181,7 +181,7 @@ fn check_finds_each_element_that_is_missing() {
         config["prevResult"] = lab.add("bridge", &c, &config);
         let check = || lab.plugin("bridge").verb("CHECK").container(&c).config(&config).run();
         check().is_silent();
-        let all: Vec<_> = elements(lab).into_iter().filter(|e| e.set != "layout_1").collect();
+        let all: Vec<_> = elements(lab).into_iter().filter(|e| e.set != "layout_2").collect();
         assert_eq!(all.len(), 6, "{all:?}");
         let ruleset = lab.host().run("nft list ruleset");
         for element in &all {

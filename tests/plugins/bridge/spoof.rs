@@ -86,7 +86,7 @@ fn del_takes_the_check_back_and_keeps_those_of_others() {
         lab.add("bridge", &other, &checked());
         let of_bridge = || {
             let all = elements(lab).into_iter().filter(|element| element.family == "bridge");
-            all.filter(|element| element.set != "layout_1").collect::<Vec<_>>()
+            all.filter(|element| element.set != "layout_2").collect::<Vec<_>>()
         };
         assert_eq!(of_bridge().len(), 4);
         lab.del("bridge", &other, &checked());

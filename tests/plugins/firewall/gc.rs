@@ -139,8 +139,8 @@ fn status_fails_where_a_newer_cais_has_the_tables() {
         crate::filter::carry_out(
             lab,
             "add table inet cais
-             add set inet cais layout_2 { type mark; }",
+             add set inet cais layout_3 { type mark; }",
         );
-        call.run().refused(50).says(&["inet cais", "layout 2"]);
+        call.run().refused(50).says(&["inet cais", "layout 3"]);
     });
 }

@@ -12,7 +12,7 @@ use crate::uplink::{HOST, HOST_TOO, lan};
 
 /// What is in no attachment's interest: the mark of the layout, and whose task it is to turn
 /// a switch back.
-const NOBODYS: &[&str] = &["layout_1"];
+const NOBODYS: &[&str] = &["layout_2"];
 
 #[test]
 fn every_single_element_that_is_deleted_is_noticed() {

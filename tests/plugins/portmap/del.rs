@@ -201,7 +201,7 @@ fn rules_of_the_administrator_survive_and_keep_the_table() {
         assert!(has_rule());
         chain.del(of);
         assert!(has_rule());
-        assert!(elements(lab).iter().all(|element| element.set == "layout_1"));
+        assert!(elements(lab).iter().all(|element| element.set == "layout_2"));
         lab.host().run("nft flush chain inet cais user_fwd");
         chain.add(of);
         chain.del(of);

@@ -53,8 +53,8 @@ fn newer(lab: &Lab) {
     carry_out(
         lab,
         "add table inet cais
-         add set inet cais layout_2 { type mark; }
-         add element inet cais layout_2 { 2 }
+         add set inet cais layout_3 { type mark; }
+         add element inet cais layout_3 { 3 }
          add map inet cais dnat4_any { type inet_proto . inet_service : ipv4_addr . inet_service; }
          add element inet cais dnat4_any { tcp . 8080 comment \"net/c1/eth0\" : 10.1.0.2 . 80 }
          add element inet cais dnat4_any { tcp . 8081 comment \"net/c2/eth0\" : 10.1.0.3 . 80 }",
@@ -69,7 +69,7 @@ fn a_table_of_a_newer_layout_stops_add_and_status_but_not_del() {
         let chain = web(lab, Family::Dual);
         let (c, ports) = (lab.container("c1"), both(OUTSIDE, INSIDE));
         let of = Attach::new(&c, &ports);
-        let words = ["inet cais", "layout 2", "layout 1"];
+        let words = ["inet cais", "layout 3", "layout 2"];
         let before = lab.snapshot();
         // `bridge` masquerades, so it is the first that finds it.
         let error = chain.try_add(of).unwrap_err();
@@ -85,7 +85,7 @@ fn a_table_of_a_newer_layout_stops_add_and_status_but_not_del() {
         chain.del(of);
         let left = lab.host().run("nft list table inet cais");
         assert!(!left.contains("8080") && left.contains("8081"), "{left}");
-        assert!(left.contains("layout_2"), "{left}");
+        assert!(left.contains("layout_3"), "{left}");
     });
 }
 

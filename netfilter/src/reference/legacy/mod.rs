@@ -5,6 +5,7 @@
 //! `iptables-legacy-restore --noflush` for each family to change all at once. Everything is about
 //! the calling thread's network namespace.
 
+mod admitting;
 pub(crate) mod fuzzing;
 mod layout;
 mod program;
@@ -24,6 +25,7 @@ use program::Tool;
 use saved::Saved;
 use script::Script;
 
+pub use admitting::{admit, admit_no_more};
 pub use removal::{Trace, is_present, remove, sweep};
 pub use writing::{Marking, accept, masquerade, pass, publish};
 
