@@ -228,12 +228,14 @@ fn case_17_18_a_container_of_another_network_is_not_seen() {
         let (web, _db) = (town.receive(web()), town.receive(db()));
         for door in web.doors() {
             door.ask("db.n2", A).nxdomain();
-            town.assert_nobody_was_asked();
-            door.ask("db", A).nxdomain();
-            // As a plain name of one label, which the host's servers may know.
-            assert_ne!(town.u1.times("db"), 0, "{}", town.report());
-            town.forget();
         }
+        town.assert_nobody_was_asked();
+        // As a plain name of one label, which the host's servers may know.
+        for door in web.doors() {
+            door.ask("db", A).nxdomain();
+        }
+        assert_ne!(town.u1.times("db"), 0, "{}", town.report());
+        town.forget();
         let asker = Resident::new("asker").on(N1, 20, &[]).with(&json!({ "resolver": "netns" }));
         let asker = town.receive(asker);
         asker.own_door().ask("db.n2", A).nxdomain();

@@ -108,6 +108,8 @@ impl<'t> Person<'t> {
     /// The container alone, on no network yet.
     pub(crate) fn born(town: &'t Town<'t>, resident: Resident) -> Self {
         let container = town.lab.container(&resident.name);
+        // Every runtime does this first, with `loopback` or by itself.
+        container.run("ip link set dev lo up");
         Self { town, container, resident, results: RefCell::default() }
     }
 
