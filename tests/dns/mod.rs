@@ -3,9 +3,11 @@
 
 mod abuse;
 mod asking;
+mod forwarding;
 mod message;
 mod names;
 mod resident;
+mod servers;
 mod town;
 mod types;
 mod upstream;

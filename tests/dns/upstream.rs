@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -112,12 +112,33 @@ const LOCK: &str = "no code panics while it holds this lock";
 impl Upstream {
     /// Starts it at `address`, which is one of `place`.
     pub(crate) fn start(place: &Namespace, name: &'static str, address: IpAddr) -> Self {
+        Self::start_at(place, name, SocketAddr::new(address, 53))
+    }
+
+    /// Starts it at an address of one link of `place`.
+    pub(crate) fn start_on_link(
+        place: &Namespace,
+        name: &'static str,
+        address: &str,
+        link: &str,
+    ) -> Self {
+        let index = place.link(link).expect("the link is there")["ifindex"].as_u64();
+        let index = u32::try_from(index.expect("a link has a number")).expect("a small number");
+        let address = address.parse().expect("an IPv6 address");
+        Self::start_at(place, name, SocketAddrV6::new(address, 53, 0, index).into())
+    }
+
+    fn start_at(place: &Namespace, name: &'static str, at: SocketAddr) -> Self {
+        let elsewhere = {
+            let mut elsewhere = at;
+            elsewhere.set_port(0);
+            elsewhere
+        };
         let shared = Arc::new(Shared { script: Mutex::new(silent()), asked: Mutex::default() });
         let bound = place.within(|| -> io::Result<_> {
-            let udp = UdpSocket::bind((address, 53))?;
-            Ok((udp, TcpListener::bind((address, 53))?, UdpSocket::bind((address, 0))?))
+            Ok((UdpSocket::bind(at)?, TcpListener::bind(at)?, UdpSocket::bind(elsewhere)?))
         });
-        let (udp, tcp, elsewhere) = bound.unwrap_or_else(|e| panic!("serve at {address}: {e}"));
+        let (udp, tcp, elsewhere) = bound.unwrap_or_else(|e| panic!("serve at {at}: {e}"));
         let sockets = Arc::new((udp, elsewhere));
         let of_udp = Arc::clone(&shared);
         thread::spawn(move || of_udp.serve_udp(&sockets));
@@ -128,7 +149,7 @@ impl Upstream {
                 thread::spawn(move || shared.serve_stream(stream));
             }
         });
-        Self { name, address, shared }
+        Self { name, address: at.ip(), shared }
     }
 
     /// From now on does this.
