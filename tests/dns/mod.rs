@@ -3,7 +3,10 @@
 
 mod abuse;
 mod asking;
+mod daemon;
 mod forwarding;
+mod internal;
+mod lifecycle;
 mod message;
 mod names;
 mod resident;

@@ -207,6 +207,19 @@ impl<'t> Person<'t> {
             .config(&config)
     }
 
+    /// What the last plugin answered for its network of that index.
+    pub(crate) fn result(&self, index: usize) -> Value {
+        self.results.borrow()[self.resident.homes[index].network.name].clone()
+    }
+
+    /// The link on the host that leads to it.
+    pub(crate) fn host_end(&self, index: usize) -> String {
+        let result = self.result(index);
+        let interfaces = result["interfaces"].as_array().expect("a result has interfaces");
+        let names = interfaces.iter().filter_map(|interface| interface["name"].as_str());
+        names.map(str::to_owned).find(|name| name.starts_with("veth")).expect("a veth on the host")
+    }
+
     /// The gateways of its first network at port 53, and 127.0.0.11.
     pub(crate) fn doors(&self) -> Vec<Door<'t>> {
         let home = &self.resident.homes[0];
