@@ -12,7 +12,7 @@ use super::message::{Edns, Message, rcode};
 use super::resident::{Person, Resident, both, cli, iso, web};
 use super::town::{INT1, Town, UPLINK};
 use super::upstream::always;
-use crate::echo::{Tcp, Udp, assert_answers, serve};
+use crate::echo::{Tcp, Udp, assert_answers, serve_at};
 
 /// Counts packets to port 53 that leave the host by its uplink, whatever they bear.
 fn watch_uplink(town: &Town<'_>) {
@@ -196,7 +196,7 @@ fn case_50_a_host_of_the_lan_is_not_answered_at_the_gateway() {
         let (_web, cli) = (town.receive(web()), town.receive(cli()));
         cli.own_door().ask("web", A).addresses(&["10.90.1.2"]);
         town.internet.run(&format!("ip route add 10.90.0.0/16 via {UPLINK}"));
-        serve(lab.host(), "host", 5000);
+        serve_at(lab.host(), "host", "10.90.1.1:5000".parse().unwrap());
         assert_answers(&town.internet, ("10.90.1.1", 5000), "host", "203.0.113.1");
         for address in ["10.90.1.1", UPLINK] {
             for port in [53, 1021, 1020] {
