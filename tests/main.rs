@@ -12,6 +12,7 @@ mod bad_input;
 mod chain;
 mod conformance;
 mod crash;
+mod dns;
 mod echo;
 mod equality;
 mod fake;

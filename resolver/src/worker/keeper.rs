@@ -36,19 +36,36 @@ impl Keeper {
     }
 }
 
+/// What the keeper said of what is remembered, up to now.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    known: HashSet<Attachment>,
+    /// What could not be read.
+    broken: Vec<String>,
+}
+
+impl Told {
+    /// Whether an attachment is remembered, be it in a file that cannot be read: what was known of it
+    /// is all that there is.
+    fn has(&self, key: &Attachment) -> bool {
+        let file = format!("/{}/{}@{}:", key.network, key.container, key.ifname);
+        self.known.contains(key) || self.broken.iter().any(|text| text.contains(&file))
+    }
+}
+
 impl Worker {
     /// Hears all that the keeper knows, up to its end.
     pub(super) async fn hear_all(&self) -> io::Result<()> {
-        let mut known = HashSet::new();
-        while !self.hear_one(&mut known).await? {}
+        let mut told = Told::default();
+        while !self.hear_one(&mut told).await? {}
         Ok(())
     }
 
     /// Hears what the keeper says later on. Its end is ours.
     pub(super) async fn hear_keeper(&self) -> io::Result<()> {
-        let mut known = HashSet::new();
+        let mut told = Told::default();
         loop {
-            if self.hear_one(&mut known).await? {
+            if self.hear_one(&mut told).await? {
                 self.answering.shared.reloads.set(self.answering.shared.reloads.get() + 1);
                 self.keeper.complete.notify_waiters();
             }
@@ -56,7 +73,7 @@ impl Worker {
     }
 
     /// Does what the next message says. Whether all that is remembered was said with it.
-    async fn hear_one(&self, known: &mut HashSet<Attachment>) -> io::Result<bool> {
+    async fn hear_one(&self, told: &mut Told) -> io::Result<bool> {
         let Some((bytes, sockets)) = self.keeper.packets.receive().await? else {
             return Err(io::Error::other("the keeper is gone"));
         };
@@ -68,19 +85,18 @@ impl Worker {
                 }
             }
             ToWorker::Know(record) => {
-                if known.is_empty() {
-                    self.broken.borrow_mut().clear();
-                }
-                known.insert(record.key.clone());
+                told.known.insert(record.key.clone());
                 self.put(&record, Instant::now());
             }
             ToWorker::Broken(text) => {
                 eprintln!("cais-dnsd: {text}");
-                self.broken.borrow_mut().push(text);
+                told.broken.push(text);
             }
             ToWorker::Drop(key) => self.drop(&key, Instant::now()).await?,
             ToWorker::Complete => {
-                self.keep_only(&std::mem::take(known)).await?;
+                let told = std::mem::take(told);
+                self.keep_only(|key| told.has(key)).await?;
+                *self.broken.borrow_mut() = told.broken;
                 return Ok(true);
             }
         }

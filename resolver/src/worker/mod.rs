@@ -13,7 +13,6 @@ mod trial;
 mod udp;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -138,11 +137,11 @@ impl Worker {
         self.keeper.say(&ToKeeper::Keep(listener), &copies).await
     }
 
-    /// Knows no attachments but these.
-    async fn keep_only(&self, known: &HashSet<Attachment>) -> io::Result<()> {
+    /// Answers for no attachments but those that stay.
+    async fn keep_only(&self, stays: impl Fn(&Attachment) -> bool) -> io::Result<()> {
         let all = self.answering.shared.zone.borrow().endpoints();
         let now = Instant::now();
-        for key in all.iter().map(|endpoint| endpoint.key()).filter(|key| !known.contains(key)) {
+        for key in all.iter().map(|endpoint| endpoint.key()).filter(|key| !stays(key)) {
             self.drop(&key, now).await?;
         }
         Ok(())

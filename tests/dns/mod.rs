@@ -1,0 +1,16 @@
+//! How names of containers are answered: the conformance cases of names, by their numbers, about
+//! `bridge` and `dnsname` in a list and the daemon that these start.
+
+mod abuse;
+mod asking;
+mod daemon;
+mod forwarding;
+mod internal;
+mod lifecycle;
+mod message;
+mod names;
+mod resident;
+mod servers;
+mod town;
+mod types;
+mod upstream;
