@@ -9,3 +9,4 @@ mod stage;
 mod sweep;
 mod systemd;
 mod upgrade;
+mod upstream;

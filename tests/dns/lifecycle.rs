@@ -147,7 +147,7 @@ fn case_62_no_query_is_lost_while_another_program_takes_over() {
                 let goal = asked.load(Ordering::Relaxed) + more;
                 wait_until("queries are answered", PATIENCE, || {
                     asked.load(Ordering::Relaxed) >= goal
-                        || asking.iter().any(std::thread::ScopedJoinHandle::is_finished)
+                        || asking.iter().any(thread::ScopedJoinHandle::is_finished)
                 });
             };
             for _ in 0..3 {

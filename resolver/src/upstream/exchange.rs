@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -169,7 +169,15 @@ impl Exchange {
     async fn receive(&self, socket: &UdpSocket, id: u16) -> io::Result<Judged> {
         let server = self.upstream.server().address;
         loop {
-            socket.readable().await?;
+            // That nobody listens there makes a socket erroneous, not readable.
+            let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+            if ready.is_error() {
+                if let Some(error) = socket.take_error()? {
+                    return Err(error);
+                }
+                let none = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                let _ = socket.try_io(Interest::ERROR, none);
+            }
             let mut buffer = self.buffer.borrow_mut();
             let (length, from) = match socket.try_recv_from(&mut buffer) {
                 Ok(received) => received,

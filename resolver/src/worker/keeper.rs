@@ -90,6 +90,8 @@ impl Worker {
             }
             ToWorker::Broken(text) => {
                 eprintln!("cais-dnsd: {text}");
+                // Told at once, and until all is said again.
+                self.broken.borrow_mut().push(text.clone());
                 told.broken.push(text);
             }
             ToWorker::Drop(key) => self.drop(&key, Instant::now()).await?,
