@@ -18,6 +18,7 @@ mod config;
 mod conflist;
 mod delegate;
 mod directory;
+mod dns;
 mod leases;
 mod record;
 mod request;
@@ -35,6 +36,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("conflist", conflist::target),
     ("dbus_reply", firewalld::fuzzing::stream),
     ("delegate", delegate::target),
+    ("dns_control", names::fuzzing::message),
+    ("dns_link", resolver::fuzzing::link),
+    ("dns_query", dns::query),
+    ("dns_reply", dns::reply),
     ("iptables_save", netfilter::fuzzing::iptables_save),
     ("lease_directory", directory::target),
     ("lease_table", table::target),
@@ -42,6 +47,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("proxy_message", proxy::fuzzing::message),
     ("record", record::target),
     ("request", request::target),
+    ("resolv_conf", resolver::fuzzing::resolv_conf),
     ("result", result::target),
     ("text", text::target),
 ];

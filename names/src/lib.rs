@@ -18,6 +18,7 @@
 //! This crate knows neither DNS messages nor the packet filter.
 
 mod client;
+pub mod fuzzing;
 mod listener;
 mod message;
 mod name;

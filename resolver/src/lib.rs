@@ -8,6 +8,7 @@
 
 pub mod aardvark;
 pub mod arpa;
+pub mod fuzzing;
 pub mod keeper;
 pub mod limit;
 pub mod link;

@@ -28,6 +28,7 @@ mod cache;
 mod counters;
 mod exchange;
 mod forwarder;
+pub(crate) mod fuzzing;
 mod host;
 mod race;
 mod resolv_conf;
