@@ -181,7 +181,7 @@ pub(crate) fn refused(error: &firewalld::Error) -> Error {
 pub fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let (socket, outcome) = take_back(call, run_dir);
     if let Some(socket) = socket {
-        Deleter::detached(run_dir.join("deleter")).close_later(socket);
+        Deleter::detached(run_dir.join("deleter")).close_later(vec![socket]);
     }
     outcome
 }

@@ -4,7 +4,7 @@
 //! | verb | in the host's namespace | in the container's |
 //! |---|---|---|
 //! | ADD | [`record`], [`register`], [`claim`] and [`redirect`] | [`lead`] |
-//! | DEL | `netfilter::Filter::remove` | [`unlead`] or [`take_back`], then [`forget`] |
+//! | DEL | `netfilter::Filter::remove` | [`take_back`], then [`forget`] |
 //! | CHECK | [`known`], `netfilter::Filter::check` | [`led`] |
 //! | GC | [`sweep`], `netfilter::Filter::sweep` | |
 //! | STATUS | [`available`] | |
@@ -26,6 +26,6 @@ mod tests;
 pub use check::{known, led};
 pub use plan::{record, sandbox};
 pub use register::{claim, lead, redirect, register};
-pub use remove::{forget, sweep, take_back, unlead};
+pub use remove::{forget, sweep, take_back};
 pub use settings::{KEYS, Required, Resolver, Settings};
 pub use status::available;

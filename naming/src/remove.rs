@@ -1,7 +1,6 @@
 //! Taking back: independent removals, all of which are tried. What is gone is success.
 
 use cni::{Call, Error, NetworkCall, code};
-use kernel::link::Deleter;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use names::{Client, Record, Request, Topic};
@@ -23,25 +22,8 @@ pub fn forget(client: &Client<'_>, key: &Attachment, plugin: &str) -> Result<(),
 }
 
 /// Leads 127.0.0.11 nowhere any more for the attachment of `call`, where its namespace still lives.
-/// The calling thread is there afterwards. `deleter` waits for the kernel, and no socket of netfilter
-/// may be open.
-///
-/// # Errors
-/// When the packet filter refuses.
-pub fn unlead(call: &Call, deleter: &Deleter) -> Result<(), Error> {
-    let Some(path) = &call.netns else { return Ok(()) };
-    // Gone, or not the caller's to enter: then so is its table.
-    let Ok(netns) = Netns::open(path) else { return Ok(()) };
-    if netns.enter_for_good().is_err() {
-        return Ok(());
-    }
-    let socket = unled_here(&call.attachment, &netns)?;
-    deleter.close_later(socket);
-    Ok(())
-}
-
-/// As [`unlead`], by a thread of its own: the caller's stays where it is. The socket waits for the
-/// kernel when it is closed; it is to be kept open by the child that deletes links.
+/// The calling thread stays where it is. The socket waits for the kernel when it is closed: that is
+/// for the child that closes or deletes the rest.
 ///
 /// # Errors
 /// When the packet filter refuses; there is no socket then.

@@ -60,7 +60,7 @@ fn a_socket_closed_later_is_closed_here_at_once_and_the_child_is_named_and_ends(
         for round in 1..=20 {
             let socket = Socket::open_netfilter("the test's namespace").unwrap();
             delete(&socket, round);
-            Deleter::detached(RECORD).close_later(socket);
+            Deleter::detached(RECORD).close_later(vec![socket]);
             assert_eq!(open_files(), before, "round {round}");
             let record = fs::read_to_string(RECORD).unwrap();
             assert!(record.starts_with("unproven ") && !record.contains(" 0 "), "{record}");
@@ -77,7 +77,7 @@ fn one_who_waits_closes_a_socket_without_a_child() {
         let before = open_files();
         let socket = Socket::open_netfilter("the test's namespace").unwrap();
         delete(&socket, 1);
-        Deleter::waiting().close_later(socket);
+        Deleter::waiting().close_later(vec![socket]);
         assert_eq!((open_files(), hosts()), (before, 1));
         assert!(!fs::exists(RECORD).unwrap());
     });
@@ -151,7 +151,7 @@ fn a_program_deletes_an_element_and_exits() {
     let socket = Socket::open_netfilter("the test's namespace").unwrap();
     delete(&socket, last.parse().unwrap());
     match std::env::var_os(WAITING) {
-        Some(_) => Deleter::waiting().close_later(socket),
-        None => Deleter::detached(RECORD).close_later(socket),
+        Some(_) => Deleter::waiting().close_later(vec![socket]),
+        None => Deleter::detached(RECORD).close_later(vec![socket]),
     }
 }

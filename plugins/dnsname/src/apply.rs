@@ -75,17 +75,19 @@ impl Giving<'_> {
 /// Takes back what `call` has, remembered or not.
 pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let key = &call.attachment;
-    let deleter = Deleter::detached(run_dir.join("deleter"));
-    let mut errors = Vec::new();
+    let (mut errors, mut sockets) = (Vec::new(), Vec::new());
     match Filter::open(run_dir, &kind::Names) {
         Ok(filter) => {
             errors.extend(filter.remove(key, &[]).map_err(Error::from).err());
-            deleter.close_later(filter.into_socket());
+            sockets.push(filter.into_socket());
         }
         Err(error) => errors.push(error.into()),
     }
     // The record goes last: by it GC finds what a killed DEL left in the container.
-    errors.extend(naming::unlead(call, &deleter).err());
+    let (inside, unled) = naming::take_back(call);
+    sockets.extend(inside);
+    errors.extend(unled.err());
     errors.extend(naming::forget(&Client::new(run_dir, &call.path), key, NAME).err());
+    Deleter::detached(run_dir.join("deleter")).close_later(sockets);
     Error::joined(errors).map_or(Ok(()), Err)
 }

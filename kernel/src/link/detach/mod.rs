@@ -82,17 +82,20 @@ impl Deleter {
         }
     }
 
-    /// Closes `socket`, a socket of netfilter through which objects were deleted, without waiting
-    /// for the end of an RCU grace period (10–15 ms): a child closes it in our place.
+    /// Closes `sockets`, all those of netfilter through which objects were deleted, without waiting
+    /// for the end of an RCU grace period (10–15 ms): a child closes them in our place. None is fine.
     ///
-    /// For whoever deletes a link as well, [`Deleter::delete`] can hold the socket instead: one
-    /// child does for both. Hold no lock while calling this, and no other socket of netfilter:
+    /// For whoever deletes a link as well, [`Deleter::delete`] can hold them instead: one child does
+    /// for all. Hold no lock while calling this, and no other socket of netfilter:
     /// closing any of them waits for the deletions of all.
-    pub fn close_later(&self, socket: Socket) {
+    pub fn close_later(&self, sockets: Vec<Socket>) {
         reap();
+        if sockets.is_empty() {
+            return;
+        }
         let Some(record) = self.record.as_deref().map(Record::at) else { return };
         match record.verdict() {
-            Verdict::Detach => close_by_child(socket, record),
+            Verdict::Detach => close_by_child(sockets, record),
             Verdict::Wait => {}
         }
     }
@@ -155,19 +158,19 @@ fn detach(
     outcome
 }
 
-/// Closes `socket` by a child.
-fn close_by_child(socket: Socket, record: Record<'_>) {
+/// Closes `sockets` by a child.
+fn close_by_child(sockets: Vec<Socket>, record: Record<'_>) {
     // The child goes some time after it hears that we have let go of the socket, so that the last
     // one to close it, who waits, is never this process. Death closes as well.
     let Ok((awaited, held)) = pipe2(OFlag::O_CLOEXEC) else { return };
-    let Ok(child) = sys::fork_deleter(Errand::AwaitClose(awaited.as_fd()), &[socket.as_fd()])
-    else {
+    let held_open: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+    let Ok(child) = sys::fork_deleter(Errand::AwaitClose(awaited.as_fd()), &held_open) else {
         return; // no more processes allowed, or no memory: dropped here, the slow way
     };
     let child = Pid::from_raw(child);
     remember(child, record);
     record.name(child);
-    drop(socket);
+    drop(sockets);
     drop(held);
 }
 
