@@ -87,10 +87,17 @@ pub(crate) enum Command {
     Attachments(Attachments),
     /// Say what is wrong in a configuration, where, and what was probably meant
     Validate(OfNetwork),
+    /// Ask the daemon of container names, and tell it what to do
+    Dns(Dns),
+    /// Print the resolv.conf of a container
+    ///
+    /// For runtimes that do not look at the name servers which its networks give.
+    Resolvconf(Resolvconf),
     /// Run a command in a new namespace on networks
     ///
     /// Makes a namespace, attaches it as eth0, eth1, ..., runs the command in it, passes on signals
-    /// and the exit status, and removes everything afterwards. /sys and /etc/resolv.conf fit.
+    /// and the exit status, and removes everything afterwards. /sys, /etc/resolv.conf and /etc/hosts
+    /// fit.
     Run(Run),
     /// Run a command in a namespace that exists
     Exec(Exec),
@@ -203,11 +210,67 @@ pub(crate) struct Run {
     /// Container id, by which exec and the other commands find it; default is a new one
     #[arg(long, value_name = "ID")]
     pub(crate) name: Option<String>,
+    /// Another name by which it is found on its networks, where these have names; several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) alias: Vec<String>,
+    /// A name server to ask what is no container's name; several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) dns: Vec<String>,
+    /// A line of its /etc/hosts; several times
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    pub(crate) add_host: Vec<String>,
     #[command(flatten)]
     pub(crate) values: Values,
     /// Command and its arguments; default is a shell
     #[arg(last = true, value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Dns {
+    #[command(subcommand)]
+    pub(crate) command: DnsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DnsCommand {
+    /// What it is, which networks it knows, where it listens, whom it asks
+    Status,
+    /// All names with their addresses, one JSON object per line
+    Dump,
+    /// Counters in Prometheus' text format
+    Metrics,
+    /// Forget the answers of others
+    Flush,
+    /// Read all records and the configuration again
+    Reload,
+    /// Let the program that is installed now take over
+    Upgrade,
+    /// Answer a question as a container would be answered
+    Resolve(Resolve),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Resolve {
+    /// Container id of who asks
+    pub(crate) container: String,
+    /// Name asked for
+    pub(crate) name: String,
+    /// Type of the records
+    #[arg(default_value = "A")]
+    pub(crate) kind: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Resolvconf {
+    /// Container id
+    pub(crate) container: String,
+    /// Of this network only
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
+    /// Of this interface only
+    #[arg(long, short)]
+    pub(crate) ifname: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@
 //! | `commands` | one file for each command |
 //! | `session` | what the options of all commands amount to |
 //! | `network`, `namespace`, `container` | from what people write to what the protocol needs |
+//! | `files` | what a container gets of its networks: resolv.conf and hosts |
 //! | `output`, `fault`, `trace` | what is printed, and where |
 //! | `validation` | what is wrong with a configuration, and where |
 //! | `signals` | standing in for a command that runs in a namespace |
@@ -18,6 +19,7 @@ mod args;
 mod commands;
 mod container;
 mod fault;
+mod files;
 mod namespace;
 mod network;
 mod output;
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         Command::Version(args) => commands::version::run(&session, &args),
         Command::Attachments(args) => commands::attachments::run(&session, &args),
         Command::Validate(args) => commands::validate::run(&session, &args),
+        Command::Dns(args) => commands::dns::run(&session, &args),
+        Command::Resolvconf(args) => commands::resolvconf::run(&session, &args),
         Command::Run(args) => commands::run::run(&session, &args),
         Command::Exec(args) => commands::exec::run(&session, &args),
         Command::Lab(args) => commands::lab::run(&args),

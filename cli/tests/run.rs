@@ -92,12 +92,76 @@ fn resolv_conf_shows_the_name_servers_of_the_networks() {
         let stage = web().plugin("one", &dns("10.0.0.1")).plugin("two", &dns("10.0.0.2"));
         let before = std::fs::read("/etc/resolv.conf").ok();
         let shown = stage.cais("run web,db -- cat /etc/resolv.conf");
-        if shown.stderr.contains("does not show the network's name servers") {
+        if shown.stderr.contains("does not show what the networks say") {
             netns_fixtures::skip("there is no /etc/resolv.conf to cover");
         }
-        let expected = "nameserver 10.0.0.1\nnameserver 10.0.0.2\nsearch 10.0.0.1.test 10.0.0.2.test\noptions ndots:2 ndots:2\n";
+        let expected = "nameserver 10.0.0.1\nnameserver 10.0.0.2\nsearch 10.0.0.1.test 10.0.0.2.test\noptions ndots:2\n";
         assert!(shown.ok().stdout.ends_with(expected));
         assert_eq!(std::fs::read("/etc/resolv.conf").ok(), before, "outside nothing changed");
+    });
+}
+
+#[test]
+fn hosts_has_the_container_itself_and_whom_it_is_told_of() {
+    lab(|_| {
+        let result = r#"{"cniVersion":"1.1.0","ips":[{"address":"10.0.0.2/24"}]}"#;
+        let stage = web().plugin("one", result);
+        let before = std::fs::read("/etc/hosts").ok();
+        let shown = stage.cais("run web --name c1 --add-host db:192.0.2.7 -- cat /etc/hosts");
+        if shown.stderr.contains("does not show what the networks say") {
+            netns_fixtures::skip("there is no /etc/hosts to cover");
+        }
+        let text = shown.ok().stdout;
+        assert!(text.ends_with("10.0.0.2\tc1\n192.0.2.7\tdb\n"), "{text}");
+        assert!(text.contains("127.0.0.1\tlocalhost\n"), "{text}");
+        assert_eq!(std::fs::read("/etc/hosts").ok(), before, "outside nothing changed");
+        for wrong in ["db", "db:x", ":192.0.2.7"] {
+            let run = stage.command(&["run", "web", "--add-host", wrong, "--", "true"]);
+            Ended::of(run).failed(125).says(&["it is no NAME:ADDRESS"]);
+        }
+    });
+}
+
+#[test]
+fn names_and_servers_are_told_to_plugins_that_ask_for_them() {
+    lab(|_| {
+        let stage = web();
+        let names = r#"{"cniVersion":"1.1.0","name":"named","plugins":[{"type":"one","capabilities":{"aliases":true,"dns":true}}]}"#;
+        stage.file("net.d/named.conflist", names);
+        stage.cais("run named --alias www --alias app --dns 192.0.2.1 -- true").ok();
+        let call = &stage.calls()[0];
+        assert!(call.contains(r#""aliases":["www","app"]"#), "{call}");
+        assert!(call.contains(r#""servers":["192.0.2.1"]"#), "{call}");
+    });
+}
+
+#[test]
+fn resolvconf_is_printed_for_who_is_attached_and_for_nobody_else() {
+    lab(|lab| {
+        let result =
+            r#"{"cniVersion":"1.1.0","dns":{"nameservers":["10.0.0.1"],"search":["a.test"]}}"#;
+        let stage = web().plugin("one", result);
+        let c = lab.container("c1");
+        stage.cais("add web c1 --id c1").ok();
+        let text = stage.cais("resolvconf c1").ok().stdout;
+        assert!(text.ends_with("nameserver 10.0.0.1\nsearch a.test\n"), "{text}");
+        let json = stage.cais("resolvconf c1 --network web --json").ok().json();
+        assert_eq!(json["nameservers"], serde_json::json!(["10.0.0.1"]));
+        stage.cais("resolvconf c1 --network db").failed(1).says(&["nothing is recorded"]);
+        stage.cais("resolvconf nobody").failed(1).says(&["find what nobody is attached to"]);
+        stage.cais("del web c1 --id c1").ok();
+        drop(c);
+    });
+}
+
+#[test]
+fn without_a_daemon_of_names_that_is_said() {
+    lab(|_| {
+        let stage = web();
+        for words in ["status", "dump", "metrics", "flush", "reload", "upgrade", "resolve c1 web"] {
+            stage.cais(&format!("dns {words}")).failed(1).says(&["it does not run"]);
+        }
+        stage.cais("dns resolve c1 web NONSENSE").failed(1).says(&["type `NONSENSE`"]);
     });
 }
 

@@ -18,9 +18,12 @@ use crate::output::note;
 use crate::session::Session;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
 
 /// How `cais run` says what to show as [`RESOLV_CONF`].
 pub(crate) const SHOW_AS_RESOLV_CONF: &str = "CAIS_EXEC_RESOLV_CONF";
+/// The same for [`HOSTS`].
+pub(crate) const SHOW_AS_HOSTS: &str = "CAIS_EXEC_HOSTS";
 /// How `cais run` asks that the command ends when it ends itself: its process id.
 pub(crate) const DIE_WITH: &str = "CAIS_EXEC_DIE_WITH";
 
@@ -40,8 +43,10 @@ pub(crate) fn run(session: &Session, args: &Exec) -> Done {
     mount::enter_private().map_err(|e| failed(&e))?;
     // Only people look there, and some systems forbid it.
     let _ = mount::sysfs(Path::new("/sys"));
-    if let Ok(text) = std::env::var(SHOW_AS_RESOLV_CONF) {
-        cover_resolv_conf(&text);
+    for (variable, path) in [(SHOW_AS_RESOLV_CONF, RESOLV_CONF), (SHOW_AS_HOSTS, HOSTS)] {
+        if let Ok(text) = std::env::var(variable) {
+            cover(Path::new(path), &text);
+        }
     }
     become_command(&args.command)
 }
@@ -56,7 +61,8 @@ pub(crate) fn become_command(command: &[OsString]) -> Done {
         None => (shell().unwrap_or_else(|| "/bin/sh".into()), [].as_slice()),
     };
     let mut becomes = Command::new(&program);
-    becomes.args(args).env_remove(SHOW_AS_RESOLV_CONF).env_remove(DIE_WITH);
+    becomes.args(args).env_remove(SHOW_AS_RESOLV_CONF).env_remove(SHOW_AS_HOSTS);
+    becomes.env_remove(DIE_WITH);
     let error = becomes.exec();
     let exit = if error.kind() == io::ErrorKind::NotFound { NO_COMMAND } else { NOT_RUNNABLE };
     let text = format!("run {}: {error}", program.to_string_lossy());
@@ -74,24 +80,25 @@ fn die_with(parent: &OsStr) -> Result<(), Error> {
     Err(Error::new(code::TRY_AGAIN, "the process that wanted this is gone"))
 }
 
-/// Puts `text` over `/etc/resolv.conf` in our own mount namespace. A system where that cannot be
+/// Puts `text` over the file at `path` in our own mount namespace. A system where that cannot be
 /// done still runs the command.
-fn cover_resolv_conf(text: &str) {
-    let covered = fs::canonicalize(RESOLV_CONF).and_then(|target| {
-        let file = write_temporary(text)?;
+fn cover(path: &Path, text: &str) {
+    let covered = fs::canonicalize(path).and_then(|target| {
+        let file = write_temporary(path, text)?;
         let bound = mount::bind(&file, &target).map_err(io::Error::other);
         // The mount holds what it shows.
         fs::remove_file(&file).and(bound)
     });
     if let Err(e) = covered {
-        note(&format!("cais: {RESOLV_CONF} does not show the network's name servers: {e}"));
+        note(&format!("cais: {} does not show what the networks say: {e}", path.display()));
     }
 }
 
-fn write_temporary(text: &str) -> io::Result<PathBuf> {
+fn write_temporary(path: &Path, text: &str) -> io::Result<PathBuf> {
     let directory = cni::state::run_dir();
     fs::create_dir_all(&directory)?;
-    let file = directory.join(format!("resolv.conf.{}", std::process::id()));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let file = directory.join(format!("{name}.{}", std::process::id()));
     // A process of our number may have died here.
     let _ = fs::remove_file(&file);
     let mut new = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&file)?;

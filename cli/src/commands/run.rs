@@ -1,19 +1,21 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 use std::process::{Command, ExitCode};
 
-use cni::json::Object;
-use cni::runtime::{Container, NetworkList, Runtime};
+use cni::runtime::{Capabilities, Container, NetworkList, Runtime};
 use cni::{Dns, Error, code};
 use kernel::netns::{self, Netns};
+use serde_json::json;
 use types::ContainerId;
 
 use crate::args::Run;
 use crate::fault::{Done, Fault, complain};
 use crate::session::Session;
 use crate::signals::{Guard, exit_code};
-use crate::{container, network};
+use crate::{container, files, network};
 
+use super::attachments::addresses;
 use super::exec;
 use super::netns::lo_up;
 
@@ -26,13 +28,15 @@ pub(crate) fn run(session: &Session, args: &Run) -> Done {
     // From here on signals wait for us, so that none comes between making and removing.
     let guard = Guard::new().map_err(ours)?;
     let lists = lists(args).map_err(ours)?;
+    let more: Result<Vec<_>, Error> = args.add_host.iter().map(|text| line(text)).collect();
+    let more = more.map_err(ours)?;
     let runtime = session.runtime();
     let id = container_id(&runtime, args.name.as_deref()).map_err(ours)?;
     let netns = new_netns().map_err(ours)?;
     let mut attached = Attached { runtime: &runtime, netns: &netns, args, list: Vec::new() };
     let code = attached
         .add_all(&lists, &id, &guard)
-        .and_then(|dns| in_namespace(&netns, &dns, args, &guard));
+        .and_then(|given| in_namespace(&netns, &Given { more, ..given }, args, &guard));
     let left = attached.del_all();
     match (code, left) {
         (Err(fault), _) => Err(fault),
@@ -87,14 +91,14 @@ struct Attached<'a> {
 }
 
 impl<'a> Attached<'a> {
-    /// Attaches the networks as `eth0`, `eth1` and so on; gives their name servers.
+    /// Attaches the networks as `eth0`, `eth1` and so on; gives what they say of names.
     fn add_all(
         &mut self,
         lists: &'a [NetworkList],
         id: &ContainerId,
         guard: &Guard,
-    ) -> Result<Dns, Fault> {
-        let mut dns = Dns::default();
+    ) -> Result<Given, Fault> {
+        let mut given = Given { name: id.to_string(), ..Given::default() };
         for (i, list) in lists.iter().enumerate() {
             if let Some(signal) = guard.ending() {
                 return Err(Fault {
@@ -106,11 +110,13 @@ impl<'a> Attached<'a> {
             let mut container = Container::new(id.clone(), ifname).in_netns(self.netns.path());
             container.args = container::args(&self.args.values)?;
             container.capabilities = container::capabilities(&self.args.values)?;
+            of_names(&mut container.capabilities, self.args)?;
             let result = self.runtime.add(list, &container).map_err(Fault::ours)?;
             self.list.push((list, container));
-            merge(&mut dns, &result);
+            files::merge(&mut given.dns, &result);
+            given.addresses.extend(own_addresses(&result));
         }
-        Ok(dns)
+        Ok(given)
     }
 
     /// Detaches all, the last one first, and gives what could not be removed.
@@ -121,46 +127,59 @@ impl<'a> Attached<'a> {
     }
 }
 
-/// Appends the name servers of a result.
-fn merge(dns: &mut Dns, result: &[u8]) {
-    let read = || Dns::decode(&Object::parse(result).ok()?.object("dns").ok()??).ok();
-    let Some(more) = read() else { return };
-    dns.nameservers.extend(more.nameservers);
-    dns.search.extend(more.search);
-    dns.options.extend(more.options);
-    if dns.domain.is_empty() {
-        dns.domain = more.domain;
+/// What networks and options say of names.
+#[derive(Default)]
+struct Given {
+    name: String,
+    dns: Dns,
+    addresses: Vec<IpAddr>,
+    /// Lines of hosts(5): name and address.
+    more: Vec<(String, String)>,
+}
+
+/// Tells the plugins of `--alias` and `--dns`, as other runtimes do.
+fn of_names(capabilities: &mut Capabilities, args: &Run) -> Result<(), Error> {
+    if !args.alias.is_empty() {
+        capabilities.set_text("aliases", &json!(args.alias).to_string())?;
+    }
+    if !args.dns.is_empty() {
+        capabilities.set_text("dns", &json!({ "servers": args.dns }).to_string())?;
+    }
+    Ok(())
+}
+
+/// The container's addresses in a result of any version, without their prefixes.
+fn own_addresses(result: &[u8]) -> Vec<IpAddr> {
+    let text = String::from_utf8_lossy(result);
+    let plain = |cidr: &String| cidr.split('/').next()?.parse().ok();
+    addresses(&text).iter().filter_map(plain).collect()
+}
+
+/// One value of `--add-host`.
+fn line(text: &str) -> Result<(String, String), Error> {
+    let parts = text.split_once(':').filter(|(name, _)| !name.is_empty());
+    match parts.and_then(|(name, ip)| Some((name.to_owned(), ip.parse::<IpAddr>().ok()?))) {
+        Some((name, address)) => Ok((name, address.to_string())),
+        None => Err(Error::new(
+            code::INVALID_ENVIRONMENT,
+            format!("host `{text}`: it is no NAME:ADDRESS"),
+        )
+        .with_hint("such as --add-host db:192.0.2.7")),
     }
 }
 
 /// Runs the command in the namespace, through `cais exec`, and stands in for it until it ends.
-fn in_namespace(netns: &Netns, dns: &Dns, args: &Run, guard: &Guard) -> Done {
+fn in_namespace(netns: &Netns, given: &Given, args: &Run, guard: &Guard) -> Done {
     let mut command = Command::new("/proc/self/exe");
     command.arg("exec").arg(netns.path()).arg("--").args(&args.command);
     command.env(exec::DIE_WITH, std::process::id().to_string());
-    if !dns.is_empty() {
-        command.env(exec::SHOW_AS_RESOLV_CONF, resolv_conf(dns));
+    if !given.dns.is_empty() {
+        command.env(exec::SHOW_AS_RESOLV_CONF, files::resolv_conf(&given.dns));
     }
+    let hosts = files::hosts(&given.name, &given.addresses, &given.more);
+    command.env(exec::SHOW_AS_HOSTS, hosts);
     let child = command
         .spawn()
         .map_err(|e| Fault::ours(Error::new(code::IO, format!("start /proc/self/exe: {e}"))))?;
     guard.stand_in_for(child).map_err(Fault::ours)
-}
-
-/// The content of a resolv.conf(5).
-fn resolv_conf(dns: &Dns) -> String {
-    let mut text = "# made by cais run of the networks' results\n".to_owned();
-    for server in &dns.nameservers {
-        text.push_str(&format!("nameserver {server}\n"));
-    }
-    if !dns.domain.is_empty() {
-        text.push_str(&format!("domain {}\n", dns.domain));
-    }
-    // Of `domain` and `search` the last one counts.
-    for (key, words) in [("search", &dns.search), ("options", &dns.options)] {
-        if !words.is_empty() {
-            text.push_str(&format!("{key} {}\n", words.join(" ")));
-        }
-    }
-    text
 }
