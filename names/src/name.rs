@@ -103,7 +103,7 @@ pub struct Names(Vec<Name>);
 impl Names {
     /// In Docker's order: what it is called, its aliases, the first 12 characters of its id, its host
     /// name. An id that people chose, which is any but one of 64 hexadecimal digits, is a name as
-    /// well, where it can be.
+    /// well, where it can be: the first, when nobody gave another.
     #[must_use]
     pub fn new(
         name: Option<&Name>,
@@ -115,7 +115,8 @@ impl Names {
         let digits = id.len() == WHOLE_ID && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         let chosen = if digits { None } else { id.parse().ok() };
         let short = id.get(..SHORT_ID.min(id.len())).and_then(|short| short.parse().ok());
-        let all = name.cloned().into_iter().chain(aliases.iter().cloned());
+        let first = name.cloned().or_else(|| chosen.clone());
+        let all = first.into_iter().chain(aliases.iter().cloned());
         all.chain(chosen).chain(short).chain(hostname.cloned()).collect()
     }
 
@@ -201,5 +202,7 @@ mod tests {
         assert_eq!(of("shop"), "web, www, shop, host");
         assert_eq!(of("my-long-container"), "web, www, my-long-container, my-long-cont, host");
         assert_eq!(of(&"x".repeat(70)), "web, www, xxxxxxxxxxxx, host");
+        let nameless = Names::new(None, &[name("www")], &"shop".parse().unwrap(), None);
+        assert_eq!(nameless.to_string(), "shop, www");
     }
 }
