@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Command,
     /// A process that plugins start.
     Daemon,
+    /// The daemon of names, built to be fast, with what confines it.
+    Resolver,
     /// All plugins in one file.
     Bundle,
 }
@@ -29,7 +31,8 @@ impl Kind {
     pub(crate) fn of(package: &Package) -> Option<Kind> {
         match &*package.name {
             "cli" => Some(Kind::Command),
-            "proxy" | "resolver" => Some(Kind::Daemon),
+            "proxy" => Some(Kind::Daemon),
+            "resolver" => Some(Kind::Resolver),
             "bundle" => Some(Kind::Bundle),
             _ if package.is_plugin() => Some(Kind::Plugin),
             _ => None,
@@ -43,6 +46,7 @@ impl Kind {
             Kind::Plugin if name == "user-bridge" => Some(2_200_000),
             Kind::Plugin => Some(1_600_000),
             Kind::Daemon => Some(1_200_000),
+            Kind::Resolver => Some(2_000_000),
             Kind::Bundle => Some(3_000_000),
             Kind::Command => None,
         }
@@ -143,7 +147,8 @@ pub(crate) fn build() -> Result<Vec<Shipped>> {
     empty_directory(&bundle())?;
     // Apart: cargo gives all packages of one build the features that any of them asks for, and
     // plugins have no use for what the command needs.
-    for kind in [Kind::Plugin, Kind::Daemon, Kind::Command, Kind::Bundle] {
+    let kinds = [Kind::Plugin, Kind::Daemon, Kind::Resolver, Kind::Command, Kind::Bundle];
+    for kind in kinds {
         let group: Vec<_> = packages.iter().filter(|p| Kind::of(p) == Some(kind)).collect();
         if group.is_empty() {
             continue;

@@ -13,6 +13,7 @@ mod connect;
 mod conntrack;
 mod leases;
 mod masquerade;
+mod names;
 mod ports;
 mod published;
 mod reload;
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("masquerade", masquerade::add_and_del),
     ("ports", ports::publish),
     ("chain", chain::whole),
+    ("names", names::add_and_del),
     ("connect", connect::through_a_port),
     ("reload", reload::after_a_flush),
     ("leases", leases::one_by_one),
