@@ -44,7 +44,7 @@ impl AsFd for Signals {
     }
 }
 
-/// Lets signals interrupt the process again, which was started by one that [takes](Signals::take)
+/// Lets signals interrupt the process again, which was started by one that takes
 /// them.
 ///
 /// # Errors

@@ -12,9 +12,9 @@ use super::wire::{Judged, OWN_SIZE, Query, fit};
 const QUERY: &[u8] = b"\xab\xcd\x01\x10\0\x01\0\0\0\0\0\x01\x01A\x07example\0\0\x01\0\x01\
                        \0\0\x29\x04\xd0\0\0\x80\0\0\0";
 
-/// Reads `bytes` as a server's reply to [`QUERY`], keeps it and makes a client's reply of it, which
-/// comes back. The first three bytes are other things than the packet: how many seconds the reply
-/// was kept, and what the client takes. Must not panic, whatever the bytes hold.
+/// Reads `bytes` as a server's reply to a query of ours, keeps it and makes a client's reply of it,
+/// which comes back. The first three bytes are other things than the packet: how many seconds the
+/// reply was kept, and what the client takes. Must not panic, whatever the bytes hold.
 ///
 /// # Panics
 /// When a client's reply has not its id, not its question or not its size.
