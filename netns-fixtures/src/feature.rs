@@ -42,6 +42,8 @@ pub enum Feature {
     Busybox,
     /// firewalld, and what a system bus needs: `dbus-daemon` with its tools.
     Firewalld,
+    /// The web server and proxy `nginx`.
+    Nginx,
 }
 
 /// Features that the machine of our CI lacks. The VM lane runs the cases which need them; a skip
@@ -110,6 +112,7 @@ impl Feature {
             Self::LegacyIptables => "iptables of the legacy variant (package iptables)",
             Self::Busybox => "a static busybox (package busybox-static)",
             Self::Firewalld => "firewalld (package firewalld)",
+            Self::Nginx => "nginx (package nginx-light)",
         }
     }
 
@@ -151,6 +154,7 @@ impl Feature {
             Self::RootlessPodman => {
                 are_installed(&["podman", "runc", "crun", "slirp4netns", "newuidmap", "setpriv"])
             }
+            Self::Nginx => are_installed(&["nginx"]),
             Self::Firewalld => are_installed(&[
                 "firewalld",
                 "firewall-cmd",

@@ -4,13 +4,16 @@
 mod abuse;
 mod asking;
 mod daemon;
+mod doors;
 mod forwarding;
+mod front;
 mod internal;
 mod lifecycle;
 mod message;
 mod names;
 mod resident;
 mod servers;
+mod stubs;
 mod town;
 mod types;
 mod upstream;

@@ -87,6 +87,11 @@ pub(crate) fn inner() -> Resident {
         .with_everywhere(&json!({ "resolver": "netns" }))
 }
 
+/// One of several with the alias `front`.
+pub(crate) fn front(name: &str, number: u16) -> Resident {
+    Resident::new(name).on(N1, number, &["front"])
+}
+
 pub(crate) fn iso() -> Resident {
     Resident::new("iso").on(INT1, 2, &[])
 }
