@@ -44,6 +44,8 @@ pub enum Feature {
     Firewalld,
     /// The web server and proxy `nginx`.
     Nginx,
+    /// A C compiler for the C library musl, `musl-gcc`.
+    Musl,
 }
 
 /// Features that the machine of our CI lacks. The VM lane runs the cases which need them; a skip
@@ -113,6 +115,7 @@ impl Feature {
             Self::Busybox => "a static busybox (package busybox-static)",
             Self::Firewalld => "firewalld (package firewalld)",
             Self::Nginx => "nginx (package nginx-light)",
+            Self::Musl => "a C compiler for musl (package musl-tools)",
         }
     }
 
@@ -155,6 +158,7 @@ impl Feature {
                 are_installed(&["podman", "runc", "crun", "slirp4netns", "newuidmap", "setpriv"])
             }
             Self::Nginx => are_installed(&["nginx"]),
+            Self::Musl => are_installed(&["musl-gcc"]),
             Self::Firewalld => are_installed(&[
                 "firewalld",
                 "firewall-cmd",

@@ -48,6 +48,7 @@ const RUNTIMES: &[Tool] = &[
         package: "busybox-static",
         without: "cases with runtimes are skipped",
     },
+    Tool { proof: "musl-gcc", package: "musl-tools", without: "cases with musl are skipped" },
     Tool { proof: "nginx", package: "nginx-light", without: "cases with nginx are skipped" },
     // Beside it come dbus-daemon and its tools.
     Tool { proof: "firewalld", package: "firewalld", without: "cases with firewalld are skipped" },
