@@ -44,10 +44,10 @@ impl Daemon {
         Channel::connect(self, path, until)
     }
 
-    /// Starts a process of the daemon that listens at `path`, see [`start`].
+    /// Starts a process of the daemon that listens at `path`, see [`start()`].
     ///
     /// # Errors
-    /// As [`start`].
+    /// As [`start()`].
     pub fn start(self, path: &Path, plugin_path: &[PathBuf], until: Instant) -> Result<(), Error> {
         start(self, path, plugin_path, until)
     }

@@ -3,13 +3,13 @@
 //!
 //! | verb | in the host's namespace | in the container's |
 //! |---|---|---|
-//! | ADD | [`record`], [`register`], [`claim`] and [`redirect`] | [`lead`] |
+//! | ADD | [`record()`], [`register()`], [`claim`] and [`redirect`] | [`lead`] |
 //! | DEL | `netfilter::Filter::remove` | [`take_back`], then [`forget`] |
 //! | CHECK | [`known`], `netfilter::Filter::check` | [`led`] |
 //! | GC | [`sweep`], `netfilter::Filter::sweep` | |
 //! | STATUS | [`available`] | |
 //!
-//! Nothing leads to a port at which nobody listens: [`register`] comes first.
+//! Nothing leads to a port at which nobody listens: [`register()`] comes first.
 //!
 //! This crate does not know how questions are answered.
 

@@ -5,10 +5,12 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Instant;
 
+use names::{Record, Store};
 use netns_fixtures::lab;
 
 use crate::stage::{
-    DEADLINE, RUN_DIR, Stage, ask, ask_by_tcp, daemons, is_alive, key, kill_dead, try_to_ask,
+    DEADLINE, RUN_DIR, Stage, ask, ask_by_tcp, ask_once, daemons, is_alive, key, kill_dead,
+    try_to_ask,
 };
 
 pub(crate) fn at(number: u8) -> (u8, Option<Ipv4Addr>) {
@@ -54,6 +56,32 @@ fn case_60_fifty_first_containers_at_once_have_one_daemon_that_knows_all() {
             assert_eq!(ask(&containers[0], servers[0], container.id()), at(*number));
         }
         assert_eq!(daemons(), 2, "a keeper and a worker");
+    });
+}
+
+#[test]
+fn case_61_a_query_that_comes_while_nobody_answers_waits_until_all_is_known() {
+    lab(|lab| {
+        let stage = Stage::new(lab);
+        let askers: Vec<_> = (2..6).map(|n| (stage.container(&format!("c{n}"), n), n)).collect();
+        let mut servers = askers.iter().map(|(c, n)| stage.register(c, &stage.record(c, *n)));
+        let server = servers.next().unwrap();
+        assert!(servers.all(|other| other == server));
+        // More than is told in one go.
+        let netns = askers[0].0.path().to_str().unwrap();
+        for number in 0..400 {
+            let other =
+                Record { key: key("n1", &format!("other{number}")), ..stage.record_of(netns, 9) };
+            Store::under(Path::new(RUN_DIR)).write(&other).unwrap();
+        }
+        for _ in 0..5 {
+            kill_dead(stage.worker());
+            std::thread::scope(|scope| {
+                for (asker, number) in &askers {
+                    scope.spawn(|| assert_eq!(ask_once(asker, server, asker.id()), at(*number)));
+                }
+            });
+        }
     });
 }
 

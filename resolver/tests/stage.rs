@@ -17,6 +17,9 @@ use types::Attachment;
 /// Longer than anything takes that is waited for.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Until it is asked again.
+const MOMENT: Duration = Duration::from_millis(200);
+
 pub(crate) const RUN_DIR: &str = "/run/cais";
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 90, 1, 1);
 
@@ -158,7 +161,14 @@ pub(crate) fn try_to_ask(
     server: SocketAddr,
     name: &str,
 ) -> Option<(u8, Option<Ipv4Addr>)> {
-    exchange(from, server, name).map(|reply| told(&reply))
+    exchange(from, server, name, MOMENT).map(|reply| told(&reply))
+}
+
+/// Asks once, and waits as long as it takes: for what must not be lost.
+#[track_caller]
+pub(crate) fn ask_once(from: &Container, server: SocketAddr, name: &str) -> (u8, Option<Ipv4Addr>) {
+    let reply = exchange(from, server, name, DEADLINE);
+    told(&reply.unwrap_or_else(|| panic!("no reply of {server} about {name}, asked once")))
 }
 
 /// For how many seconds the one address of `name` may be kept.
@@ -166,7 +176,7 @@ pub(crate) fn try_to_ask(
 pub(crate) fn ttl(from: &Container, server: SocketAddr, name: &str) -> u32 {
     let begun = Instant::now();
     while begun.elapsed() < DEADLINE {
-        if let Some(reply) = exchange(from, server, name) {
+        if let Some(reply) = exchange(from, server, name, MOMENT) {
             // Before the address, and its length.
             let field = reply[reply.len() - 10..][..4].try_into().unwrap();
             return u32::from_be_bytes(field);
@@ -175,11 +185,16 @@ pub(crate) fn ttl(from: &Container, server: SocketAddr, name: &str) -> u32 {
     panic!("no reply of {server} about {name} within {DEADLINE:?}");
 }
 
-fn exchange(from: &Container, server: SocketAddr, name: &str) -> Option<Vec<u8>> {
+fn exchange(
+    from: &Container,
+    server: SocketAddr,
+    name: &str,
+    patience: Duration,
+) -> Option<Vec<u8>> {
     let packet = query(name);
     in_namespace(from, move || {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        socket.set_read_timeout(Some(patience)).unwrap();
         socket.connect(server).unwrap();
         socket.send(&packet).ok()?;
         let mut buffer = [0; 1500];

@@ -62,6 +62,7 @@ async fn answer(args: &Args) -> io::Result<()> {
     if load(args, &answering)? == 0 {
         return Ok(());
     }
+    answering.begin();
     let pid = format!("{}\n", std::process::id());
     let path = args.dir.join("aardvark.pid");
     keyed::replace(&path, &args.dir.join(".aardvark.pid.new"), pid.as_bytes(), 0o700)?;

@@ -69,6 +69,13 @@ impl Answering {
         }
     }
 
+    /// Takes queries from now on: all is known that was remembered. Whatever came before is answered
+    /// now.
+    pub fn begin(&self) {
+        // Whoever said so before is right.
+        let _ = self.shared.begun.set(());
+    }
+
     /// Whether there is nothing to answer for.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -81,6 +81,7 @@ async fn run(start: Start) -> io::Result<()> {
     let mut terminated = signal(SignalKind::terminate())?;
     worker.answering.settle_host();
     worker.hear_all().await?;
+    worker.answering.begin();
     let layout = crate::keeper::LAYOUT.to_owned();
     worker.say(&ToKeeper::Ready { layout }).await?;
     tokio::select! {

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use tokio::sync::SetOnce;
+
 use super::others::Others;
 use crate::limit::{Bounds, Held, Limits};
 use crate::metrics::{Counters, Lost, Origin, Transport};
@@ -16,6 +18,9 @@ use crate::zone::Zone;
 
 /// What all doors share.
 pub(super) struct Shared {
+    /// Set once all is known that was remembered. Until then an asker may be taken for a stranger, so
+    /// that queries wait in their sockets.
+    pub(super) begun: SetOnce<()>,
     pub(super) zone: RefCell<Zone>,
     pub(super) policy: RefCell<Policy>,
     pub(super) limits: Rc<Limits>,
@@ -52,6 +57,7 @@ pub(super) enum Now {
 impl Shared {
     pub(super) fn new(policy: Policy, bounds: Bounds, others: Others) -> Self {
         Self {
+            begun: SetOnce::new(),
             zone: RefCell::default(),
             policy: RefCell::new(policy),
             limits: Rc::new(Limits::new(bounds)),

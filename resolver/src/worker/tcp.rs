@@ -26,6 +26,7 @@ const RELIEF: Duration = Duration::from_secs(1);
 
 /// Answers on connections to `listener` until the task is aborted; they end with it.
 pub(super) async fn serve(shared: Rc<Shared>, entrance: Entrance, listener: TcpListener) {
+    shared.begun.wait().await;
     let mut connections = task::JoinSet::new();
     loop {
         tokio::select! {

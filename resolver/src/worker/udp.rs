@@ -30,6 +30,7 @@ struct Socket {
 
 /// Answers what arrives at `socket` until the task is aborted.
 pub(super) async fn serve(shared: Rc<Shared>, entrance: Entrance, socket: UdpSocket) {
+    shared.begun.wait().await;
     let socket = Rc::new(Socket { shared, entrance, socket });
     let mut buffer = vec![0; MOST];
     loop {

@@ -27,7 +27,7 @@ fn aliases_may_be_a_list_or_null() {
     lab_with_plugins(|lab| {
         let c = lab.container("c1");
         for (aliases, names) in [
-            (json!(["www", "app"]), json!(["www", "app", "c1"])),
+            (json!(["www", "app"]), json!(["c1", "www", "app"])),
             (json!({ "net": null }), json!(["c1"])),
             (json!({}), json!(["c1"])),
             (Value::Null, json!(["c1"])),
@@ -71,13 +71,13 @@ fn the_longest_label_an_underscore_and_upper_case_are_fine() {
         let chain = named_with(lab, Family::V4, &keys);
         let c = lab.container("c1");
         chain.add(eth0(&c));
-        assert_eq!(record_of(&c)["names"], json!(["x".repeat(63), "_tcp-1", "c1"]));
+        assert_eq!(record_of(&c)["names"], json!(["c1", "x".repeat(63), "_tcp-1"]));
         chain.del(eth0(&c));
     });
 }
 
 #[test]
-fn a_container_whose_own_name_is_none_starts_with_the_others() {
+fn a_container_whose_own_name_is_none_is_called_by_the_id_that_was_chosen() {
     lab_with_plugins(|lab| {
         let chain =
             named_with(lab, Family::V4, &json!({ "runtimeConfig": { "aliases": ["www"] } }));
@@ -88,7 +88,7 @@ fn a_container_whose_own_name_is_none_starts_with_the_others() {
         let outcome = call.run();
         outcome.succeeded();
         assert!(outcome.stderr.contains("the name has a label of 64 bytes"), "{outcome}");
-        assert_eq!(record_of(&c)["names"], json!(["www", "c1"]));
+        assert_eq!(record_of(&c)["names"], json!(["c1", "www"]));
         chain.del(eth0(&c));
     });
 }
