@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: benches --ours DIR [--peer DIR] [--tools DIR] [--runs N] \
-                     [--results DIR] [--scratch DIR] [--smoke] [case…]";
+const USAGE: &str = "usage: benches --ours DIR [--peer DIR] [--tools DIR] [--aardvark FILE] \
+                     [--runs N] [--results DIR] [--scratch DIR] [--smoke] [case…]";
 
 /// What to measure, and with what.
 pub(crate) struct Options {
@@ -15,6 +15,8 @@ pub(crate) struct Options {
     pub(crate) peer: PathBuf,
     /// Where the static programs `floor` and `peak` are.
     pub(crate) tools: PathBuf,
+    /// The real `aardvark-dns`, where there is one to compare with.
+    pub(crate) aardvark: Option<PathBuf>,
     /// Interleaved runs per case.
     pub(crate) runs: usize,
     /// Folder for raw results of a run of all cases, none for not keeping them.
@@ -36,6 +38,7 @@ impl Options {
             ours: PathBuf::new(),
             peer: PathBuf::from("/usr/lib/cni"),
             tools: PathBuf::new(),
+            aardvark: None,
             runs: 0,
             results: None,
             scratch: std::env::temp_dir(),
@@ -48,6 +51,7 @@ impl Options {
                 "--ours" => ours = Some(value()?.into()),
                 "--peer" => options.peer = value()?.into(),
                 "--tools" => tools = Some(value()?.into()),
+                "--aardvark" => options.aardvark = Some(std::path::absolute(value()?)?),
                 "--runs" => runs = Some(value()?.parse().context("--runs takes a number")?),
                 "--results" => options.results = Some(value()?.into()),
                 "--scratch" => options.scratch = value()?.into(),

@@ -45,10 +45,22 @@ impl Report {
     pub(crate) fn pair(&mut self, what: &str, ours: &[Sample], peer: &[Sample], goal: Goal) {
         let wall = |samples: &[Sample]| -> Vec<f64> { samples.iter().map(wall_ms).collect() };
         let cpu = |samples: &[Sample]| -> Vec<f64> { samples.iter().map(cpu_ms).collect() };
-        self.sampled(format!("{what}, wall"), &wall(ours), &wall(peer), goal);
-        self.sampled(format!("{what}, CPU"), &cpu(ours), &cpu(peer), Goal::None);
+        self.sampled((format!("{what}, wall"), "ms"), &wall(ours), &wall(peer), goal);
+        self.sampled((format!("{what}, CPU"), "ms"), &cpu(ours), &cpu(peer), Goal::None);
         self.keep(what, "ours", ours);
         self.keep(what, "peer", peer);
+    }
+
+    /// Adds two series of figures that were measured in turns.
+    pub(crate) fn measured(
+        &mut self,
+        (what, unit): (&str, &'static str),
+        ours: &[f64],
+        peer: &[f64],
+        goal: Goal,
+    ) {
+        self.sampled((what.to_owned(), unit), ours, peer, goal);
+        self.series.push(json!({ "what": what, "unit": unit, "ours": ours, "peer": peer }));
     }
 
     /// Adds one pair of counted figures; 0 of the peer means that it has none.
@@ -117,9 +129,15 @@ impl Report {
         Ok(path)
     }
 
-    fn sampled(&mut self, what: String, ours: &[f64], peer: &[f64], goal: Goal) {
+    fn sampled(
+        &mut self,
+        (what, unit): (String, &'static str),
+        ours: &[f64],
+        peer: &[f64],
+        goal: Goal,
+    ) {
         let peer = (!peer.is_empty()).then(|| (median(peer), ratio(ours, peer)));
-        self.rows.push(Row { what, unit: "ms", ours: median(ours), peer, goal });
+        self.rows.push(Row { what, unit, ours: median(ours), peer, goal });
     }
 
     fn keep(&mut self, what: &str, subject: &str, samples: &[Sample]) {

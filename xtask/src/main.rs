@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod test;
 mod tidy;
+mod tools;
 mod vm;
 mod workspace;
 

@@ -17,15 +17,15 @@ use crate::report::{Goal, Report};
 /// Both verbs beside the Go plugins.
 const GOAL: Goal = Goal::Ratio(0.1);
 
-const PORTS: [(u16, u16); 2] = [(8_080, 80), (8_443, 443)];
-const NEIGHBOURS_PORTS: [(u16, u16); 2] = [(9_080, 80), (9_443, 443)];
+pub(super) const PORTS: [(u16, u16); 2] = [(8_080, 80), (8_443, 443)];
+pub(super) const NEIGHBOURS_PORTS: [(u16, u16); 2] = [(9_080, 80), (9_443, 443)];
 
 /// A list of plugins as one subject: what they took is added up.
-struct Chain {
+pub(super) struct Chain {
     /// In the order of the list, with their configurations.
     plugins: Vec<(Plugin, Value)>,
     /// Of the last ADD: runtimes give it to DEL.
-    result: RefCell<Value>,
+    pub(super) result: RefCell<Value>,
 }
 
 /// `bridge` with masquerade, `portmap` with two ports and `firewall`, and `tuning` where both have
@@ -59,7 +59,12 @@ pub(crate) fn whole(options: &Options, scratch: &Scratch, report: &mut Report) -
 }
 
 impl Chain {
-    fn of(host: &Host, container: &Container, ports: &[(u16, u16)], tuned: bool) -> Chain {
+    pub(super) fn of(
+        host: &Host,
+        container: &Container,
+        ports: &[(u16, u16)],
+        tuned: bool,
+    ) -> Chain {
         let plain = |name: &str| json!({ "cniVersion": "1.0.0", "name": "bench", "type": name });
         let mut configs = vec![host.bridge(true), portmap(ports, None), plain("firewall")];
         if tuned {

@@ -7,6 +7,7 @@ use crate::isolation::Scratch;
 use crate::options::Options;
 use crate::report::Report;
 
+mod answers;
 mod bridge;
 mod chain;
 mod connect;
@@ -31,6 +32,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("ports", ports::publish),
     ("chain", chain::whole),
     ("names", names::add_and_del),
+    ("answers", answers::all),
     ("connect", connect::through_a_port),
     ("reload", reload::after_a_flush),
     ("leases", leases::one_by_one),

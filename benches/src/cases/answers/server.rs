@@ -1,0 +1,275 @@
+//! The servers, each on a host of its own with a container on a bridge that asks it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kernel::netns::Netns;
+use names::{Client, Record};
+use nix::sys::signal::{Signal, kill};
+use nix::time::ClockId;
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use super::asker::Asker;
+use super::upstream;
+use crate::host::{Host, SUBNET};
+use crate::isolation::{Scratch, run};
+use crate::options::Options;
+
+/// Where all of them are asked, at port 53.
+pub(super) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 90, 0, 1);
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Cais,
+    /// With room in its cache for so many names.
+    Dnsmasq {
+        cache: u32,
+    },
+    Aardvark,
+}
+
+impl Kind {
+    /// Ours and those it is compared with, of which one may be missing. `cache` is dnsmasq's.
+    pub(super) fn all(options: &Options, cache: u32) -> Vec<Kind> {
+        let mut all = vec![Kind::Cais, Kind::Dnsmasq { cache }];
+        all.extend(options.aardvark.is_some().then_some(Kind::Aardvark));
+        all
+    }
+
+    /// What its rows and hosts are called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Cais => "cais",
+            Kind::Dnsmasq { .. } => "dnsmasq",
+            Kind::Aardvark => "aardvark-dns",
+        }
+    }
+}
+
+/// A running server, which ends when this is dropped.
+pub(super) struct Server {
+    pub(super) kind: Kind,
+    pub(super) host: Host,
+    /// The one that is a child of ours.
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Starts a server on a host called `name`, which knows `names` names beside the asker's.
+    pub(super) fn start(
+        options: &Options,
+        scratch: &Scratch,
+        (name, kind): (&str, Kind),
+        names: u16,
+    ) -> Result<Server> {
+        let plugins = if kind == Kind::Cais { &options.ours } else { &options.peer };
+        let host = Host::new(plugins, name, scratch)?;
+        let mut server = Server { kind, host, child: None };
+        match kind {
+            Kind::Cais => server.start_cais(names)?,
+            Kind::Dnsmasq { cache } => server.start_dnsmasq(cache, names)?,
+            Kind::Aardvark => server.start_aardvark(options, names)?,
+        }
+        let last = names.saturating_sub(1);
+        let found = server.asker()?.must_find(&name_of(last), address_of(last));
+        found.with_context(|| format!("ask {}", kind.name()))?;
+        Ok(server)
+    }
+
+    /// Who asks it, in the container of its host.
+    pub(super) fn asker(&self) -> Result<Asker> {
+        Asker::new(&self.host.container, GATEWAY)
+    }
+
+    fn start_cais(&self, names: u16) -> Result<()> {
+        let root = self.host.state.join("root");
+        fs::create_dir_all(root.join("etc/cais"))?;
+        let servers = json!({ "servers": [upstream::ADDRESS] });
+        fs::write(root.join("etc/cais/dnsd.json"), servers.to_string())?;
+        // The first container with a name starts it.
+        self.host.plugin("user-bridge", &user_bridge(&json!({}))).call("ADD")?;
+        let run_dir = root.join("run/cais");
+        let client = Client::new(&run_dir, &[]);
+        let example = client.store().read(&Host::attachment(&self.host.container.name)?);
+        let example = example.context("nothing is remembered of the asker's names")?;
+        let netns = Netns::open(&self.host.container.path)?;
+        for number in 0..names {
+            client.register(&held(&example, number)?, &netns)?;
+        }
+        Ok(())
+    }
+
+    fn start_dnsmasq(&mut self, cache: u32, names: u16) -> Result<()> {
+        self.attach_asker()?;
+        let mut text = String::new();
+        for number in 0..names {
+            let _ = writeln!(text, "{} {}", address_of(number), name_of(number));
+        }
+        fs::write(self.hosts_file(), text)?;
+        let mut command = Command::new("dnsmasq");
+        command.args(["--conf-file=/dev/null", "--keep-in-foreground", "--bind-interfaces"]);
+        command.args(["--no-hosts", "--no-resolv", "--pid-file=", "--user=root", "--group="]);
+        command.arg(format!("--listen-address={GATEWAY}"));
+        command.arg(format!("--server={}", upstream::ADDRESS));
+        command.arg(format!("--addn-hosts={}", self.hosts_file().display()));
+        command.arg(format!("--cache-size={cache}"));
+        command.arg("--log-facility=/dev/null").stdin(Stdio::null());
+        let spawned = Netns::open(&self.host.namespace.path)?.run(|| command.spawn())?;
+        self.child = Some(spawned.context("start dnsmasq")?);
+        Ok(())
+    }
+
+    fn start_aardvark(&self, options: &Options, names: u16) -> Result<()> {
+        let asker = self.attach_asker()?;
+        let mut text = format!("{GATEWAY} {}\nasker {asker}  asker\n", upstream::ADDRESS);
+        for number in 0..names {
+            let _ = writeln!(text, "held-{number} {}  {}", address_of(number), name_of(number));
+        }
+        let networks = self.host.state.join("networks");
+        fs::create_dir_all(&networks)?;
+        fs::write(networks.join("bench"), text)?;
+        let program = options.aardvark.as_ref().context("there is no aardvark-dns")?;
+        let (program, networks) = (program.display().to_string(), networks.display().to_string());
+        // It returns when the process answers that it leaves behind.
+        let started = Netns::open(&self.host.namespace.path)?
+            .run(|| run(&program, &["--config", &networks, "--port", "53", "run"]));
+        started?
+    }
+
+    /// Attaches the asker as the reference plugins do; its address.
+    fn attach_asker(&self) -> Result<Ipv4Addr> {
+        address_in(&self.host.plugin("bridge", &self.host.bridge(true)).result()?)
+    }
+
+    /// What dnsmasq reads its names from.
+    pub(super) fn hosts_file(&self) -> PathBuf {
+        self.host.state.join("hosts")
+    }
+
+    /// Lets dnsmasq read its names again.
+    pub(super) fn reload(&self) -> Result<()> {
+        let child = self.child.as_ref().context("only dnsmasq is told to")?;
+        Ok(kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGHUP)?)
+    }
+
+    /// CPU time that all its processes used so far.
+    pub(super) fn cpu(&self) -> Result<Duration> {
+        let times = self
+            .processes()?
+            .into_iter()
+            .map(|pid| Ok(Duration::from(ClockId::pid_cpu_clock_id(pid)?.now()?)));
+        times.sum()
+    }
+
+    /// Resident memory of all its processes together, in MiB. What they share counts for each.
+    pub(super) fn memory(&self) -> Result<f64> {
+        let sizes = self.processes()?.into_iter().map(|pid| {
+            let path = format!("/proc/{pid}/status");
+            let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+            let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            let kilobytes = size.and_then(|size| size.trim().strip_suffix(" kB"));
+            let kilobytes: f64 =
+                kilobytes.with_context(|| format!("no VmRSS in {path}"))?.parse()?;
+            Ok(kilobytes / 1024.0)
+        });
+        sizes.sum()
+    }
+
+    /// All that run on its host: there is nothing else.
+    fn processes(&self) -> Result<Vec<Pid>> {
+        let host = Path::new(&self.host.namespace.path).metadata()?.ino();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let entry = entry?;
+            let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
+            // Whatever ends meanwhile is none of them.
+            let netns = entry.path().join("ns/net").metadata();
+            if netns.is_ok_and(|netns| netns.ino() == host) {
+                found.push(Pid::from_raw(pid));
+            }
+        }
+        ensure!(!found.is_empty(), "no server runs on {}", self.host.namespace.name);
+        Ok(found)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for pid in self.processes().unwrap_or_default() {
+            // It may have ended by itself.
+            let _ = kill(pid, Signal::SIGTERM);
+        }
+        if let Some(child) = &mut self.child {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The configuration of `user-bridge` with what a runtime adds.
+pub(super) fn user_bridge(runtime: &Value) -> Value {
+    json!({
+        "cniVersion": "1.0.0",
+        "name": "bench",
+        "type": "user-bridge",
+        "subnet": SUBNET,
+        "runtimeConfig": runtime,
+    })
+}
+
+/// The IPv4 address in the result of an ADD.
+pub(super) fn address_in(result: &Value) -> Result<Ipv4Addr> {
+    let cidr = result["ips"][0]["address"].as_str().unwrap_or_default();
+    let address = cidr.split('/').next().unwrap_or_default();
+    address.parse().with_context(|| format!("no address in {result}"))
+}
+
+/// What one of the containers is called that servers know.
+pub(super) fn name_of(number: u16) -> String {
+    format!("e{number}")
+}
+
+/// Its address: above those that are handed out first.
+pub(super) fn address_of(number: u16) -> Ipv4Addr {
+    let [high, low] = (number / 250 * 256 + number % 250 + 1).to_be_bytes();
+    Ipv4Addr::new(10, 90, high + 64, low)
+}
+
+/// What is remembered of one of them; all live in the namespace of `example`.
+fn held(example: &Record, number: u16) -> Result<Record> {
+    let address = IpAddr::V4(address_of(number));
+    Ok(Record {
+        key: Host::attachment(&format!("held-{number}"))?,
+        names: std::iter::once(name_of(number).parse()?).collect(),
+        addresses: vec![format!("{address}/16").parse()?],
+        ..example.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ten_thousand_containers_have_addresses_of_their_own_in_the_subnet() {
+        let all: HashSet<Ipv4Addr> = (0..10_000).map(address_of).collect();
+        assert_eq!(all.len(), 10_000);
+        assert!(all.iter().all(|address| address.octets()[..2] == [10, 90]), "{all:?}");
+    }
+
+    #[test]
+    fn the_address_of_a_result_is_its_first() {
+        let result = json!({ "ips": [{ "address": "10.90.0.7/16" }] });
+        assert_eq!(address_in(&result).unwrap(), Ipv4Addr::new(10, 90, 0, 7));
+        assert!(address_in(&json!({})).is_err());
+    }
+}
