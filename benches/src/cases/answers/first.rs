@@ -8,11 +8,12 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::asker::Asker;
+use super::owned::CACHE;
 use super::server::{Kind, Server, address_in, user_bridge};
 use crate::call::{Plugin, Sample, Subject, first_json};
 use crate::cases::chain::{Chain, NEIGHBOURS_PORTS, PORTS};
 use crate::cases::in_turns;
-use crate::host::portmap;
+use crate::host::{Host, portmap};
 use crate::isolation::{Container, Scratch};
 use crate::options::Options;
 use crate::report::{Goal, Report};
@@ -64,7 +65,8 @@ pub(super) fn measure(options: &Options, scratch: &Scratch, report: &mut Report)
 impl Ours {
     fn beside(options: &Options, scratch: &Scratch, held: u16) -> Result<Ours> {
         let name = format!("first-cais-{held}");
-        let server = Server::start(options, scratch, (&name, Kind::Cais), held)?;
+        let host = Host::new(&options.ours, &name, scratch)?;
+        let server = Server::start(host, Kind::UserBridge, options, held)?;
         let plugin = |container: &Container, name: &str, ports: &[(u16, u16)]| {
             let mappings = &portmap(ports, None)["runtimeConfig"]["portMappings"];
             let config = user_bridge(&json!({ "aliases": [name], "portMappings": mappings }));
@@ -94,8 +96,8 @@ impl Subject for Ours {
 impl Go {
     fn beside(options: &Options, scratch: &Scratch, held: u16) -> Result<Go> {
         let name = format!("first-go-{held}");
-        let kind = Kind::Dnsmasq { cache: 150 };
-        let server = Server::start(options, scratch, (&name, kind), held)?;
+        let host = Host::new(&options.peer, &name, scratch)?;
+        let server = Server::start(host, Kind::Dnsmasq { cache: CACHE }, options, held)?;
         Chain::of(&server.host, &server.host.neighbour()?, &NEIGHBOURS_PORTS, false).call("ADD")?;
         let container = Container::new(&format!("{name}-f"))?;
         let chain = Chain::of(&server.host, &container, &PORTS, false);

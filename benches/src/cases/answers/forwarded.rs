@@ -6,6 +6,7 @@ use super::load::Load;
 use super::rounds::{compare, questions};
 use super::server::{GATEWAY, Kind, Server};
 use super::upstream::{ANSWER, KEPT_LETTER, Upstream};
+use crate::host::Host;
 use crate::isolation::Scratch;
 use crate::options::Options;
 use crate::report::{Goal, Report};
@@ -24,8 +25,8 @@ pub(super) fn measure(options: &Options, scratch: &Scratch, report: &mut Report)
     let mut servers = Vec::new();
     let mut upstreams = Vec::new();
     for kind in Kind::all(options, CACHE) {
-        let name = format!("forwarded-{}", kind.name());
-        let server = Server::start(options, scratch, (&name, kind), 1)?;
+        let host = Host::new(&options.ours, &format!("forwarded-{}", kind.name()), scratch)?;
+        let server = Server::start(host, kind, options, 1)?;
         upstreams.push(Upstream::beside(&server.host)?);
         server.asker()?.must_find("begin.example", ANSWER)?;
         servers.push(server);
@@ -66,6 +67,6 @@ pub(super) fn measure(options: &Options, scratch: &Scratch, report: &mut Report)
 fn goal_of_kept(peer: Kind) -> Goal {
     match peer {
         Kind::Dnsmasq { .. } => Goal::Ratio(1.0),
-        Kind::Cais | Kind::Aardvark => Goal::None,
+        Kind::Cais | Kind::UserBridge | Kind::Aardvark => Goal::None,
     }
 }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::load::Load;
 use super::rounds::{compare, questions};
 use super::server::{Kind, Server, name_of};
+use crate::host::Host;
 use crate::isolation::Scratch;
 use crate::options::Options;
 use crate::report::{Goal, Report};
@@ -17,7 +18,7 @@ const IDLE: Goal = Goal::AtMost(5.0);
 const FULL: Goal = Goal::AtMost(15.0);
 
 /// The room in dnsmasq's cache that it has by itself; its own names need none.
-const CACHE: u32 = 150;
+pub(super) const CACHE: u32 = 150;
 
 /// A step that has no factor in common with how many names there are, so that all get asked for.
 const STRIDE: usize = 7_919;
@@ -28,7 +29,7 @@ pub(super) fn measure(options: &Options, scratch: &Scratch, report: &mut Report)
     for (level, held) in levels.into_iter().enumerate() {
         let start = |kind: Kind| {
             let name = format!("owned-{}-{held}", kind.name());
-            Server::start(options, scratch, (&name, kind), held)
+            Server::start(Host::new(&options.ours, &name, scratch)?, kind, options, held)
         };
         let servers: Vec<Server> =
             Kind::all(options, CACHE).into_iter().map(start).collect::<Result<_>>()?;

@@ -5,7 +5,6 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -18,8 +17,8 @@ use serde_json::{Value, json};
 
 use super::asker::Asker;
 use super::upstream;
-use crate::host::{Host, SUBNET};
-use crate::isolation::{Scratch, run};
+use crate::host::{Host, SUBNET, after};
+use crate::isolation::run;
 use crate::options::Options;
 
 /// Where all of them are asked, at port 53.
@@ -28,7 +27,10 @@ pub(super) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 90, 0, 1);
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// Ours, with names by `dnsname` after `bridge`: the others have the same bridge.
     Cais,
+    /// Ours on a network of `user-bridge`.
+    UserBridge,
     /// With room in its cache for so many names.
     Dnsmasq {
         cache: u32,
@@ -47,7 +49,7 @@ impl Kind {
     /// What its rows and hosts are called.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Kind::Cais => "cais",
+            Kind::Cais | Kind::UserBridge => "cais",
             Kind::Dnsmasq { .. } => "dnsmasq",
             Kind::Aardvark => "aardvark-dns",
         }
@@ -58,23 +60,14 @@ impl Kind {
 pub(super) struct Server {
     pub(super) kind: Kind,
     pub(super) host: Host,
-    /// The one that is a child of ours.
-    child: Option<Child>,
 }
 
 impl Server {
-    /// Starts a server on a host called `name`, which knows `names` names beside the asker's.
-    pub(super) fn start(
-        options: &Options,
-        scratch: &Scratch,
-        (name, kind): (&str, Kind),
-        names: u16,
-    ) -> Result<Server> {
-        let plugins = if kind == Kind::Cais { &options.ours } else { &options.peer };
-        let host = Host::new(plugins, name, scratch)?;
-        let mut server = Server { kind, host, child: None };
+    /// Starts a server on `host`, which knows `names` names beside the asker's.
+    pub(super) fn start(host: Host, kind: Kind, options: &Options, names: u16) -> Result<Server> {
+        let server = Server { kind, host };
         match kind {
-            Kind::Cais => server.start_cais(names)?,
+            Kind::Cais | Kind::UserBridge => server.start_cais(names)?,
             Kind::Dnsmasq { cache } => server.start_dnsmasq(cache, names)?,
             Kind::Aardvark => server.start_aardvark(options, names)?,
         }
@@ -95,7 +88,13 @@ impl Server {
         let servers = json!({ "servers": [upstream::ADDRESS] });
         fs::write(root.join("etc/cais/dnsd.json"), servers.to_string())?;
         // The first container with a name starts it.
-        self.host.plugin("user-bridge", &user_bridge(&json!({}))).call("ADD")?;
+        if self.kind == Kind::UserBridge {
+            self.host.plugin("user-bridge", &user_bridge(&json!({}))).call("ADD")?;
+        } else {
+            let attached = self.host.plugin("bridge", &self.host.bridge(true)).result()?;
+            let config = json!({ "cniVersion": "1.0.0", "name": "bench", "type": "dnsname" });
+            self.host.plugin("dnsname", &after(&attached, &config)).call("ADD")?;
+        }
         let run_dir = root.join("run/cais");
         let client = Client::new(&run_dir, &[]);
         let example = client.store().read(&Host::attachment(&self.host.container.name)?);
@@ -107,24 +106,36 @@ impl Server {
         Ok(())
     }
 
-    fn start_dnsmasq(&mut self, cache: u32, names: u16) -> Result<()> {
+    fn start_dnsmasq(&self, cache: u32, names: u16) -> Result<()> {
         self.attach_asker()?;
         let mut text = String::new();
         for number in 0..names {
             let _ = writeln!(text, "{} {}", address_of(number), name_of(number));
         }
         fs::write(self.hosts_file(), text)?;
-        let mut command = Command::new("dnsmasq");
-        command.args(["--conf-file=/dev/null", "--keep-in-foreground", "--bind-interfaces"]);
-        command.args(["--no-hosts", "--no-resolv", "--pid-file=", "--user=root", "--group="]);
-        command.arg(format!("--listen-address={GATEWAY}"));
-        command.arg(format!("--server={}", upstream::ADDRESS));
-        command.arg(format!("--addn-hosts={}", self.hosts_file().display()));
-        command.arg(format!("--cache-size={cache}"));
-        command.arg("--log-facility=/dev/null").stdin(Stdio::null());
-        let spawned = Netns::open(&self.host.namespace.path)?.run(|| command.spawn())?;
-        self.child = Some(spawned.context("start dnsmasq")?);
-        Ok(())
+        let addresses = format!("--listen-address={GATEWAY}");
+        let upstream = format!("--server={}", upstream::ADDRESS);
+        let names = format!("--addn-hosts={}", self.hosts_file().display());
+        let cache = format!("--cache-size={cache}");
+        // Like the others it leaves a process behind that has a session of its own, so that the
+        // scheduler puts it beside those who ask (sched(7), autogroup).
+        self.leaves_behind(
+            "dnsmasq",
+            &[
+                "--conf-file=/dev/null",
+                "--no-hosts",
+                "--no-resolv",
+                "--bind-interfaces",
+                "--pid-file=",
+                "--user=root",
+                "--group=",
+                "--log-facility=/dev/null",
+                &addresses,
+                &upstream,
+                &names,
+                &cache,
+            ],
+        )
     }
 
     fn start_aardvark(&self, options: &Options, names: u16) -> Result<()> {
@@ -138,13 +149,15 @@ impl Server {
         fs::write(networks.join("bench"), text)?;
         let program = options.aardvark.as_ref().context("there is no aardvark-dns")?;
         let (program, networks) = (program.display().to_string(), networks.display().to_string());
-        // It returns when the process answers that it leaves behind.
-        let started = Netns::open(&self.host.namespace.path)?
-            .run(|| run(&program, &["--config", &networks, "--port", "53", "run"]));
-        started?
+        self.leaves_behind(&program, &["--config", &networks, "--port", "53", "run"])
     }
 
-    /// Attaches the asker as the reference plugins do; its address.
+    /// Runs a program on the host that returns when the process answers that it leaves behind.
+    fn leaves_behind(&self, program: &str, arguments: &[&str]) -> Result<()> {
+        Netns::open(&self.host.namespace.path)?.run(|| run(program, arguments))?
+    }
+
+    /// Attaches the asker to a bridge without names; its address.
     fn attach_asker(&self) -> Result<Ipv4Addr> {
         address_in(&self.host.plugin("bridge", &self.host.bridge(true)).result()?)
     }
@@ -156,8 +169,10 @@ impl Server {
 
     /// Lets dnsmasq read its names again.
     pub(super) fn reload(&self) -> Result<()> {
-        let child = self.child.as_ref().context("only dnsmasq is told to")?;
-        Ok(kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGHUP)?)
+        for pid in self.processes()? {
+            kill(pid, Signal::SIGHUP)?;
+        }
+        Ok(())
     }
 
     /// CPU time that all its processes used so far.
@@ -206,9 +221,6 @@ impl Drop for Server {
         for pid in self.processes().unwrap_or_default() {
             // It may have ended by itself.
             let _ = kill(pid, Signal::SIGTERM);
-        }
-        if let Some(child) = &mut self.child {
-            let _ = child.wait();
         }
     }
 }
