@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use names::{Place, Record};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::task::{self, AbortHandle};
 use types::Attachment;
 
@@ -113,9 +113,7 @@ impl Doors {
         {
             return Err(io::Error::other("they are no sockets for datagrams and connections"));
         }
-        let datagrams = std::net::UdpSocket::from(datagrams);
-        datagrams.set_nonblocking(true)?;
-        let datagrams = UdpSocket::from_std(datagrams)?;
+        let datagrams = udp::watch(datagrams.into())?;
         let streams = std::net::TcpListener::from(streams);
         streams.set_nonblocking(true)?;
         let streams = TcpListener::from_std(streams)?;

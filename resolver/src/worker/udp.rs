@@ -1,14 +1,14 @@
 //! Queries in datagrams.
 
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Instant;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 use tokio::task;
 
 use super::shared::{Entrance, Now, Shared};
@@ -21,37 +21,56 @@ const MOST: usize = 4096;
 /// How many queries are taken from one socket before others have their turn.
 const TURN: usize = 64;
 
+/// A socket whose datagrams are waited for.
+pub(super) type Watched = AsyncFd<UdpSocket>;
+
 /// A socket with what is behind it.
 struct Socket {
     shared: Rc<Shared>,
     entrance: Entrance,
-    socket: UdpSocket,
+    socket: Watched,
 }
 
 /// Answers what arrives at `socket` until the task is aborted.
-pub(super) async fn serve(shared: Rc<Shared>, entrance: Entrance, socket: UdpSocket) {
+pub(super) async fn serve(shared: Rc<Shared>, entrance: Entrance, socket: Watched) {
     shared.begun.wait().await;
     let socket = Rc::new(Socket { shared, entrance, socket });
     let mut buffer = vec![0; MOST];
     loop {
-        // An error is one that some earlier reply met, and gone with the next call.
-        if socket.socket.readable().await.is_ok() {
-            socket.take_some(&mut buffer);
+        // Only the end of the runtime is an error.
+        let Ok(mut ready) = socket.socket.readable().await else { return };
+        if socket.take_some(&mut buffer) {
+            task::yield_now().await;
+        } else {
+            ready.clear_ready();
         }
-        task::yield_now().await;
     }
 }
 
+/// Watches a socket for what arrives, and for nothing else: a socket that is watched for room to send
+/// as well, as tokio's own are, wakes the process once more for each reply that has left.
+///
+/// # Errors
+/// When the system refuses.
+#[expect(deprecated, reason = "its successor is unsafe, for what has no descriptor of its own")]
+pub(super) fn watch(socket: UdpSocket) -> io::Result<Watched> {
+    socket.set_nonblocking(true)?;
+    AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
 impl Socket {
-    fn take_some(self: &Rc<Self>, buffer: &mut [u8]) {
+    /// Whether more may be waiting.
+    fn take_some(self: &Rc<Self>, buffer: &mut [u8]) -> bool {
         let now = Instant::now();
         for _ in 0..TURN {
-            match self.socket.try_recv_from(buffer) {
+            match self.socket.get_ref().recv_from(buffer) {
                 Ok((length, client)) => self.take(&buffer[..length], client, now),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // It is one that some earlier reply met, and gone with the next call.
                 Err(_) => {}
             }
         }
+        true
     }
 
     fn take(self: &Rc<Self>, packet: &[u8], client: SocketAddr, now: Instant) {
@@ -74,7 +93,7 @@ impl Socket {
     fn send(&self, reply: &[u8], client: SocketAddr) {
         let sent = match (&self.entrance.door, client) {
             (Door::Container(_), SocketAddr::V4(client)) => self.send_from_within(reply, client),
-            _ => self.socket.try_send_to(reply, client).map(drop),
+            _ => self.socket.get_ref().send_to(reply, client).map(drop),
         };
         if sent.is_err() {
             self.entrance.counters.lost(Lost::Unsent);
@@ -89,12 +108,10 @@ impl Socket {
             ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(names::ADDRESS.octets()) },
             ipi_addr: libc::in_addr { s_addr: 0 },
         };
-        self.socket.try_io(Interest::WRITABLE, || {
-            let (parts, told) = ([IoSlice::new(reply)], [ControlMessage::Ipv4PacketInfo(&from)]);
-            let to = SockaddrIn::from(client);
-            let socket = self.socket.as_raw_fd();
-            sendmsg(socket, &parts, &told, MsgFlags::MSG_NOSIGNAL, Some(&to))?;
-            Ok(())
-        })
+        let (parts, told) = ([IoSlice::new(reply)], [ControlMessage::Ipv4PacketInfo(&from)]);
+        let to = SockaddrIn::from(client);
+        let socket = self.socket.as_raw_fd();
+        sendmsg(socket, &parts, &told, MsgFlags::MSG_NOSIGNAL, Some(&to))?;
+        Ok(())
     }
 }
