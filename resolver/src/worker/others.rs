@@ -52,15 +52,18 @@ impl Others {
         }
     }
 
-    /// Takes over whom the host asks.
+    /// Takes over whom the host asks. It may be the same as before: whatever changes in the directory
+    /// of a file is a reason to read the file again.
     pub(super) fn host(
         &self,
         zone: &Zone,
         servers: Vec<upstream::Server>,
         options: upstream::Options,
     ) {
-        *self.listed.borrow_mut() = (servers, options);
-        self.settle(zone, true);
+        let listed = (servers, options);
+        let is_new = *self.listed.borrow() != listed;
+        *self.listed.borrow_mut() = listed;
+        self.settle(zone, is_new);
     }
 
     /// Looks again whether servers lead back to us, after networks came or went.
@@ -99,4 +102,26 @@ fn servers_of(set: &UpstreamSet) -> Vec<&upstream::Server> {
 /// Whether a server is a gateway of ours, where we would be asked ourselves.
 fn is_own(zone: &Zone, address: &SocketAddr) -> bool {
     zone.networks().any(|network| network.borrow().gateways().contains(&address.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::{Limits, Options};
+
+    #[test]
+    fn servers_that_are_read_again_as_they_were_keep_what_is_known_of_their_answers() {
+        let (zone, others) = (Zone::default(), Others::new(Forwarder::new(Limits::default())));
+        let read = |server: &str, options: Options| {
+            let server = upstream::Server::at(server.parse().unwrap());
+            others.host(&zone, vec![server], options);
+            others.of_host()
+        };
+        let first = read("192.0.2.1:53", Options::default());
+        let again = read("192.0.2.1:53", Options::default());
+        assert!(Rc::ptr_eq(&first, &again), "answers are kept by the number of their set");
+        assert!(!Rc::ptr_eq(&first, &read("192.0.2.2:53", Options::default())));
+        let patient = Options { attempts: 5, ..Options::default() };
+        assert!(!Rc::ptr_eq(&first, &read("192.0.2.1:53", patient)));
+    }
 }
