@@ -1,6 +1,6 @@
 //! Who asks for one name until the right answer comes.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -21,11 +21,11 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// In `container`, of the server at port 53 of `server`.
-    pub(super) fn new(container: &Container, server: Ipv4Addr) -> Result<Asker> {
+    /// In `container`.
+    pub(super) fn new(container: &Container, server: SocketAddr) -> Result<Asker> {
         let bind = || -> std::io::Result<UdpSocket> {
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-            socket.connect((server, 53))?;
+            socket.connect(server)?;
             socket.set_read_timeout(Some(AGAIN))?;
             Ok(socket)
         };

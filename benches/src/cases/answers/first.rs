@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::asker::Asker;
 use super::owned::CACHE;
-use super::server::{Kind, Server, address_in, user_bridge};
+use super::server::{Kind, Place, Server, address_in, user_bridge};
 use crate::call::{Plugin, Sample, Subject, first_json};
 use crate::cases::chain::{Chain, NEIGHBOURS_PORTS, PORTS};
 use crate::cases::in_turns;
@@ -66,15 +66,16 @@ impl Ours {
     fn beside(options: &Options, scratch: &Scratch, held: u16) -> Result<Ours> {
         let name = format!("first-cais-{held}");
         let host = Host::new(&options.ours, &name, scratch)?;
-        let server = Server::start(host, Kind::UserBridge, options, held)?;
+        let place = Place::with_user_bridge(host)?;
+        let server = Server::start(&place, Kind::Cais, options, held)?;
         let plugin = |container: &Container, name: &str, ports: &[(u16, u16)]| {
             let mappings = &portmap(ports, None)["runtimeConfig"]["portMappings"];
             let config = user_bridge(&json!({ "aliases": [name], "portMappings": mappings }));
-            server.host.plugin_for(container, "user-bridge", &config)
+            place.host.plugin_for(container, "user-bridge", &config)
         };
-        plugin(&server.host.neighbour()?, "neighbour", &NEIGHBOURS_PORTS).call("ADD")?;
+        plugin(&place.host.neighbour()?, "neighbour", &NEIGHBOURS_PORTS).call("ADD")?;
         let plugin = plugin(&Container::new(&format!("{name}-f"))?, NAME, &PORTS);
-        let ours = Ours { plugin, asker: server.asker()?, _server: server };
+        let ours = Ours { plugin, asker: server.asker(53)?, _server: server };
         ours.call("ADD")?;
         ours.call("DEL")?;
         Ok(ours)
@@ -97,12 +98,14 @@ impl Go {
     fn beside(options: &Options, scratch: &Scratch, held: u16) -> Result<Go> {
         let name = format!("first-go-{held}");
         let host = Host::new(&options.peer, &name, scratch)?;
-        let server = Server::start(host, Kind::Dnsmasq { cache: CACHE }, options, held)?;
-        Chain::of(&server.host, &server.host.neighbour()?, &NEIGHBOURS_PORTS, false).call("ADD")?;
+        let place = Place::nameless(host)?;
+        let server = Server::start(&place, Kind::Dnsmasq { cache: CACHE }, options, held)?;
+        Chain::of(&place.host, &place.host.neighbour()?, &NEIGHBOURS_PORTS, false).call("ADD")?;
         let container = Container::new(&format!("{name}-f"))?;
-        let chain = Chain::of(&server.host, &container, &PORTS, false);
+        let chain = Chain::of(&place.host, &container, &PORTS, false);
         let others = fs::read_to_string(server.hosts_file()).context("read dnsmasq's names")?;
-        let go = Go { chain, asker: server.asker()?, server, others };
+        let asker = server.asker(server.port)?;
+        let go = Go { chain, asker, server, others };
         go.call("ADD")?;
         go.call("DEL")?;
         Ok(go)

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use super::load::Load;
 use super::rounds::{compare, questions};
-use super::server::{GATEWAY, Kind, Server};
+use super::server::{GATEWAY, Kind, Place, Server};
 use super::upstream::{ANSWER, KEPT_LETTER, Upstream};
 use crate::host::Host;
 use crate::isolation::Scratch;
@@ -22,51 +22,47 @@ const KEPT_NAMES: usize = 100;
 
 /// CPU time and latency of what is asked of others each time, and of what was kept.
 pub(super) fn measure(options: &Options, scratch: &Scratch, report: &mut Report) -> Result<()> {
+    let place = Place::with_dnsname(Host::new(&options.ours, "forwarded", scratch)?)?;
+    let upstream = Upstream::beside(&place.host)?;
     let mut servers = Vec::new();
-    let mut upstreams = Vec::new();
     for kind in Kind::all(options, CACHE) {
-        let host = Host::new(&options.ours, &format!("forwarded-{}", kind.name()), scratch)?;
-        let server = Server::start(host, kind, options, 1)?;
-        upstreams.push(Upstream::beside(&server.host)?);
-        server.asker()?.must_find("begin.example", ANSWER)?;
+        let server = Server::start(&place, kind, options, 1)?;
+        server.asker(server.port)?.must_find("begin.example", ANSWER)?;
         servers.push(server);
     }
     let count = questions(options);
-    let asked = || -> Vec<usize> { upstreams.iter().map(Upstream::asked).collect() };
+    let passed_on = |server: &Server, load: &Load| -> Result<usize> {
+        let before = upstream.asked();
+        load.ask(&place.host.container, (GATEWAY, server.port).into())?;
+        Ok(upstream.asked() - before)
+    };
 
     let names: Vec<String> = (0..count).map(|number| format!("f{number}.bench.example")).collect();
     let load = Load::new(&scratch.path("questions"), &names, PER_SECOND)?;
-    let before = asked();
-    compare(options, ("asked of others", &load), &servers, |_| Goal::None, report)?;
-    for ((server, before), after) in servers.iter().zip(before).zip(asked()) {
-        let passed_on = after - before;
-        let name = server.kind.name();
-        ensure!(passed_on >= count, "{name} asked about {passed_on} of {count} names only");
+    for server in &servers {
+        let (asked, name) = (passed_on(server, &load)?, server.kind.name());
+        ensure!(asked >= count, "{name} asked about {asked} of {count} names only");
     }
+    compare(options, ("asked of others", &load), &servers, |_| Goal::None, report)?;
 
     let names: Vec<String> = (0..count)
         .map(|number| format!("{KEPT_LETTER}{}.bench.example", number % KEPT_NAMES))
         .collect();
     let load = Load::new(&scratch.path("questions"), &names, PER_SECOND)?;
     for server in &servers {
-        load.ask(&server.host.container, GATEWAY)?;
-    }
-    let before = asked();
-    compare(options, ("kept of others", &load), &servers, goal_of_kept, report)?;
-    for ((server, before), after) in servers.iter().zip(before).zip(asked()) {
-        let passed_on = after - before;
-        let name = server.kind.name();
+        passed_on(server, &load)?;
+        let (asked, name) = (passed_on(server, &load)?, server.kind.name());
         // aardvark-dns keeps nothing; the others asked already.
-        let right = server.kind == Kind::Aardvark || passed_on == 0;
-        ensure!(right, "{name} asked about {passed_on} names that it should have kept");
+        let right = server.kind == Kind::Aardvark || asked == 0;
+        ensure!(right, "{name} asked about {asked} names that it should have kept");
     }
-    Ok(())
+    compare(options, ("kept of others", &load), &servers, goal_of_kept, report)
 }
 
 /// Only who keeps answers as well is a measure.
 fn goal_of_kept(peer: Kind) -> Goal {
     match peer {
         Kind::Dnsmasq { .. } => Goal::Ratio(1.0),
-        Kind::Cais | Kind::UserBridge | Kind::Aardvark => Goal::None,
+        Kind::Cais | Kind::Aardvark => Goal::None,
     }
 }

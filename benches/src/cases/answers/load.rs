@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -43,10 +43,11 @@ impl Load {
     ///
     /// # Errors
     /// When not every question has an answer that is a success.
-    pub(super) fn ask(&self, from: &Container, server: Ipv4Addr) -> Result<Latencies> {
+    pub(super) fn ask(&self, from: &Container, server: SocketAddr) -> Result<Latencies> {
         let mut command = Command::new("dnsperf");
         command.args(["-v", "-n", "1", "-T", "1", "-c", CLIENTS, "-q", OUTSTANDING]);
-        command.args(["-s", &server.to_string(), "-p", "53", "-Q", &self.per_second.to_string()]);
+        let (address, port) = (server.ip().to_string(), server.port().to_string());
+        command.args(["-s", &address, "-p", &port, "-Q", &self.per_second.to_string()]);
         command.arg("-d").arg(&self.file).stdin(Stdio::null());
         let output = Netns::open(&from.path)?.run(|| command.output())?.context("start dnsperf")?;
         let printed = String::from_utf8_lossy(&output.stdout);

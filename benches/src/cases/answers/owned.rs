@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::load::Load;
 use super::rounds::{compare, questions};
-use super::server::{Kind, Server, name_of};
+use super::server::{Kind, Place, Server, name_of};
 use crate::host::Host;
 use crate::isolation::Scratch;
 use crate::options::Options;
@@ -27,12 +27,11 @@ const STRIDE: usize = 7_919;
 pub(super) fn measure(options: &Options, scratch: &Scratch, report: &mut Report) -> Result<()> {
     let levels: [u16; 3] = if options.smoke { [1, 5, 20] } else { [1, 100, 10_000] };
     for (level, held) in levels.into_iter().enumerate() {
-        let start = |kind: Kind| {
-            let name = format!("owned-{}-{held}", kind.name());
-            Server::start(Host::new(&options.ours, &name, scratch)?, kind, options, held)
-        };
+        let host = Host::new(&options.ours, &format!("owned-{held}"), scratch)?;
+        let place = Place::with_dnsname(host)?;
+        let kinds = Kind::all(options, CACHE).into_iter();
         let servers: Vec<Server> =
-            Kind::all(options, CACHE).into_iter().map(start).collect::<Result<_>>()?;
+            kinds.map(|kind| Server::start(&place, kind, options, held)).collect::<Result<_>>()?;
         let names: Vec<String> = (0..questions(options))
             .map(|turn| name_of((turn * STRIDE % usize::from(held)) as u16))
             .collect();

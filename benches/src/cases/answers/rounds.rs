@@ -30,8 +30,9 @@ pub(super) fn questions(options: &Options) -> usize {
     if options.smoke { QUESTIONS_OF_SMOKE } else { QUESTIONS }
 }
 
-/// Asks the servers in turns and compares the first with each of the others. `goal` is what is wanted
-/// beside one of them, for processor time and for the slowest answers.
+/// Asks the servers in turns and compares the first, which is ours, with each of the others, and with
+/// itself where its containers ask it: at port 53, which is redirected. `goal` is what is wanted beside
+/// one of the others, for processor time and for the slowest answers.
 pub(super) fn compare(
     options: &Options,
     (what, load): (&str, &Load),
@@ -39,15 +40,22 @@ pub(super) fn compare(
     goal: fn(Kind) -> Goal,
     report: &mut Report,
 ) -> Result<()> {
-    let mut series: Vec<Series> = servers.iter().map(|_| Series::default()).collect();
+    let Some(ours) = servers.first() else { return Ok(()) };
+    let ways: Vec<(&Server, u16)> =
+        servers.iter().map(|server| (server, server.port)).chain([(ours, 53)]).collect();
+    let mut series: Vec<Series> = ways.iter().map(|_| Series::default()).collect();
     for round in 0..options.runs.min(ROUNDS) {
-        for turn in 0..servers.len() {
-            let number = (round + turn) % servers.len();
-            series[number].add(&servers[number], load)?;
+        for turn in 0..ways.len() {
+            let number = (round + turn) % ways.len();
+            series[number].add(ways[number], load)?;
             settle();
         }
     }
+    let redirected = series.pop().unwrap_or_default();
     let Some((ours, peers)) = series.split_first() else { return Ok(()) };
+    let row = |figure: &str| format!("{what}: {figure} at port 53, beside our own port");
+    report.measured((&row("CPU"), "µs"), &redirected.cpu, &ours.cpu, Goal::None);
+    report.measured((&row("p50"), "µs"), &redirected.p50, &ours.p50, Goal::None);
     for (peer, server) in peers.iter().zip(&servers[1..]) {
         let (kind, name) = (server.kind, server.kind.name());
         let row = |figure: &str| format!("{what}: {figure}, beside {name}");
@@ -59,10 +67,10 @@ pub(super) fn compare(
 }
 
 impl Series {
-    /// One round of one server.
-    fn add(&mut self, server: &Server, load: &Load) -> Result<()> {
+    /// One round of one server, asked at a port.
+    fn add(&mut self, (server, port): (&Server, u16), load: &Load) -> Result<()> {
         let before = server.cpu()?;
-        let latencies = load.ask(&server.host.container, GATEWAY)?;
+        let latencies = load.ask(&server.place.host.container, (GATEWAY, port).into())?;
         let used = server.cpu()?.saturating_sub(before);
         self.cpu.push(used.as_secs_f64() * 1e6 / latencies.count() as f64);
         self.p50.push(latencies.within(0.5));

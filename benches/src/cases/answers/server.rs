@@ -1,10 +1,13 @@
-//! The servers, each on a host of its own with a container on a bridge that asks it.
+//! The servers, on one host with a container on a bridge that asks them: each has a port of its own, so
+//! that packets go the same way to all.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -21,16 +24,17 @@ use crate::host::{Host, SUBNET, after};
 use crate::isolation::run;
 use crate::options::Options;
 
-/// Where all of them are asked, at port 53.
+/// Where all of them are asked.
 pub(super) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 90, 0, 1);
+
+/// Ports of those that are not ours.
+const DNSMASQ_PORT: u16 = 1053;
+const AARDVARK_PORT: u16 = 1054;
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Ours, with names by `dnsname` after `bridge`: the others have the same bridge.
     Cais,
-    /// Ours on a network of `user-bridge`.
-    UserBridge,
     /// With room in its cache for so many names.
     Dnsmasq {
         cache: u32,
@@ -49,157 +53,57 @@ impl Kind {
     /// What its rows and hosts are called.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Kind::Cais | Kind::UserBridge => "cais",
+            Kind::Cais => "cais",
             Kind::Dnsmasq { .. } => "dnsmasq",
             Kind::Aardvark => "aardvark-dns",
         }
     }
 }
 
+/// A host with a container that asks.
+pub(super) struct Place {
+    pub(super) host: Host,
+    /// The container's address.
+    asker: Ipv4Addr,
+    /// Processes of servers that run there.
+    known: RefCell<Vec<Pid>>,
+}
+
 /// A running server, which ends when this is dropped.
 pub(super) struct Server {
     pub(super) kind: Kind,
-    pub(super) host: Host,
+    pub(super) place: Rc<Place>,
+    /// Where it listens.
+    pub(super) port: u16,
+    processes: Vec<Pid>,
 }
 
-impl Server {
-    /// Starts a server on `host`, which knows `names` names beside the asker's.
-    pub(super) fn start(host: Host, kind: Kind, options: &Options, names: u16) -> Result<Server> {
-        let server = Server { kind, host };
-        match kind {
-            Kind::Cais | Kind::UserBridge => server.start_cais(names)?,
-            Kind::Dnsmasq { cache } => server.start_dnsmasq(cache, names)?,
-            Kind::Aardvark => server.start_aardvark(options, names)?,
-        }
-        let last = names.saturating_sub(1);
-        let found = server.asker()?.must_find(&name_of(last), address_of(last));
-        found.with_context(|| format!("ask {}", kind.name()))?;
-        Ok(server)
+impl Place {
+    /// The container is attached by `bridge` of some plugins, without a name.
+    pub(super) fn nameless(host: Host) -> Result<Rc<Place>> {
+        let asker = address_in(&host.plugin("bridge", &host.bridge(true)).result()?)?;
+        Ok(Rc::new(Place { host, asker, known: RefCell::default() }))
     }
 
-    /// Who asks it, in the container of its host.
-    pub(super) fn asker(&self) -> Result<Asker> {
-        Asker::new(&self.host.container, GATEWAY)
+    /// The container is attached by our plugins `bridge` and `dnsname`, so that our daemon runs.
+    pub(super) fn with_dnsname(host: Host) -> Result<Rc<Place>> {
+        configure(&host)?;
+        let attached = host.plugin("bridge", &host.bridge(true)).result()?;
+        let config = json!({ "cniVersion": "1.0.0", "name": "bench", "type": "dnsname" });
+        host.plugin("dnsname", &after(&attached, &config)).call("ADD")?;
+        let asker = address_in(&attached)?;
+        Ok(Rc::new(Place { host, asker, known: RefCell::default() }))
     }
 
-    fn start_cais(&self, names: u16) -> Result<()> {
-        let root = self.host.state.join("root");
-        fs::create_dir_all(root.join("etc/cais"))?;
-        let servers = json!({ "servers": [upstream::ADDRESS] });
-        fs::write(root.join("etc/cais/dnsd.json"), servers.to_string())?;
-        // The first container with a name starts it.
-        if self.kind == Kind::UserBridge {
-            self.host.plugin("user-bridge", &user_bridge(&json!({}))).call("ADD")?;
-        } else {
-            let attached = self.host.plugin("bridge", &self.host.bridge(true)).result()?;
-            let config = json!({ "cniVersion": "1.0.0", "name": "bench", "type": "dnsname" });
-            self.host.plugin("dnsname", &after(&attached, &config)).call("ADD")?;
-        }
-        let run_dir = root.join("run/cais");
-        let client = Client::new(&run_dir, &[]);
-        let example = client.store().read(&Host::attachment(&self.host.container.name)?);
-        let example = example.context("nothing is remembered of the asker's names")?;
-        let netns = Netns::open(&self.host.container.path)?;
-        for number in 0..names {
-            client.register(&held(&example, number)?, &netns)?;
-        }
-        Ok(())
+    /// The same by `user-bridge`.
+    pub(super) fn with_user_bridge(host: Host) -> Result<Rc<Place>> {
+        configure(&host)?;
+        let asker = address_in(&host.plugin("user-bridge", &user_bridge(&json!({}))).result()?)?;
+        Ok(Rc::new(Place { host, asker, known: RefCell::default() }))
     }
 
-    fn start_dnsmasq(&self, cache: u32, names: u16) -> Result<()> {
-        self.attach_asker()?;
-        let mut text = String::new();
-        for number in 0..names {
-            let _ = writeln!(text, "{} {}", address_of(number), name_of(number));
-        }
-        fs::write(self.hosts_file(), text)?;
-        let addresses = format!("--listen-address={GATEWAY}");
-        let upstream = format!("--server={}", upstream::ADDRESS);
-        let names = format!("--addn-hosts={}", self.hosts_file().display());
-        let cache = format!("--cache-size={cache}");
-        // Like the others it leaves a process behind that has a session of its own, so that the
-        // scheduler puts it beside those who ask (sched(7), autogroup).
-        self.leaves_behind(
-            "dnsmasq",
-            &[
-                "--conf-file=/dev/null",
-                "--no-hosts",
-                "--no-resolv",
-                "--bind-interfaces",
-                "--pid-file=",
-                "--user=root",
-                "--group=",
-                "--log-facility=/dev/null",
-                &addresses,
-                &upstream,
-                &names,
-                &cache,
-            ],
-        )
-    }
-
-    fn start_aardvark(&self, options: &Options, names: u16) -> Result<()> {
-        let asker = self.attach_asker()?;
-        let mut text = format!("{GATEWAY} {}\nasker {asker}  asker\n", upstream::ADDRESS);
-        for number in 0..names {
-            let _ = writeln!(text, "held-{number} {}  {}", address_of(number), name_of(number));
-        }
-        let networks = self.host.state.join("networks");
-        fs::create_dir_all(&networks)?;
-        fs::write(networks.join("bench"), text)?;
-        let program = options.aardvark.as_ref().context("there is no aardvark-dns")?;
-        let (program, networks) = (program.display().to_string(), networks.display().to_string());
-        self.leaves_behind(&program, &["--config", &networks, "--port", "53", "run"])
-    }
-
-    /// Runs a program on the host that returns when the process answers that it leaves behind.
-    fn leaves_behind(&self, program: &str, arguments: &[&str]) -> Result<()> {
-        Netns::open(&self.host.namespace.path)?.run(|| run(program, arguments))?
-    }
-
-    /// Attaches the asker to a bridge without names; its address.
-    fn attach_asker(&self) -> Result<Ipv4Addr> {
-        address_in(&self.host.plugin("bridge", &self.host.bridge(true)).result()?)
-    }
-
-    /// What dnsmasq reads its names from.
-    pub(super) fn hosts_file(&self) -> PathBuf {
-        self.host.state.join("hosts")
-    }
-
-    /// Lets dnsmasq read its names again.
-    pub(super) fn reload(&self) -> Result<()> {
-        for pid in self.processes()? {
-            kill(pid, Signal::SIGHUP)?;
-        }
-        Ok(())
-    }
-
-    /// CPU time that all its processes used so far.
-    pub(super) fn cpu(&self) -> Result<Duration> {
-        let times = self
-            .processes()?
-            .into_iter()
-            .map(|pid| Ok(Duration::from(ClockId::pid_cpu_clock_id(pid)?.now()?)));
-        times.sum()
-    }
-
-    /// Resident memory of all its processes together, in MiB. What they share counts for each.
-    pub(super) fn memory(&self) -> Result<f64> {
-        let sizes = self.processes()?.into_iter().map(|pid| {
-            let path = format!("/proc/{pid}/status");
-            let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-            let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            let kilobytes = size.and_then(|size| size.trim().strip_suffix(" kB"));
-            let kilobytes: f64 =
-                kilobytes.with_context(|| format!("no VmRSS in {path}"))?.parse()?;
-            Ok(kilobytes / 1024.0)
-        });
-        sizes.sum()
-    }
-
-    /// All that run on its host: there is nothing else.
-    fn processes(&self) -> Result<Vec<Pid>> {
+    /// Processes that run on the host and are not known yet, which they are from now on.
+    fn new_processes(&self) -> Result<Vec<Pid>> {
         let host = Path::new(&self.host.namespace.path).metadata()?.ino();
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc")? {
@@ -211,16 +115,150 @@ impl Server {
                 found.push(Pid::from_raw(pid));
             }
         }
+        let mut known = self.known.borrow_mut();
+        found.retain(|pid| !known.contains(pid));
+        known.extend(&found);
         ensure!(!found.is_empty(), "no server runs on {}", self.host.namespace.name);
         Ok(found)
     }
 }
 
+/// Whom our daemon asks about the names of others.
+fn configure(host: &Host) -> Result<()> {
+    let folder = host.state.join("root/etc/cais");
+    fs::create_dir_all(&folder)?;
+    let servers = json!({ "servers": [upstream::ADDRESS] });
+    Ok(fs::write(folder.join("dnsd.json"), servers.to_string())?)
+}
+
+impl Server {
+    /// Starts a server that knows `names` names beside the asker's. Ours runs already, and has to be
+    /// the first of a place.
+    pub(super) fn start(
+        place: &Rc<Place>,
+        kind: Kind,
+        options: &Options,
+        names: u16,
+    ) -> Result<Server> {
+        let mut server = Server { kind, place: Rc::clone(place), port: 0, processes: Vec::new() };
+        server.port = match kind {
+            Kind::Cais => server.tell_cais(names)?,
+            Kind::Dnsmasq { cache } => server.start_dnsmasq(cache, names)?,
+            Kind::Aardvark => server.start_aardvark(options, names)?,
+        };
+        server.processes = place.new_processes()?;
+        let last = names.saturating_sub(1);
+        let found = server.asker(server.port)?.must_find(&name_of(last), address_of(last));
+        found.with_context(|| format!("ask {}", kind.name()))?;
+        Ok(server)
+    }
+
+    /// Who asks it at this port, in the container.
+    pub(super) fn asker(&self, port: u16) -> Result<Asker> {
+        Asker::new(&self.place.host.container, (GATEWAY, port).into())
+    }
+
+    /// Gives our daemon all names; where it listens.
+    fn tell_cais(&self, names: u16) -> Result<u16> {
+        let host = &self.place.host;
+        let run_dir = host.state.join("root/run/cais");
+        let client = Client::new(&run_dir, &[]);
+        let example = client.store().read(&Host::attachment(&host.container.name)?);
+        let example = example.context("nothing is remembered of the asker's names")?;
+        let netns = Netns::open(&host.container.path)?;
+        for number in 0..names {
+            client.register(&held(&example, number)?, &netns)?;
+        }
+        let gateway = example.places.first().context("our daemon listens nowhere")?;
+        Ok(gateway.port())
+    }
+
+    fn start_dnsmasq(&self, cache: u32, names: u16) -> Result<u16> {
+        let mut text = String::new();
+        for number in 0..names {
+            let _ = writeln!(text, "{} {}", address_of(number), name_of(number));
+        }
+        fs::write(self.hosts_file(), text)?;
+        let state = &self.place.host.state;
+        let config = format!(
+            "port={DNSMASQ_PORT}\nlisten-address={GATEWAY}\nbind-interfaces\n\
+             no-hosts\naddn-hosts={}\nno-resolv\nserver={}\ncache-size={cache}\n\
+             user=root\ngroup=root\nlog-facility=/dev/null\npid-file={}\n",
+            self.hosts_file().display(),
+            upstream::ADDRESS,
+            state.join("dnsmasq.pid").display(),
+        );
+        let file = state.join("dnsmasq.conf");
+        fs::write(&file, config)?;
+        // As the others it leaves a process behind with a session of its own, which schedulers treat
+        // apart from whoever asks (sched(7), autogroup).
+        self.leaves_behind("dnsmasq", &[&format!("--conf-file={}", file.display())])?;
+        Ok(DNSMASQ_PORT)
+    }
+
+    fn start_aardvark(&self, options: &Options, names: u16) -> Result<u16> {
+        let asker = self.place.asker;
+        let mut text = format!("{GATEWAY} {}\nasker {asker}  asker\n", upstream::ADDRESS);
+        for number in 0..names {
+            let _ = writeln!(text, "held-{number} {}  {}", address_of(number), name_of(number));
+        }
+        let networks = self.place.host.state.join("networks");
+        fs::create_dir_all(&networks)?;
+        fs::write(networks.join("bench"), text)?;
+        let program = options.aardvark.as_ref().context("there is no aardvark-dns")?;
+        let (program, networks) = (program.display().to_string(), networks.display().to_string());
+        let port = AARDVARK_PORT.to_string();
+        self.leaves_behind(&program, &["--config", &networks, "--port", &port, "run"])?;
+        Ok(AARDVARK_PORT)
+    }
+
+    /// Runs a program on the host that returns when the process answers that it leaves behind.
+    fn leaves_behind(&self, program: &str, arguments: &[&str]) -> Result<()> {
+        Netns::open(&self.place.host.namespace.path)?.run(|| run(program, arguments))?
+    }
+
+    /// What dnsmasq reads its names from.
+    pub(super) fn hosts_file(&self) -> PathBuf {
+        self.place.host.state.join("hosts")
+    }
+
+    /// Lets dnsmasq read its names again.
+    pub(super) fn reload(&self) -> Result<()> {
+        for pid in &self.processes {
+            kill(*pid, Signal::SIGHUP)?;
+        }
+        Ok(())
+    }
+
+    /// CPU time that all its processes used so far.
+    pub(super) fn cpu(&self) -> Result<Duration> {
+        let times = self
+            .processes
+            .iter()
+            .map(|pid| Ok(Duration::from(ClockId::pid_cpu_clock_id(*pid)?.now()?)));
+        times.sum()
+    }
+
+    /// Resident memory of all its processes together, in MiB. What they share counts for each.
+    pub(super) fn memory(&self) -> Result<f64> {
+        let sizes = self.processes.iter().map(|pid| {
+            let path = format!("/proc/{pid}/status");
+            let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+            let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            let kilobytes = size.and_then(|size| size.trim().strip_suffix(" kB"));
+            let kilobytes: f64 =
+                kilobytes.with_context(|| format!("no VmRSS in {path}"))?.parse()?;
+            Ok(kilobytes / 1024.0)
+        });
+        sizes.sum()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        for pid in self.processes().unwrap_or_default() {
+        for pid in &self.processes {
             // It may have ended by itself.
-            let _ = kill(pid, Signal::SIGTERM);
+            let _ = kill(*pid, Signal::SIGTERM);
         }
     }
 }
