@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use attach::host::Host;
+use attach::verify::differs;
 use cni::{AddResult, Call, Dns, Error, NetworkCall};
-use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
 use names::{Client, Place};
 use naming::{Required, Settings, doors};
-use netfilter::{Claimant, Class, Filter, Sweep, kind};
+use netfilter::{Claimant, Class, Resolver, Store};
 
 use crate::config::Config;
 
@@ -66,22 +66,23 @@ impl<'a> Joining<'a> {
     }
 
     /// Makes the names known, and completes what the container's resolv.conf(5) gets. On the host,
-    /// when the bridge and the gateways are there.
+    /// when the bridge and the gateways are there. Gives what is to be redirected.
     pub(crate) fn on_host(
         &'a self,
         result: &mut AddResult,
         undo: &mut Undo<'a>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Resolver>, Error> {
         result.dns = self.dns.clone();
         match self.register(result, undo) {
             Ok(places) => {
                 doors::complete(&mut result.dns, &self.settings, &places);
+                let resolvers = doors::resolvers(&places);
                 *self.places.borrow_mut() = places;
-                Ok(())
+                Ok(resolvers)
             }
             Err(error) if self.settings.required == Required::No => {
                 cni::warn(NAME, &format!("{} has no names: {}", self.call.attachment, error.msg));
-                Ok(())
+                Ok(Vec::new())
             }
             Err(error) => Err(error),
         }
@@ -89,9 +90,7 @@ impl<'a> Joining<'a> {
 
     fn register(&'a self, result: &AddResult, undo: &mut Undo<'a>) -> Result<Vec<Place>, Error> {
         let record = naming::record(self.call, &self.settings, result, self.netns, self.host)?;
-        let places = naming::register(&self.client, &record, self.netns, undo)?;
-        naming::redirect(self.host, &record, &places, undo)?;
-        Ok(places)
+        naming::register(&self.client, &record, self.netns, undo)
     }
 
     /// Leads 127.0.0.11 there. In the container's namespace.
@@ -101,26 +100,12 @@ impl<'a> Joining<'a> {
     }
 }
 
-/// Leads nobody to the daemon any more on behalf of `call`, on the host and in the container. The
-/// sockets are to be kept open by the child that deletes the pair.
-pub(crate) fn take_back(call: &Call, run_dir: &Path) -> (Vec<Socket>, Result<(), Error>) {
-    let mut hold = Vec::new();
-    let removed = Filter::open(run_dir, &kind::Names).and_then(|filter| {
-        let removed = filter.remove(&call.attachment, &[]);
-        hold.push(filter.into_socket());
-        removed.map(drop)
-    });
-    let (inside, unled) = naming::take_back(call);
-    hold.extend(inside);
-    (hold, removed.map_err(Error::from).and(unled))
-}
-
 /// Forgets the names of `call`.
 pub(crate) fn leave(call: &Call, run_dir: &Path) -> Result<(), Error> {
     naming::forget(&Client::new(run_dir, &call.path), &call.attachment, NAME)
 }
 
-/// Compares what the daemon and the packet filter know; on the host.
+/// Compares what the daemon knows, and whether it is what the packet filter is told; on the host.
 pub(crate) fn compare(
     call: &Call,
     settings: &Settings,
@@ -136,20 +121,17 @@ pub(crate) fn compare(
         return Ok(None);
     }
     let record = naming::known(&client, &wanted, NAME)?;
-    if let Some(claim) = naming::claim(&record, &record.places) {
-        let filter = Filter::open(run_dir, &kind::Names)?;
-        filter.check(&filter.store().read(&claim.key, Claimant::Names).unwrap_or(claim))?;
+    let claim = Store::under(run_dir).read(&record.key, Claimant::Interface);
+    let led = claim.map(|claim| claim.resolvers).unwrap_or_default();
+    if led != doors::resolvers(&record.places) {
+        let text =
+            format!("what {} asks its gateway is not led to the daemon of names", record.key);
+        return Err(differs(text));
     }
     Ok(Some(record))
 }
 
 /// Forgets the names of all attachments of a network that are not valid.
 pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
-    let valid = call.config.valid_attachments()?;
-    let sweep = Sweep { network: call.config.name(), valid: valid.as_deref() };
-    let unled = Filter::open(run_dir, &kind::Names)
-        .and_then(|filter| filter.sweep(sweep))
-        .map(drop)
-        .map_err(Error::from);
-    unled.and(naming::sweep(&Client::new(run_dir, &call.path), call, NAME))
+    naming::sweep(&Client::new(run_dir, &call.path), call, NAME)
 }
