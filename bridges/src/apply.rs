@@ -83,7 +83,12 @@ pub trait More<'a> {
     ///
     /// # Errors
     /// What went wrong.
-    fn before(&'a self, result: &mut AddResult, undo: &mut Undo<'a>) -> Result<Also, Error>;
+    fn before(
+        &'a self,
+        bridge: &Link,
+        result: &mut AddResult,
+        undo: &mut Undo<'a>,
+    ) -> Result<Also, Error>;
 
     /// What it does on the host after that, before the container's end is set up.
     ///
@@ -128,7 +133,7 @@ impl<'a> Adding<'a> {
         }
         let mut also = Also::default();
         if let (Some(more), Some(layer3)) = (self.more, &mut layer3) {
-            also = more.before(&mut layer3.result, undo)?;
+            also = more.before(&made.bridge, &mut layer3.result, undo)?;
         }
         step("filter");
         self.claim(&made, layer3.as_ref(), also, undo)?;

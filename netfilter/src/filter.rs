@@ -14,6 +14,7 @@ use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
 use crate::kind::{Gone, Kind};
 use crate::layout::{self, BRIDGE, INET, Sets};
+use crate::resolvers::Moved;
 use crate::store::{Locked, Store};
 use crate::{agreement, conditional, localnet, passing, policy, rebuild, resolvers, shared};
 
@@ -42,6 +43,7 @@ struct Change<'a> {
     claim: &'a Claim,
     earlier: Option<&'a Claim>,
     evicted: &'a [Conflict],
+    moved: Vec<Moved<'a>>,
 }
 
 /// What taking a claim back found.
@@ -106,10 +108,12 @@ impl Filter {
         let earlier = self.store.read(&claim.key, claim.claimant);
         agreement::reach(self, claim)?;
         let evicted = self.evictable(claim)?;
-        let followers = resolvers::lead_along(self, claim, policy::followers(self, claim)?)?;
+        let moved = resolvers::moved(self, claim)?;
+        let followers = policy::followers(self, claim)?;
+        let followers = resolvers::lead_along(self, claim, &moved, followers)?;
         locked.write(claim)?;
         let change =
-            Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted };
+            Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted, moved };
         let written = self.write_in_tries(&change);
         let was_written = written.is_ok();
         let done = written
@@ -226,7 +230,7 @@ impl Filter {
     }
 
     fn write(&self, change: &Change<'_>) -> Result<(), Error> {
-        let Change { locked, claim, earlier, evicted } = *change;
+        let Change { locked, claim, earlier, evicted, ref moved } = *change;
         let wanted = elements::of(claim);
         let mut batch = Batch::new();
         let all = || wanted.own.iter().chain(&wanted.shared);
@@ -250,7 +254,7 @@ impl Filter {
         self.place_shared(&mut batch, &wanted.shared)?;
         self.leave_other_classes(&mut batch, claim, &wanted)?;
         policy::leave_stricter(&self.socket, &mut batch, claim)?;
-        resolvers::leave_old_ports(self, &mut batch, claim)?;
+        resolvers::leave_old_ports(self, &mut batch, moved)?;
         conditional::add(&mut batch, claim);
         let is_ours = !batch.is_empty();
         let added = self.kind.add(&self.socket, &mut batch, claim, earlier)?;

@@ -20,7 +20,7 @@ pub(crate) fn pass(filter: &Filter, claims: &[Claim]) -> Result<(), Error> {
     let mut batch = Batch::new();
     passing::add_to_forward(filter.socket(), &mut batch, &families)?;
     batch.commit(filter.socket())?;
-    Ok(legacy::pass()?)
+    Ok(legacy::pass(&families)?)
 }
 
 /// Takes that back where nobody needs it after `removed`.

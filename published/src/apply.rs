@@ -75,7 +75,7 @@ impl<'a> Publisher<'a> {
         });
         if let Some(ports) = &claim.ports {
             step("localhost");
-            if let Some(link) = &ports.link {
+            if let Some(link) = ports.link.as_ref().filter(|link| localnet::is_closed(link)) {
                 localnet::open(link).map_err(|e| Error::from_chain(code::IO, &e))?;
             }
             step("connections");

@@ -50,7 +50,7 @@ impl Kind for Portmap {
 
     fn add_legacy(&self, claim: &Claim) -> Result<(), Error> {
         let Some((ports, how)) = written(claim) else { return Ok(()) };
-        legacy::pass()?;
+        legacy::pass(&[Family::V4, Family::V6])?;
         if !legacy::is_in_use(Family::V4, "nat")? && !legacy::is_in_use(Family::V6, "nat")? {
             return Ok(());
         }

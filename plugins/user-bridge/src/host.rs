@@ -8,7 +8,7 @@ use bridges::apply::{Also, More};
 use bridges::config::{Config as Bridge, Conflict, Gateway};
 use cni::{AddResult, Call, Error};
 use forwarded::{Backend, Forwarding};
-use kernel::link;
+use kernel::link::{self, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route::{self, Filter};
@@ -141,9 +141,15 @@ impl<'a> Beyond<'a> {
 }
 
 impl<'a> More<'a> for Beyond<'a> {
-    fn before(&'a self, result: &mut AddResult, undo: &mut Undo<'a>) -> Result<Also, Error> {
+    fn before(
+        &'a self,
+        bridge: &Link,
+        result: &mut AddResult,
+        undo: &mut Undo<'a>,
+    ) -> Result<Also, Error> {
         let passing = self.forward(result, undo)?;
-        let resolvers = self.joining.on_host(result, undo)?;
+        let bridge = (&self.network.bridge, bridge.dev.index);
+        let resolvers = self.joining.on_host(bridge, result, undo)?;
         Ok(Also { passing, resolvers })
     }
 

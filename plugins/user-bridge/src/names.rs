@@ -11,6 +11,7 @@ use kernel::undo::Undo;
 use names::{Client, Place};
 use naming::{Required, Settings, doors};
 use netfilter::{Claimant, Class, Resolver, Store};
+use types::IfName;
 
 use crate::config::Config;
 
@@ -36,7 +37,6 @@ pub(crate) struct Joining<'a> {
     call: &'a Call,
     settings: Settings,
     dns: Dns,
-    host: &'a Host,
     netns: &'a Netns,
     client: Client<'a>,
     /// Where the daemon answers, once that is known.
@@ -58,7 +58,6 @@ impl<'a> Joining<'a> {
             settings: settings(&call.config, &call.args_text, config)?,
             call,
             dns: config.dns.clone(),
-            host,
             netns,
             client: Client::new(&host.run_dir, &call.path),
             places: RefCell::default(),
@@ -69,11 +68,12 @@ impl<'a> Joining<'a> {
     /// when the bridge and the gateways are there. Gives what is to be redirected.
     pub(crate) fn on_host(
         &'a self,
+        bridge: (&IfName, u32),
         result: &mut AddResult,
         undo: &mut Undo<'a>,
     ) -> Result<Vec<Resolver>, Error> {
         result.dns = self.dns.clone();
-        match self.register(result, undo) {
+        match self.register(bridge, result, undo) {
             Ok(places) => {
                 doors::complete(&mut result.dns, &self.settings, &places);
                 let resolvers = doors::resolvers(&places);
@@ -88,9 +88,15 @@ impl<'a> Joining<'a> {
         }
     }
 
-    fn register(&'a self, result: &AddResult, undo: &mut Undo<'a>) -> Result<Vec<Place>, Error> {
-        let record = naming::record(self.call, &self.settings, result, self.netns, self.host)?;
-        naming::register(&self.client, &record, self.netns, undo)
+    fn register(
+        &'a self,
+        bridge: (&IfName, u32),
+        result: &AddResult,
+        undo: &mut Undo<'a>,
+    ) -> Result<Vec<Place>, Error> {
+        let (call, netns) = (self.call, self.netns);
+        let record = naming::record_on_bridge(call, &self.settings, result, netns, bridge)?;
+        naming::register(&self.client, &record, netns, undo)
     }
 
     /// Leads 127.0.0.11 there. In the container's namespace.
