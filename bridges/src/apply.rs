@@ -25,7 +25,7 @@ use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::sysctl::Key;
 use kernel::undo::Undo;
-use netfilter::{Filter, kind};
+use netfilter::{Filter, Passing, Resolver, kind};
 use types::{IfName, MacAddr};
 
 use crate::config::Config;
@@ -65,14 +65,36 @@ pub struct Adding<'a> {
     pub more: Option<&'a dyn More<'a>>,
 }
 
-/// What a plugin does on the host beyond the bridge, before the container's end is set up.
+/// What a plugin wants of the packet filter beside what follows from the bridge: one claim for all of
+/// it is one lock, one file and one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Also {
+    /// As in the claim.
+    pub passing: Option<Passing>,
+    /// As there.
+    pub resolvers: Vec<Resolver>,
+}
+
+/// What a plugin does beyond the bridge.
 pub trait More<'a> {
-    /// Does it; each step pushes its inverse. `result` is what the container gets, its interfaces not
-    /// yet named, and may still be completed.
+    /// What it does on the host when the gateway is there, before the packet filter is told what the
+    /// attachment wants. Each step pushes its inverse. `result` is what the container gets, its
+    /// interfaces not yet named, and may still be completed.
     ///
     /// # Errors
     /// What went wrong.
-    fn apply(&'a self, result: &mut AddResult, undo: &mut Undo<'a>) -> Result<(), Error>;
+    fn before(
+        &'a self,
+        bridge: &Link,
+        result: &mut AddResult,
+        undo: &mut Undo<'a>,
+    ) -> Result<Also, Error>;
+
+    /// What it does on the host after that, before the container's end is set up.
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn after(&'a self, result: &AddResult, undo: &mut Undo<'a>) -> Result<(), Error>;
 
     /// What it does in the container's namespace, when the container's end is up.
     ///
@@ -109,10 +131,14 @@ impl<'a> Adding<'a> {
             step("gateway");
             vlan_gateway = self.gateways(layer3, &made.bridge, undo)?;
         }
-        step("filter");
-        self.claim(&made, layer3.as_ref(), undo)?;
+        let mut also = Also::default();
         if let (Some(more), Some(layer3)) = (self.more, &mut layer3) {
-            more.apply(&mut layer3.result, undo)?;
+            also = more.before(&made.bridge, &mut layer3.result, undo)?;
+        }
+        step("filter");
+        self.claim(&made, layer3.as_ref(), also, undo)?;
+        if let (Some(more), Some(layer3)) = (self.more, &layer3) {
+            more.after(&layer3.result, undo)?;
         }
         step("container");
         self.netns.enter_for_good().map_err(|e| no_netns(&e))?;
@@ -173,6 +199,7 @@ impl<'a> Adding<'a> {
         &self,
         made: &port::Made,
         layer3: Option<&Layer3>,
+        also: Also,
         undo: &mut Undo<'a>,
     ) -> Result<(), Error> {
         if !filter::asks(self.config) {
@@ -185,6 +212,7 @@ impl<'a> Adding<'a> {
             addresses: layer3.iter().flat_map(|l| &l.result.ips).map(|ip| ip.address).collect(),
             port: made.host.dev.name.parse().ok().map(|name| (name, made.container_mac)),
             netns_id: identity(self.netns).map_err(failed)?,
+            also,
         };
         let claim = wanted.claim();
         let filter = Filter::open(&self.host.run_dir, &kind::Interface)?;

@@ -10,6 +10,7 @@ use kernel::netlink::Socket;
 use netfilter::{Claim, Claimant, Filter, Isolation, Store, kind};
 use types::{Attachment, Cidr, IfName, MacAddr};
 
+use crate::apply::Also;
 use crate::config::Config;
 
 /// What the claim of an attachment is made of.
@@ -21,6 +22,7 @@ pub(crate) struct Wanted<'a> {
     /// The host's end of the pair, and the container's address on it.
     pub(crate) port: Option<(IfName, MacAddr)>,
     pub(crate) netns_id: NetnsId,
+    pub(crate) also: Also,
 }
 
 impl Wanted<'_> {
@@ -38,7 +40,7 @@ impl Wanted<'_> {
             class: apart.class,
             icc: apart.icc,
         });
-        claim
+        Claim { passing: self.also.passing, resolvers: self.also.resolvers, ..claim }
     }
 }
 

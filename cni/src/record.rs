@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use types::{Attachment, NetworkName};
@@ -66,9 +67,14 @@ impl NetnsId {
 /// # Errors
 /// When `/proc` is not there.
 pub fn boot_id() -> io::Result<String> {
+    /// It does not change while a process lives.
+    static ID: OnceLock<String> = OnceLock::new();
+    if let Some(id) = ID.get() {
+        return Ok(id.clone());
+    }
     let mut id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     id.truncate(id.trim_end().len());
-    Ok(id)
+    Ok(ID.get_or_init(|| id).clone())
 }
 
 /// The directory of all records.

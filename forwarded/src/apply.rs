@@ -12,7 +12,7 @@ use kernel::link::Deleter;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
-use netfilter::claim::{Forward, Forwarder, Ingress};
+use netfilter::claim::{ADMIN_CHAIN, Forward, Forwarder, Ingress};
 use netfilter::{Claim, Claimant, Filter, kind, reference};
 use types::IfName;
 
@@ -44,8 +44,6 @@ impl Default for Wanted {
     }
 }
 
-/// The reference's chain of the administrator.
-pub const ADMIN_CHAIN: &str = "CNI-ADMIN";
 /// The reference's zone of firewalld.
 pub const ZONE: &str = "trusted";
 
@@ -141,7 +139,7 @@ fn forward(wanted: &Wanted, result: &AddResult) -> Result<Forward, Error> {
         }
     }
     let by_firewalld = match wanted.backend {
-        Backend::Chosen => firewalld::is_running().map_err(|e| refused(&e))?,
+        Backend::Chosen => is_by_firewalld()?,
         Backend::Firewalld => true,
         Backend::Chains | Backend::Nobody => false,
     };
@@ -151,6 +149,14 @@ fn forward(wanted: &Wanted, result: &AddResult) -> Result<Forward, Error> {
         (false, _) => Forwarder::Chains(wanted.admin_chain.clone()),
     };
     Ok(Forward { addresses, by, ingress: wanted.ingress, bridge: wanted.bridge.clone() })
+}
+
+/// Whether firewalld runs, and so decides what is forwarded.
+///
+/// # Errors
+/// When it cannot be asked.
+pub fn is_by_firewalld() -> Result<bool, Error> {
+    firewalld::is_running().map_err(|e| refused(&e))
 }
 
 fn connected() -> Result<Firewalld, Error> {

@@ -112,14 +112,8 @@ impl Key {
     /// # Errors
     /// [`SysctlError::Read`].
     pub fn read(&self) -> Result<String, SysctlError> {
-        let mut text = String::new();
-        match self.open(OFlag::O_RDONLY).and_then(|mut file| file.read_to_string(&mut text)) {
-            Ok(_) => {
-                text.truncate(text.trim_end().len());
-                Ok(text)
-            }
-            Err(source) => Err(SysctlError::Read { key: self.clone(), source }),
-        }
+        let value = self.open(OFlag::O_RDONLY).and_then(|mut file| first_line(&mut file));
+        value.map_err(|source| SysctlError::Read { key: self.clone(), source })
     }
 
     /// Sets it.
@@ -197,6 +191,14 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "net/{}", self.0)
     }
+}
+
+/// The value in a file of procfs, which gives all of it to the first read.
+fn first_line(file: &mut File) -> io::Result<String> {
+    let mut buffer = [0; 4096];
+    let length = file.read(&mut buffer)?;
+    let text = str::from_utf8(&buffer[..length]).map_err(io::Error::other)?;
+    Ok(text.trim_end().to_owned())
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ mod status;
 mod tests;
 
 pub use check::{known, led};
-pub use plan::{record, sandbox};
+pub use plan::{record, record_on_bridge, sandbox};
 pub use register::{claim, lead, redirect, register};
 pub use remove::{forget, sweep, take_back};
 pub use settings::{KEYS, Required, Resolver, Settings};

@@ -35,9 +35,40 @@ pub fn record(
     netns: &Netns,
     host: &Host,
 ) -> Result<Record, Error> {
-    let key = &call.attachment;
-    let ips: Vec<&Ip> = result.ips.iter().filter(|ip| is_of(key, result, ip)).collect();
+    let ips: Vec<&Ip> =
+        result.ips.iter().filter(|ip| is_of(&call.attachment, result, ip)).collect();
     let held = held_gateways(&host.socket, result, &ips)?;
+    let is_internal = is_internal(&call.attachment, &host.run_dir);
+    record_at((call, is_internal), settings, (&ips, &held), netns)
+}
+
+/// As [`record`] for a plugin that made the bridge itself: `bridge` has the gateways of `result`.
+///
+/// # Errors
+/// As there.
+pub fn record_on_bridge(
+    call: &Call,
+    settings: &Settings,
+    result: &AddResult,
+    netns: &Netns,
+    (bridge, index): (&IfName, u32),
+) -> Result<Record, Error> {
+    let ips: Vec<&Ip> = result.ips.iter().collect();
+    let mut gateways: Vec<IpAddr> = ips.iter().filter_map(|ip| ip.gateway).collect();
+    gateways.sort_unstable();
+    gateways.dedup();
+    let at = |address| Held { link: bridge.clone(), index, address };
+    let held: Vec<Held> = gateways.into_iter().map(at).collect();
+    record_at((call, false), settings, (&ips, &held), netns)
+}
+
+fn record_at(
+    (call, is_internal): (&Call, bool),
+    settings: &Settings,
+    (ips, held): (&[&Ip], &[Held]),
+    netns: &Netns,
+) -> Result<Record, Error> {
+    let key = &call.attachment;
     let netns_id = identity(netns)
         .map_err(|e| Error::new(code::IO, format!("identify {}: {e}", call.sandbox())))?;
     let record = Record {
@@ -49,11 +80,11 @@ pub fn record(
         gateways: held.iter().map(|held| held.address).collect(),
         priority: settings.priority,
         merge: settings.merge,
-        internal: settings.internal || is_internal(key, &host.run_dir),
+        internal: settings.internal || is_internal,
         suffix: settings.suffix.clone(),
         servers: settings.servers.clone(),
         own_servers: settings.own_servers.clone(),
-        places: places(settings.resolver, &held, &ips)?,
+        places: places(settings.resolver, held, ips)?,
     };
     fits(&record)?;
     Ok(record)

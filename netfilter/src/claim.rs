@@ -41,10 +41,25 @@ pub struct Claim {
     pub ports: Option<Ports>,
     /// Forwarding in the reference's chains.
     pub forward: Option<Forward>,
+    /// Packets that iptables' `FORWARD` is to let through by our own table's mark.
+    pub passing: Option<Passing>,
     /// Where the network's containers ask for names.
     pub resolvers: Vec<Resolver>,
     /// Rules in the reference's chains, so that nobody has to look for them.
     pub handles: Vec<Handle>,
+}
+
+/// The administrator's chain of the reference, whose rules come before all others of `CNI-FORWARD`.
+pub const ADMIN_CHAIN: &str = "CNI-ADMIN";
+
+/// A network whose packets pass iptables' `FORWARD`: what its containers send, and the answers. A rule
+/// for the whole host does it, where the reference has two for each address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passing {
+    /// The network's bridge.
+    pub bridge: IfName,
+    /// The container's addresses.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A gateway whose port 53 leads to a resolver, for the containers of its bridge alone. It serves all
@@ -86,6 +101,7 @@ impl Claim {
             isolation: None,
             ports: None,
             forward: None,
+            passing: None,
             resolvers: Vec::new(),
             handles: Vec::new(),
         }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kernel::nft::{Element, FoundElement, Key, Set, Table, Verdict};
 use types::{Attachment, Cidr, Family, NetworkName, stable_hash};
 
-use crate::claim::{Claim, Class, Entrance, Forward, Ingress, Isolation, Ports, Resolver};
+use crate::claim::{Claim, Class, Entrance, Forward, Ingress, Isolation, Passing, Ports, Resolver};
 use crate::layout::{self, BRIDGE, INET, Sets, class};
 use crate::{Mapping, Masquerade};
 
@@ -179,6 +179,10 @@ pub(crate) fn of(claim: &Claim) -> Elements {
     }
     if let Some(forward) = &claim.forward {
         police(forward, &mut elements);
+    }
+    if let Some(Passing { bridge, .. }) = &claim.passing {
+        let element = Element::new(Key::new().ifname(bridge));
+        elements.shared.push(Wanted::of(&layout::PASSING, element));
     }
     for resolver in &claim.resolvers {
         lead_to(resolver, &mut elements.shared);

@@ -10,7 +10,7 @@ use types::{Attachment, Cidr, Family, IfName};
 
 use crate::claim::{
     Claim, Claimant, Class, Entrance, Forward, Forwarder, Handle, Ingress, Isolation, Linked,
-    Ports, Proxied, ReferencePorts, Resolver,
+    Passing, Ports, Proxied, ReferencePorts, Resolver,
 };
 use crate::{Condition, HostAddress, Mapping, Masquerade, Publication};
 
@@ -49,6 +49,11 @@ fn write(claim: &Claim, out: &mut String) -> fmt::Result {
     }
     if let Some(forward) = &claim.forward {
         write_forward(forward, out)?;
+    }
+    if let Some(Passing { bridge, addresses }) = &claim.passing {
+        write!(out, "passing {bridge}")?;
+        addresses.iter().try_for_each(|address| write!(out, " {address}"))?;
+        out.push('\n');
     }
     for Resolver { link, address, port } in &claim.resolvers {
         writeln!(out, "resolver {link} {address} {port}")?;
@@ -159,6 +164,11 @@ fn read(claim: &mut Claim, word: &str, words: &mut Words<'_>) -> Option<()> {
             claim.forward = Some(Forward { addresses: Vec::new(), by, ingress, bridge });
         }
         "address" => claim.forward.as_mut()?.addresses.push(words.value()?),
+        "passing" => {
+            let bridge = words.value()?;
+            let addresses = words.0.by_ref().map(|word| word.parse().ok());
+            claim.passing = Some(Passing { bridge, addresses: addresses.collect::<Option<_>>()? });
+        }
         "resolver" => claim.resolvers.push(Resolver {
             link: words.value()?,
             address: words.value()?,
@@ -368,6 +378,10 @@ mod tests {
             ingress: Ingress::SameBridge,
             bridge: None,
         });
+        claim.passing = Some(Passing {
+            bridge: "cni0".parse().unwrap(),
+            addresses: vec!["10.1.0.2".parse().unwrap(), "fd00::2".parse().unwrap()],
+        });
         claim.resolvers = ["10.1.0.1", "fd00::1"]
             .map(|ip| Resolver {
                 link: "cni0".parse().unwrap(),
@@ -389,10 +403,10 @@ mod tests {
     #[test]
     fn a_file_of_before_names_is_a_claim_without_any() {
         let written = text(&whole());
-        let older: Vec<&str> =
-            written.lines().filter(|line| !line.starts_with("resolver ")).collect();
+        let is_newer = |line: &str| line.starts_with("resolver ") || line.starts_with("passing ");
+        let older: Vec<&str> = written.lines().filter(|line| !is_newer(line)).collect();
         let claim = parse(&(older.join("\n") + "\n"));
-        assert_eq!(claim, Some(Claim { resolvers: Vec::new(), ..whole() }));
+        assert_eq!(claim, Some(Claim { resolvers: Vec::new(), passing: None, ..whole() }));
     }
 
     #[test]

@@ -14,8 +14,9 @@ use crate::elements::{self, CLASS_SETS, Elements, Wanted, owner};
 use crate::error::Error;
 use crate::kind::{Gone, Kind};
 use crate::layout::{self, BRIDGE, INET, Sets};
+use crate::resolvers::Moved;
 use crate::store::{Locked, Store};
-use crate::{agreement, conditional, localnet, policy, rebuild, resolvers, shared};
+use crate::{agreement, conditional, localnet, passing, policy, rebuild, resolvers, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ struct Change<'a> {
     claim: &'a Claim,
     earlier: Option<&'a Claim>,
     evicted: &'a [Conflict],
+    moved: Vec<Moved<'a>>,
 }
 
 /// What taking a claim back found.
@@ -106,15 +108,18 @@ impl Filter {
         let earlier = self.store.read(&claim.key, claim.claimant);
         agreement::reach(self, claim)?;
         let evicted = self.evictable(claim)?;
-        let followers = resolvers::lead_along(self, claim, policy::followers(self, claim)?)?;
+        let moved = resolvers::moved(self, claim)?;
+        let followers = policy::followers(self, claim)?;
+        let followers = resolvers::lead_along(self, claim, &moved, followers)?;
         locked.write(claim)?;
         let change =
-            Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted };
+            Change { locked: &locked, claim, earlier: earlier.as_ref(), evicted: &evicted, moved };
         let written = self.write_in_tries(&change);
         let was_written = written.is_ok();
         let done = written
             .and_then(|()| self.kind.add_legacy(claim))
-            .and_then(|()| resolvers::admit(self, std::slice::from_ref(claim)));
+            .and_then(|()| resolvers::admit(self, std::slice::from_ref(claim)))
+            .and_then(|()| passing::pass(self, std::slice::from_ref(claim)));
         if done.is_err() {
             match &earlier {
                 None if was_written => {
@@ -225,7 +230,7 @@ impl Filter {
     }
 
     fn write(&self, change: &Change<'_>) -> Result<(), Error> {
-        let Change { locked, claim, earlier, evicted } = *change;
+        let Change { locked, claim, earlier, evicted, ref moved } = *change;
         let wanted = elements::of(claim);
         let mut batch = Batch::new();
         let all = || wanted.own.iter().chain(&wanted.shared);
@@ -249,7 +254,7 @@ impl Filter {
         self.place_shared(&mut batch, &wanted.shared)?;
         self.leave_other_classes(&mut batch, claim, &wanted)?;
         policy::leave_stricter(&self.socket, &mut batch, claim)?;
-        resolvers::leave_old_ports(self, &mut batch, claim)?;
+        resolvers::leave_old_ports(self, &mut batch, moved)?;
         conditional::add(&mut batch, claim);
         let is_ours = !batch.is_empty();
         let added = self.kind.add(&self.socket, &mut batch, claim, earlier)?;
@@ -476,6 +481,7 @@ impl Filter {
         batch.commit_skipping_missing(&self.socket)?;
         opened.iter().for_each(|link| localnet::close(link));
         resolvers::admit_no_more(self, &removed, claimant)?;
+        passing::pass_no_more(self, locked, &removed)?;
         kind.remove_leftovers(&self.socket, &gone)?;
         if removed.claim.as_ref().is_none_or(Claim::has_chains)
             && locked.is_last_with_chains(key, claimant)

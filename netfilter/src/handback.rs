@@ -4,7 +4,10 @@ use kernel::netlink::Socket;
 use kernel::nft::{self, Batch, Missing};
 use types::Family;
 
-use crate::claim::{Claim, Entrance, Forward, Forwarder, Linked, Ports, ReferencePorts};
+use crate::claim::{
+    ADMIN_CHAIN, Claim, Entrance, Forward, Forwarder, Ingress, Linked, Passing, Ports,
+    ReferencePorts,
+};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::kind;
@@ -128,7 +131,21 @@ fn into_nft(socket: &Socket, batch: &mut Batch, claim: &Claim) -> Result<(), Err
     if let Some(forward) = claim.forward.as_ref().filter(|f| f.by != Forwarder::Nobody) {
         let _ = firewall::add(socket, batch, forward, &claim.handles)?;
     }
+    if let Some(passing) = &claim.passing {
+        let _ = firewall::add(socket, batch, &as_firewall(passing), &[])?;
+    }
     Ok(())
+}
+
+/// What the reference's `firewall` would have for a container of a network of ours, whose packets pass
+/// by a mark that goes with our tables.
+fn as_firewall(passing: &Passing) -> Forward {
+    Forward {
+        addresses: passing.addresses.clone(),
+        by: Forwarder::Chains(ADMIN_CHAIN.to_owned()),
+        ingress: Ingress::Open,
+        bridge: None,
+    }
 }
 
 fn into_legacy(socket: &Socket, batch: &mut Batch, claim: &Claim) -> Result<(), Error> {
@@ -142,6 +159,9 @@ fn into_legacy(socket: &Socket, batch: &mut Batch, claim: &Claim) -> Result<(), 
     }
     if let Some(Forward { by: Forwarder::Chains(_), addresses, .. }) = &claim.forward {
         firewall::remove(socket, batch, (addresses, &[]), &claim.handles)?;
+    }
+    if let Some(passing) = &claim.passing {
+        legacy::accept(&passing.addresses, ADMIN_CHAIN)?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ pub mod kind;
 pub mod layout;
 pub mod localnet;
 pub mod loopback;
+mod passing;
 mod policy;
 mod protocol;
 mod publication;
@@ -29,7 +30,7 @@ mod resolvers;
 mod shared;
 mod store;
 
-pub use claim::{Claim, Claimant, Class, Entrance, Isolation, Resolver};
+pub use claim::{Claim, Claimant, Class, Entrance, Isolation, Passing, Resolver};
 pub use condition::{Condition, Match};
 pub use error::Error;
 pub use file::parse as parse_claim;

@@ -18,7 +18,7 @@ pub fn is_closed(link: &IfName) -> bool {
 /// # Errors
 /// When the switch cannot be turned.
 pub fn open(link: &IfName) -> Result<(), SysctlError> {
-    key(link).ensure("1").map(drop)
+    key(link).write("1")
 }
 
 /// Turns it off again. The link may be gone, and its switch with it.

@@ -28,7 +28,7 @@ use crate::localnet;
 use rules::{LAYOUT_NUMBER, OPENED, OUT};
 
 /// The table in the container's namespace.
-pub const TABLE: Table = Table::inet("cais-names");
+pub const TABLE: Table = Table::ip("cais-names");
 /// Where programs of the container ask.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 

@@ -10,6 +10,7 @@ use crate::filter::Filter;
 use crate::kind::{self, Gone, Kind};
 use crate::layout::{self, BRIDGE, INET, LAYOUT_BEFORE, LAYOUT_NUMBER};
 use crate::localnet;
+use crate::passing;
 use crate::resolvers;
 use crate::store::Locked;
 
@@ -25,6 +26,7 @@ impl Filter {
         self.write_missing_chains(&locked, kind::of, &mut claims)?;
         claims.iter().try_for_each(|claim| kind::of(claim.claimant).add_legacy(claim))?;
         resolvers::admit(self, &claims)?;
+        passing::pass(self, &claims)?;
         for link in claims.iter().filter_map(Claim::opened_link) {
             if localnet::is_closed(link) {
                 localnet::open(link)?;

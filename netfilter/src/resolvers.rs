@@ -18,9 +18,10 @@ use crate::reference::admitting;
 pub(crate) fn lead_along(
     filter: &Filter,
     claim: &Claim,
+    moved: &[Moved<'_>],
     mut followers: Vec<Claim>,
 ) -> Result<Vec<Claim>, Error> {
-    if moved(filter, claim)?.is_empty() {
+    if moved.is_empty() {
         return Ok(followers);
     }
     // Only now is it worth to read what all others want.
@@ -50,11 +51,10 @@ pub(crate) fn lead_along(
 pub(crate) fn leave_old_ports(
     filter: &Filter,
     batch: &mut Batch,
-    claim: &Claim,
+    moved: &[Moved<'_>],
 ) -> Result<(), Error> {
-    let moved = moved(filter, claim)?;
     let mut places: Vec<(&Set, Key)> = Vec::new();
-    for (resolver, port) in moved {
+    for &(resolver, port) in moved {
         let set = &Sets::of(Family::of(resolver.address)).listening;
         places.extend(
             DNS_PROTOCOLS
@@ -126,8 +126,11 @@ fn families(claims: &[Claim]) -> Vec<Family> {
     [Family::V4, Family::V6].into_iter().filter(wants).collect()
 }
 
-/// The resolvers of `claim` whose place leads to another port now, and that port.
-fn moved<'a>(filter: &Filter, claim: &'a Claim) -> Result<Vec<(&'a Resolver, u16)>, Error> {
+/// A resolver whose place leads to another port now, and that port.
+pub(crate) type Moved<'a> = (&'a Resolver, u16);
+
+/// Those of `claim`.
+pub(crate) fn moved<'a>(filter: &Filter, claim: &'a Claim) -> Result<Vec<Moved<'a>>, Error> {
     let places: Vec<(&Set, Key)> = claim
         .resolvers
         .iter()

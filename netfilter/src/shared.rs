@@ -13,7 +13,7 @@ use crate::filter::{Filter, as_element};
 use crate::layout::{self, BRIDGE, INET, V4, V6};
 
 /// Sets whose elements serve networks.
-const OF_NETWORKS: [&Set; 19] = [
+const OF_NETWORKS: [&Set; 20] = [
     &layout::POLICED,
     &layout::ALONE,
     &layout::GUARDED,
@@ -23,6 +23,7 @@ const OF_NETWORKS: [&Set; 19] = [
     &layout::NO_ICC,
     &layout::OPEN,
     &layout::ISOLATED,
+    &layout::PASSING,
     &layout::FROM,
     &layout::TO,
     &V4.same,

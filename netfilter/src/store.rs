@@ -70,6 +70,13 @@ impl Store {
         file::parse(&text).filter(|claim| claim.key == *key && claim.claimant == claimant)
     }
 
+    /// Whether there is a claim of one plugin for `key`, or one that a killed call began to write.
+    #[must_use]
+    pub fn has(&self, key: &Attachment, claimant: Claimant) -> bool {
+        let path = self.file(key, claimant);
+        path.exists() || unfinished(&path).exists()
+    }
+
     /// All claims of `network`, in no order.
     ///
     /// # Errors
@@ -225,6 +232,18 @@ impl Locked {
         };
         self.is_last_of_kind(key, claimant)
             && !first(&self.store.dir, |dir| dir != network && first(&dir, is_of_kind))
+    }
+
+    /// Whether there is any claim of a plugin.
+    #[must_use]
+    pub fn has_any(&self, claimant: Claimant) -> bool {
+        let kind = format!("{}@", claimant.name());
+        first(&self.store.dir, |dir| {
+            first(&dir, |path| {
+                let name = path.file_name().and_then(|name| name.to_str());
+                name.is_some_and(|name| name.starts_with(&kind)) && !is_unfinished(&path)
+            })
+        })
     }
 
     /// Whether no other claim may want something of the reference's chains: interface plugins and

@@ -75,7 +75,7 @@ impl<'a> Publisher<'a> {
         });
         if let Some(ports) = &claim.ports {
             step("localhost");
-            if let Some(link) = &ports.link {
+            if let Some(link) = ports.link.as_ref().filter(|link| localnet::is_closed(link)) {
                 localnet::open(link).map_err(|e| Error::from_chain(code::IO, &e))?;
             }
             step("connections");
@@ -178,10 +178,18 @@ pub fn take_back(call: &Call, run_dir: &Path) -> (Option<Socket>, Result<(), Err
         Ok(done) => done,
         Err(error) => return (None, Err(error.into())),
     };
-    let stopped = Client::new(run_dir, &call.path).drop(&call.attachment);
+    let stopped = stop(call, run_dir);
     let forgotten = forget(&filter, &removed);
     let errors = [stopped, forgotten].into_iter().filter_map(Result::err).collect();
     (Some(filter.into_socket()), Error::joined(errors).map_or(Ok(()), Err))
+}
+
+/// Has the proxy serve nothing of `call` any more.
+///
+/// # Errors
+/// When it cannot be told.
+pub fn stop(call: &Call, run_dir: &Path) -> Result<(), Error> {
+    Client::new(run_dir, &call.path).drop(&call.attachment)
 }
 
 /// Forgets flows to ports that are not published any more.

@@ -21,6 +21,7 @@ pub mod wire;
 pub mod worker;
 pub mod zone;
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -43,12 +44,15 @@ pub fn work() -> io::Result<()> {
     let options = options::Options::parse(written.as_bytes()).map_err(io::Error::other)?;
     let control = control::inherited()?;
     let keeper: OwnedFd = io::stdout().as_fd().try_clone_to_owned()?;
-    nix::unistd::dup2_stdout(std::fs::File::open("/dev/null")?)?;
+    nix::unistd::dup2_stdout(File::open("/dev/null")?)?;
+    // Podman without root has it below a directory that is closed to every other user, the worker's.
+    let list = File::open(&options.resolv_conf).ok();
     let sandbox = sandbox::confine(&options)?;
     worker::serve(worker::Start {
         control,
         keeper: UnixStream::from(keeper),
         options,
+        list,
         sandbox,
         owner,
     })

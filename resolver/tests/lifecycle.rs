@@ -167,6 +167,22 @@ fn a_daemon_without_containers_ends_when_the_time_is_over_and_leaves_nothing() {
     });
 }
 
+/// As Podman removes that of a user who has no container any more.
+#[test]
+fn a_daemon_whose_run_directory_is_removed_ends_at_once() {
+    lab(|lab| {
+        let stage = Stage::new(lab);
+        let web = stage.container("web", 2);
+        stage.register(&web, &stage.record(&web, 2));
+        assert_eq!(daemons(), 2, "a keeper and a worker");
+        fs::remove_dir_all(RUN_DIR).unwrap();
+        let begun = Instant::now();
+        while daemons() > 0 {
+            assert!(begun.elapsed() < DEADLINE, "it goes on where nobody finds it");
+        }
+    });
+}
+
 #[test]
 fn the_worker_has_no_privilege_and_still_answers() {
     lab(|lab| {

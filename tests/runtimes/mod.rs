@@ -9,5 +9,6 @@ mod podman;
 mod podman_names;
 mod podman_ports;
 mod podman_rootless;
+mod podman_rootless_names;
 mod stage;
 mod tree;

@@ -6,24 +6,51 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 
 use netns_fixtures::{Feature, Lab, Namespace, lab_with_plugins, skip};
 
-use super::stage::{GREETING, ROOTFS, Stage, write};
+use super::stage::{GREETING, ROOTFS, Stage, install, write};
 use crate::echo::{Protocol, ask, assert_answers, serve};
 use crate::under_test::only_ours;
 use crate::uplink::{HOST, lan};
 
-/// A number that belongs to nobody.
-const USER: &str = "4242";
-/// Below what Podman does not hide from plugins.
-const HOME: &str = "/opt/home";
-const RUNTIME_DIRECTORY: &str = "/run/user/4242";
-/// Of the user, read before anything is hidden.
-const CONFIG: &str = "/opt/home/containers.conf";
-const STORAGE: &str = "/opt/home/storage.conf";
+/// An ordinary user of the host.
+#[derive(Clone, Copy)]
+struct User {
+    name: &'static str,
+    /// One that belongs to nobody.
+    number: &'static str,
+    /// The first of those that the user may give to containers.
+    numbers_of_containers: u32,
+    /// Below what Podman does not hide from plugins.
+    home: &'static str,
+    runtime_directory: &'static str,
+    /// Podman puts files for names into it.
+    rootfs: &'static str,
+}
+
+const USER: User = User {
+    name: "lab",
+    number: "4242",
+    numbers_of_containers: 200_000,
+    home: "/opt/home",
+    runtime_directory: "/run/user/4242",
+    rootfs: ROOTFS,
+};
+const NEIGHBOUR: User = User {
+    name: "neighbour",
+    number: "4243",
+    numbers_of_containers: 300_000,
+    home: "/opt/neighbour",
+    runtime_directory: "/run/user/4243",
+    rootfs: "/run/lab/neighbour",
+};
+/// Of the users, read before anything is hidden.
+const CONFIG: &str = "/opt/containers.conf";
+const STORAGE: &str = "/opt/storage.conf";
 const GATEWAY: [&str; 2] = ["10.1.0.1", "fd01::1"];
 const OUTSIDE: u16 = 8080;
 
@@ -47,11 +74,17 @@ fn podman_without_root_publishes_ports_and_leaves_nothing() {
             assert_answers(&server, (gateway, OUTSIDE), "server", gateway);
         }
         podman.stage.tree.assert_also_runs("cais-proxy");
-        assert!(podman.say(&SHOW_RULES).contains("\"web/") && podman.chains().contains("CNI-DN-"));
+        assert!(
+            podman.beside_plugins(&SHOW_RULES).contains("\"web/")
+                && podman.chains().contains("CNI-DN-")
+        );
         podman.end("server");
         // As long as one container lives, the namespace does.
         podman.stage.tree.assert_ends("cais-proxy");
-        assert!(!podman.say(&SHOW_RULES).contains("8080") && !podman.chains().contains("CNI-DN-"));
+        assert!(
+            !podman.beside_plugins(&SHOW_RULES).contains("8080")
+                && !podman.chains().contains("CNI-DN-")
+        );
         podman.end("sibling");
         podman.assert_nothing_left();
     });
@@ -73,48 +106,83 @@ fn a_web_server_of_podman_without_root_is_fetched_from_outside() {
     });
 }
 
-/// What the plugins' network namespace has.
-const SHOW_RULES: [&str; 6] = ["unshare", "--rootless-netns", "nft", "list", "table", "inet cais"];
+/// Shows what the plugins' network namespace has.
+const SHOW_RULES: [&str; 4] = ["nft", "list", "table", "inet cais"];
 
 /// An ordinary user's Podman with the network `web`.
-struct Rootless<'lab> {
-    stage: Stage<'lab>,
+pub(super) struct Rootless<'lab> {
+    pub(super) stage: Rc<Stage<'lab>>,
+    user: User,
 }
 
 impl<'lab> Rootless<'lab> {
-    /// Makes the user, on a host with an uplink.
+    /// Makes the users, on a host with an uplink, and the network of one of them.
     #[track_caller]
     fn ready(lab: &'lab Lab) -> (Self, Namespace) {
+        Self::ready_with(lab, &[])
+    }
+
+    /// As [`Self::ready`], with more programs among the plugins.
+    #[track_caller]
+    pub(super) fn ready_with(lab: &'lab Lab, programs: &[&str]) -> (Self, Namespace) {
         let mut stage = Stage::set(lab, Feature::RootlessPodman);
+        programs.iter().for_each(|program| install(program));
         let lan = lan(lab);
-        make_user(&stage);
+        make_users(&stage);
         configure();
         offer_tun(&stage);
-        let may = stage.tree.attempt(&mut as_user(&stage, &["unshare", "--user", "true"]));
+        let may = stage.tree.attempt(&mut as_user(&stage, USER, &["unshare", "--user", "true"]));
         if !may.status.success() {
             skip("ordinary users may not make user namespaces here");
         }
         stage.remember();
-        let podman = Self { stage };
+        let podman = Self { stage: Rc::new(stage), user: USER };
         let backend = podman.say(&["info", "--format", "{{.Host.NetworkBackend}}"]);
         assert_eq!(backend.trim(), "cni");
-        let subnets = ["--subnet", "10.1.0.0/24", "--subnet", "fd01::/64"];
-        podman.say(&[&["network", "create", "--ipv6"][..], &subnets, &["web"]].concat());
+        podman.make_network();
         (podman, lan)
     }
 
+    /// The Podman of another user, with a network that looks the same.
     #[track_caller]
-    fn say(&self, words: &[&str]) -> String {
-        let mut command = as_user(&self.stage, &[&["podman"], words].concat());
-        self.stage.tree.finish(&mut command)
+    pub(super) fn of_a_neighbour(&self) -> Self {
+        let podman = Self { stage: Rc::clone(&self.stage), user: NEIGHBOUR };
+        podman.make_network();
+        podman
     }
 
     #[track_caller]
-    fn run(&self, options: &[&str], script: &str) -> String {
+    fn make_network(&self) {
+        let subnets = ["--subnet", "10.1.0.0/24", "--subnet", "fd01::/64"];
+        self.say(&[&["network", "create", "--ipv6"][..], &subnets, &["web"]].concat());
+    }
+
+    /// The list that Podman wrote.
+    pub(super) fn list(&self) -> PathBuf {
+        Path::new(self.user.home).join(".config/cni/net.d/web.conflist")
+    }
+
+    /// Calls podman, which has to succeed; gives back what it printed.
+    #[track_caller]
+    pub(super) fn say(&self, words: &[&str]) -> String {
+        let mut command = as_user(&self.stage, self.user, &[&["podman"], words].concat());
+        self.stage.tree.finish(&mut command)
+    }
+
+    /// Runs `words` where the plugins run.
+    #[track_caller]
+    pub(super) fn beside_plugins(&self, words: &[&str]) -> String {
+        self.say(&[&["unshare", "--rootless-netns"], words].concat())
+    }
+
+    /// Runs `script` in a container.
+    #[track_caller]
+    pub(super) fn run(&self, options: &[&str], script: &str) -> String {
         let mut words = vec!["run", "--network", "web"];
         words.extend(without_cgroups().1);
         words.extend(options);
-        words.extend(["--env", "PATH=/bin", "--rootfs", ROOTFS, "/bin/sh", "-c", script]);
+        let rootfs = self.user.rootfs;
+        words.extend(["--env", "PATH=/bin", "--rootfs", rootfs, "/bin/sh", "-c", script]);
         self.say(&words)
     }
 
@@ -131,7 +199,7 @@ impl<'lab> Rootless<'lab> {
     }
 
     #[track_caller]
-    fn end(&self, container: &str) {
+    pub(super) fn end(&self, container: &str) {
         self.say(&["stop", "--time", "0", container]);
         self.say(&["rm", container]);
     }
@@ -139,17 +207,29 @@ impl<'lab> Rootless<'lab> {
     /// The reference's chains of published ports.
     #[track_caller]
     fn chains(&self) -> String {
-        self.say(&["unshare", "--rootless-netns", "iptables", "-t", "nat", "-S"])
+        self.beside_plugins(&["iptables", "-t", "nat", "-S"])
     }
 
+    /// Claims that what Podman made for the plugins is gone, and with it what they keep.
     #[track_caller]
-    fn assert_nothing_left(&self) {
-        // Podman keeps one process that holds its user namespace.
-        self.say(&["system", "migrate"]);
-        self.stage.tree.assert_only_runs(&[]);
-        self.stage.assert_nothing_left(&[RUNTIME_DIRECTORY]);
-        let hidden = Path::new(RUNTIME_DIRECTORY).join("libpod/tmp/rootless-netns");
+    pub(super) fn assert_namespace_is_gone(&self) {
+        let hidden = Path::new(self.user.runtime_directory).join("libpod/tmp/rootless-netns");
         assert!(!hidden.exists(), "{} is left, with what plugins keep", hidden.display());
+    }
+
+    /// Claims that of no user anything is left, once the last container has gone.
+    #[track_caller]
+    pub(super) fn assert_nothing_left(&self) {
+        self.forget_user_namespace();
+        self.stage.tree.assert_only_runs(&[]);
+        self.stage.assert_nothing_left(&[USER.runtime_directory, NEIGHBOUR.runtime_directory]);
+        self.assert_namespace_is_gone();
+    }
+
+    /// Podman keeps one process that holds its user namespace.
+    #[track_caller]
+    pub(super) fn forget_user_namespace(&self) {
+        self.say(&["system", "migrate"]);
     }
 }
 
@@ -165,27 +245,35 @@ fn assert_is_answered(place: &Namespace, host: &str) {
 }
 
 /// A command of the user.
-fn as_user(stage: &Stage<'_>, words: &[&str]) -> Command {
-    let change = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--"];
+fn as_user(stage: &Stage<'_>, user: User, words: &[&str]) -> Command {
+    let change =
+        ["setpriv", "--reuid", user.number, "--regid", user.number, "--clear-groups", "--"];
     let mut command = stage.tree.command(&[&change, words].concat());
-    command.env("HOME", HOME).env("XDG_RUNTIME_DIR", RUNTIME_DIRECTORY);
+    command.env("HOME", user.home).env("XDG_RUNTIME_DIR", user.runtime_directory);
     command.env("CONTAINERS_CONF", CONFIG).env("CONTAINERS_STORAGE_CONF", STORAGE);
     command
 }
 
-/// A user with numbers to give to containers, in the case's own `/etc`.
+/// Users with numbers to give to containers, in the case's own `/etc`.
 #[track_caller]
-fn make_user(stage: &Stage<'_>) {
-    append("/etc/passwd", &format!("lab:x:{USER}:{USER}::{HOME}:/bin/sh\n"));
-    append("/etc/group", &format!("lab:x:{USER}:\n"));
-    write(Path::new("/etc/subuid"), "lab:200000:65536\n");
-    write(Path::new("/etc/subgid"), "lab:200000:65536\n");
-    let owner = format!("{USER}:{USER}");
-    for directory in [HOME, RUNTIME_DIRECTORY] {
-        fs::create_dir_all(directory).unwrap_or_else(|e| panic!("create {directory}: {e}"));
+fn make_users(stage: &Stage<'_>) {
+    stage.tree.run(&["cp", "--archive", ROOTFS, NEIGHBOUR.rootfs]);
+    let users = [USER, NEIGHBOUR];
+    let of_containers =
+        |user: &User| format!("{}:{}:65536\n", user.name, user.numbers_of_containers);
+    let of_containers: String = users.iter().map(of_containers).collect();
+    for list in ["/etc/subuid", "/etc/subgid"] {
+        write(Path::new(list), &of_containers);
     }
-    // Podman puts files for names into it.
-    stage.tree.run(&["chown", "--recursive", &owner, HOME, RUNTIME_DIRECTORY, ROOTFS]);
+    for User { name, number, home, runtime_directory, rootfs, .. } in users {
+        append("/etc/passwd", &format!("{name}:x:{number}:{number}::{home}:/bin/sh\n"));
+        append("/etc/group", &format!("{name}:x:{number}:\n"));
+        for directory in [home, runtime_directory] {
+            fs::create_dir_all(directory).unwrap_or_else(|e| panic!("create {directory}: {e}"));
+        }
+        let owner = format!("{number}:{number}");
+        stage.tree.run(&["chown", "--recursive", &owner, home, runtime_directory, rootfs]);
+    }
 }
 
 #[track_caller]

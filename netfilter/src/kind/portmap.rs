@@ -1,12 +1,13 @@
 use cni::GcAttachment;
 use kernel::netlink::Socket;
-use kernel::nft::Batch;
+use kernel::nft::{self, Batch};
 use types::{Family, NetworkName};
 
 use super::{Gone, Kind, holds, stays};
 use crate::claim::{Claim, Claimant, Entrance, Ports, ReferencePorts};
 use crate::conflict::{self, Conflict};
 use crate::error::Error;
+use crate::layout::{INET, PASSING};
 use crate::reference::legacy::{self, Marking, Trace};
 use crate::reference::{Added, hostport_nft, passing, portmap, tidy};
 use crate::{Filter, Publication};
@@ -49,7 +50,7 @@ impl Kind for Portmap {
 
     fn add_legacy(&self, claim: &Claim) -> Result<(), Error> {
         let Some((ports, how)) = written(claim) else { return Ok(()) };
-        legacy::pass()?;
+        legacy::pass(&[Family::V4, Family::V6])?;
         if !legacy::is_in_use(Family::V4, "nat")? && !legacy::is_in_use(Family::V6, "nat")? {
             return Ok(());
         }
@@ -65,7 +66,7 @@ impl Kind for Portmap {
         if gone.claim.is_none_or(|claim| written(claim).is_some()) {
             portmap::remove(socket, batch, gone.owner(), stored)?;
         }
-        if gone.was_last_of_kind_on_host {
+        if is_last_to_pass(socket, gone)? {
             passing::remove(socket, batch)?;
         }
         Ok(())
@@ -75,7 +76,7 @@ impl Kind for Portmap {
         if gone.claim.is_none() {
             hostport_nft::remove(socket, &gone.key.container, &[])?;
         }
-        let passing = gone.was_last_of_kind_on_host.then_some(Trace::Passing);
+        let passing = is_last_to_pass(socket, gone)?.then_some(Trace::Passing);
         let traces: Vec<Trace<'_>> = [Trace::Ports(gone.key)].into_iter().chain(passing).collect();
         Ok(legacy::remove(&traces)?)
     }
@@ -110,6 +111,11 @@ impl Kind for Portmap {
         batch.commit_skipping_missing(socket)?;
         Ok(legacy::sweep(network, valid)?)
     }
+}
+
+/// Whether nobody needs the rule any more that lets marked packets through.
+fn is_last_to_pass(socket: &Socket, gone: &Gone<'_>) -> Result<bool, Error> {
+    Ok(gone.was_last_of_kind_on_host && nft::elements(socket, &INET, &PASSING)?.is_empty())
 }
 
 /// Whether all that `claim` wants is there since the earlier one.

@@ -67,6 +67,8 @@ pub const ALONE: Set = Set::new("alone", &[Field::IfName, Field::IfName]);
 pub const FROM: Set = Set::map("from", &[Field::IfName], Values::Verdict);
 /// What may be sent into a bridge's network.
 pub const TO: Set = Set::map("to", &[Field::IfName], Values::Verdict);
+/// Bridges whose packets iptables' `FORWARD` is to let through, and the answers to them.
+pub const PASSING: Set = Set::new("passing", &[Field::IfName]);
 /// Host's ends of containers whose frames must bear the container's address.
 pub const CHECKED: Set = Set::new("checked", &[Field::IfName]);
 /// Each of them with that address.
@@ -354,9 +356,9 @@ fn load_port(rule: Rule) -> Rule {
 }
 
 /// Sets of `inet cais` that belong to no family.
-const COMMON: [&Set; 14] = [
+const COMMON: [&Set; 15] = [
     &LAYOUT, &GUARDED, &OPENED, &POLICED, &ALONE, &LINKS, &WITHIN, &NO_ICC, &OPEN, &ISOLATED,
-    &FROM, &TO, &PROXY_IP, &PROXY_ANY,
+    &PASSING, &FROM, &TO, &PROXY_IP, &PROXY_ANY,
 ];
 
 /// All sets of `inet cais`.

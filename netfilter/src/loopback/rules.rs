@@ -57,14 +57,13 @@ pub(super) fn table(batch: &mut Batch) {
 
 /// Goes on where the address at `end` is of `127.0.0.0/8`.
 fn loopback(rule: Rule, end: Payload) -> Rule {
-    rule.nfproto(V4).load(end.first(1), Reg::FIRST).cmp(Reg::FIRST, Op::Eq, &[127])
+    rule.load(end.first(1), Reg::FIRST).cmp(Reg::FIRST, Op::Eq, &[127])
 }
 
 /// The rules that lead one attachment's questions to its resolver, in UDP and in TCP.
 pub(super) fn pair(to: SocketAddrV4) -> [Rule; 2] {
     DNS_PROTOCOLS.map(|protocol| {
         Rule::new()
-            .nfproto(V4)
             .load(Payload::IP_DADDR, Reg::FIRST)
             .cmp(Reg::FIRST, Op::Eq, &ADDRESS.octets())
             .l4proto(Op::Eq, protocol.number())
@@ -80,7 +79,6 @@ pub(super) fn pair(to: SocketAddrV4) -> [Rule; 2] {
 pub(super) fn constants(to: SocketAddrV4) -> [Vec<Vec<u8>>; 2] {
     DNS_PROTOCOLS.map(|protocol| {
         vec![
-            vec![V4],
             ADDRESS.octets().into(),
             vec![protocol.number()],
             DOMAIN.to_be_bytes().into(),

@@ -1,6 +1,6 @@
-//! Published ports, let through in `CNI-FORWARD`: the reference leaves them to the policy of
-//! `FORWARD`, and so to fail where that is to drop. One rule does for all ports of the host, since
-//! our own table marks their packets ([`layout::PASS_MARK`](crate::layout::PASS_MARK)).
+//! Published ports and networks of ours, let through in `CNI-FORWARD`: the reference leaves ports to
+//! the policy of `FORWARD`, and so to fail where that is to drop. One rule does for all of the host,
+//! since our own table marks their packets ([`layout::PASS_MARK`](crate::layout::PASS_MARK)).
 
 use kernel::netlink::Socket;
 use kernel::nft::Batch;
@@ -15,23 +15,43 @@ use super::view::{FILTER, Line, View, contains};
 use crate::layout::PASS_MARK;
 use crate::{Error, Publication};
 
-/// Lets them through, unless that is done already.
+/// Lets published ports through, unless that is done already.
 ///
 /// # Errors
 /// [`Error::Refused`] when the tables cannot be read, [`Error::Chain`] when a chain of that name is
 /// something else.
 pub fn add(socket: &Socket, batch: &mut Batch, publication: &Publication) -> Result<(), Error> {
-    for family in families(publication) {
+    families(publication).try_for_each(|family| let_through(&view(socket, family)?, batch))
+}
+
+/// Lets packets of our own networks through, unless that is done already, where there is a `FORWARD`
+/// that could keep them.
+///
+/// # Errors
+/// As [`add`].
+pub fn add_to_forward(
+    socket: &Socket,
+    batch: &mut Batch,
+    families: &[Family],
+) -> Result<(), Error> {
+    for &family in families {
         let view = view(socket, family)?;
-        share_entry(&view, batch)?;
-        view.ensure(batch, HOSTPORT_PASS)?;
-        let own = view.lines(HOSTPORT_PASS)?;
-        if !contains(&own, &pass()) {
-            batch.add_rule(&view.table, HOSTPORT_PASS, &pass().rule(family));
+        if view.chain(FORWARD).is_some_and(|found| found.is_base) {
+            let_through(&view, batch)?;
         }
-        if view.incoming(HOSTPORT_PASS, &own) == 0 {
-            lead(&view, batch)?;
-        }
+    }
+    Ok(())
+}
+
+fn let_through(view: &View<'_>, batch: &mut Batch) -> Result<(), Error> {
+    share_entry(view, batch)?;
+    view.ensure(batch, HOSTPORT_PASS)?;
+    let own = view.lines(HOSTPORT_PASS)?;
+    if !contains(&own, &pass()) {
+        batch.add_rule(&view.table, HOSTPORT_PASS, &pass().rule(view.family));
+    }
+    if view.incoming(HOSTPORT_PASS, &own) == 0 {
+        lead(view, batch)?;
     }
     Ok(())
 }
@@ -48,7 +68,7 @@ fn lead(view: &View<'_>, batch: &mut Batch) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes that back, for the last of all published ports.
+/// Takes that back, for the last that needs it.
 ///
 /// # Errors
 /// [`Error::Refused`] when the tables cannot be read.
@@ -79,7 +99,15 @@ pub fn remove(socket: &Socket, batch: &mut Batch) -> Result<(), Error> {
 /// [`Error::Differs`] with the first rule that is missing; [`Error::Refused`] when the tables
 /// cannot be read.
 pub fn check(socket: &Socket, publication: &Publication) -> Result<(), Error> {
-    compare(socket, publication, |view| view.chain(FORWARD).is_some_and(|found| found.drops))
+    check_forward(socket, &families(publication).collect::<Vec<_>>())
+}
+
+/// The same for packets of our own networks.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_forward(socket: &Socket, families: &[Family]) -> Result<(), Error> {
+    compare(socket, families, |view| view.chain(FORWARD).is_some_and(|found| found.drops))
 }
 
 /// As [`check`] on any host.
@@ -87,15 +115,15 @@ pub fn check(socket: &Socket, publication: &Publication) -> Result<(), Error> {
 /// # Errors
 /// As there.
 pub fn check_all(socket: &Socket, publication: &Publication) -> Result<(), Error> {
-    compare(socket, publication, |_| true)
+    compare(socket, &families(publication).collect::<Vec<_>>(), |_| true)
 }
 
 fn compare(
     socket: &Socket,
-    publication: &Publication,
+    families: &[Family],
     matters: impl Fn(&View<'_>) -> bool,
 ) -> Result<(), Error> {
-    for family in families(publication) {
+    for &family in families {
         let view = view(socket, family)?;
         if !matters(&view) {
             continue;

@@ -80,7 +80,7 @@ fn a_resolver_at_the_gateway_answers_at_127_0_0_11_and_sees_the_containers_addre
         assert_eq!(ruleset(&c), "");
         assert_eq!(switch(&c, "eth0"), "0");
         remove(&c, &key);
-        assert_eq!(check(&c, &key, to).unwrap_err(), "table inet cais-names is missing");
+        assert_eq!(check(&c, &key, to).unwrap_err(), "table ip cais-names is missing");
     });
 }
 
@@ -172,12 +172,12 @@ fn nobody_from_outside_gets_at_127_0_0_0_8_of_the_container() {
         host.run("ip route del local 127.0.0.0/8 dev lo table local");
         host.run("ip route add 127.0.0.9 via 10.1.0.2");
         assert_silent(host, ("127.0.0.9", 7));
-        let guard = c.run("nft list chain inet cais-names guard");
+        let guard = c.run("nft list chain ip cais-names guard");
         assert!(!guard.contains("ip daddr 127.0.0.0/8 counter packets 0"), "{guard}");
-        c.run("nft flush chain inet cais-names guard");
+        c.run("nft flush chain ip cais-names guard");
         assert_answers(host, ("127.0.0.9", 7), "secret", GATEWAYS[0]);
         let text = check(&c, &key("web", &c), gateway(GATEWAYS[0], PORT)).unwrap_err();
-        assert_eq!(text, "chain inet cais-names guard has 0 of its 2 rules");
+        assert_eq!(text, "chain ip cais-names guard has 0 of its 2 rules");
     });
 }
 
@@ -188,17 +188,17 @@ fn a_table_of_a_newer_cais_refuses_add_and_is_left_by_del() {
         let c = container(lab, 2);
         let (web, to) = (key("web", &c), gateway(GATEWAYS[0], PORT));
         lead(&c, &web, to).unwrap();
-        c.run("nft delete set inet cais-names layout_1");
-        c.run("nft add set inet cais-names layout_2 { type mark; }");
+        c.run("nft delete set ip cais-names layout_1");
+        c.run("nft add set ip cais-names layout_2 { type mark; }");
         let other = Attachment { network: "shop".parse().unwrap(), ..web.clone() };
         let error = lead(&c, &other, to).unwrap_err().to_string();
-        let words = "use table inet cais-names: it has layout 2, and this cais writes layout 1";
+        let words = "use table ip cais-names: it has layout 2, and this cais writes layout 1";
         assert_eq!(error, words);
         check(&c, &web, to).unwrap();
         remove(&c, &web);
         assert_eq!(switch(&c, "eth0"), "0");
         let left = ruleset(&c);
-        assert!(left.contains("layout_2") && !left.contains("dnat ip to"), "{left}");
+        assert!(left.contains("layout_2") && !left.contains("dnat to"), "{left}");
     });
 }
 
@@ -206,8 +206,8 @@ fn a_table_of_a_newer_cais_refuses_add_and_is_left_by_del() {
 fn a_table_of_that_name_by_somebody_else_is_replaced() {
     lab(|lab| {
         let c = lab.container("c1");
-        c.run("nft add table inet cais-names");
-        c.run("nft add chain inet cais-names out");
+        c.run("nft add table ip cais-names");
+        c.run("nft add chain ip cais-names out");
         lead(&c, &key("web", &c), Lead::Local(40053)).unwrap();
         check(&c, &key("web", &c), Lead::Local(40053)).unwrap();
     });
@@ -258,8 +258,8 @@ fn nft_reads_the_rules_as_they_were_meant() {
         lead(&c, &key("web", &c), gateway(GATEWAYS[0], PORT)).unwrap();
         let printed = ruleset(&c);
         for line in [
-            "ip daddr 127.0.0.11 udp dport 53 dnat ip to 10.1.0.1:1021 comment \"web/c2/eth0\"",
-            "ip daddr 127.0.0.11 tcp dport 53 dnat ip to 10.1.0.1:1021 comment \"web/c2/eth0\"",
+            "ip daddr 127.0.0.11 udp dport 53 dnat to 10.1.0.1:1021 comment \"web/c2/eth0\"",
+            "ip daddr 127.0.0.11 tcp dport 53 dnat to 10.1.0.1:1021 comment \"web/c2/eth0\"",
             "iifname != \"lo\" ip daddr 127.0.0.0/8 counter",
             "oifname != \"lo\" ip saddr 127.0.0.0/8 ct status dnat masquerade",
             "elements = { \"eth0\" comment \"web/c2/eth0\" }",

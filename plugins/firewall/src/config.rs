@@ -3,8 +3,9 @@
 use cni::schema::{Key, Kind};
 use cni::{AddResult, Config as Network, Error, code};
 use firewalld::Zone;
-use forwarded::apply::{ADMIN_CHAIN, ZONE};
+use forwarded::apply::ZONE;
 use forwarded::{Backend, Wanted};
+use netfilter::claim::ADMIN_CHAIN;
 use netfilter::claim::Ingress;
 use types::IfName;
 

@@ -3,7 +3,7 @@
 use attach::verify::differs;
 use bridges::check as bridge;
 use cni::{Call, Error, NetworkCall, code, state};
-use netfilter::{Claimant, Filter, kind};
+use netfilter::{Claimant, Filter, Store, kind};
 use types::Cidr;
 
 use crate::config::Config;
@@ -29,7 +29,9 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
         }
     }
     let run_dir = state::run_dir();
-    forwarded::apply::check(call, &forwarded::Wanted::default(), &result, &run_dir)?;
+    if Store::under(&run_dir).read(&call.attachment, Claimant::Firewall).is_some() {
+        forwarded::apply::check(call, &host::by_firewalld(), &result, &run_dir)?;
+    }
     if let Some(publication) = host::publication(call, config, &result) {
         let filter = Filter::open(&run_dir, &kind::Portmap)?;
         let claim = filter.store().read(&call.attachment, Claimant::Portmap);

@@ -1,23 +1,25 @@
-//! What is done on the host beyond the bridge: forwarding, published ports, names.
+//! What is done beyond the bridge: forwarding, published ports, names.
+
+use std::cell::OnceCell;
 
 use attach::error::refused;
 use attach::host::Host;
-use bridges::apply::More;
+use bridges::apply::{Also, More};
 use bridges::config::{Config as Bridge, Conflict, Gateway};
 use cni::{AddResult, Call, Error};
-use forwarded::Forwarding;
-use kernel::link;
+use forwarded::{Backend, Forwarding};
+use kernel::link::{self, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route::{self, Filter};
 use kernel::undo::Undo;
 use netfilter::claim::{Linked, ReferencePorts};
-use netfilter::{Masquerade, Publication};
+use netfilter::{Masquerade, Passing, Publication};
 use published::{Publisher, Wanted, plan};
 use types::{Family, Mtu, NetworkName};
 
 use crate::config::Config;
-use crate::names::Joining;
+use crate::names::{Joining, NAME};
 use crate::registry::{self, Network};
 
 /// The reference's bit of the packet mark.
@@ -58,11 +60,23 @@ pub(crate) fn alias(name: &NetworkName) -> String {
     format!("cais network {}", registry::id(name))
 }
 
+/// The MTU that links of `network` are to have where nobody said: what its bridge has since it was
+/// made, and before that what the way out has.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub(crate) fn mtu(host: &Socket, network: &Network) -> Result<Option<Mtu>, Error> {
+    match link::find(host, &network.bridge).map_err(|e| refused(&e))? {
+        Some(bridge) => Ok(Mtu::try_from(bridge.mtu).ok()),
+        None => mtu_of_way_out(host),
+    }
+}
+
 /// The MTU of what the host's default routes lead to; the smaller one where families differ.
 ///
 /// # Errors
 /// When the kernel cannot be asked.
-pub(crate) fn mtu_of_way_out(host: &Socket) -> Result<Option<Mtu>, Error> {
+fn mtu_of_way_out(host: &Socket) -> Result<Option<Mtu>, Error> {
     let mut smallest: Option<Mtu> = None;
     for family in [Family::V4, Family::V6] {
         let filter = Filter { family: Some(family), table: Some(route::MAIN), ..Filter::default() };
@@ -78,51 +92,86 @@ pub(crate) fn mtu_of_way_out(host: &Socket) -> Result<Option<Mtu>, Error> {
     Ok(smallest)
 }
 
-/// What an ADD does on the host when the bridge and the claim are there.
-pub(crate) struct OnHost<'a> {
+/// What an ADD does beyond the bridge.
+pub(crate) struct Beyond<'a> {
     call: &'a Call,
     config: &'a Config,
-    forwarding: Forwarding<'a>,
-    publisher: Publisher<'a>,
+    network: &'a Network,
+    host: &'a Host,
     joining: Joining<'a>,
+    /// Opened where they are needed.
+    forwarding: OnceCell<Forwarding<'a>>,
+    publisher: OnceCell<Publisher<'a>>,
 }
 
-impl<'a> OnHost<'a> {
-    /// Opens all that is needed, on the host.
+impl<'a> Beyond<'a> {
+    /// Reads what it takes.
     ///
     /// # Errors
-    /// When the packet filter cannot be opened, and codes 6 and 7 about keys of names.
-    pub(crate) fn open(
+    /// Codes 6 and 7 about keys of names.
+    pub(crate) fn new(
         call: &'a Call,
         config: &'a Config,
+        network: &'a Network,
         host: &'a Host,
         netns: &'a Netns,
     ) -> Result<Self, Error> {
-        let run_dir = &host.run_dir;
-        Ok(Self {
-            call,
-            config,
-            joining: Joining::new(call, config, host, netns)?,
-            forwarding: Forwarding::open(call, run_dir)?,
-            publisher: Publisher::open(call, "user-bridge", run_dir)?,
-        })
+        let joining = Joining::new(call, config, host, netns)?;
+        let (forwarding, publisher) = Default::default();
+        Ok(Self { call, config, network, host, joining, forwarding, publisher })
+    }
+
+    /// Lets packets through where the host drops what it forwards: by firewalld where that runs, else
+    /// by the claim.
+    fn forward(
+        &'a self,
+        result: &AddResult,
+        undo: &mut Undo<'a>,
+    ) -> Result<Option<Passing>, Error> {
+        if forwarded::apply::is_by_firewalld()? {
+            let opened = Forwarding::open(self.call, &self.host.run_dir)?;
+            let forwarding = self.forwarding.get_or_init(|| opened);
+            forwarding.add(&by_firewalld(), result, undo)?;
+            return Ok(None);
+        }
+        let bridge = self.network.bridge.clone();
+        let addresses = result.ips.iter().map(|ip| ip.address.ip()).collect();
+        Ok(Some(Passing { bridge, addresses }))
     }
 }
 
-impl<'a> More<'a> for OnHost<'a> {
-    fn apply(&'a self, result: &mut AddResult, undo: &mut Undo<'a>) -> Result<(), Error> {
-        self.forwarding.add(&forwarded::Wanted::default(), result, undo)?;
-        if let Some(publication) = publication(self.call, self.config, result) {
-            let reference = Some(reference());
-            let on_listener = self.config.on_listener;
-            self.publisher.publish(&Wanted { publication, reference, on_listener }, undo)?;
-        }
-        self.joining.on_host(result, undo)
+impl<'a> More<'a> for Beyond<'a> {
+    fn before(
+        &'a self,
+        bridge: &Link,
+        result: &mut AddResult,
+        undo: &mut Undo<'a>,
+    ) -> Result<Also, Error> {
+        let passing = self.forward(result, undo)?;
+        let bridge = (&self.network.bridge, bridge.dev.index);
+        let resolvers = self.joining.on_host(bridge, result, undo)?;
+        Ok(Also { passing, resolvers })
+    }
+
+    fn after(&'a self, result: &AddResult, undo: &mut Undo<'a>) -> Result<(), Error> {
+        let Some(publication) = publication(self.call, self.config, result) else {
+            return Ok(());
+        };
+        let opened = Publisher::open(self.call, NAME, &self.host.run_dir)?;
+        let publisher = self.publisher.get_or_init(|| opened);
+        let reference = Some(reference());
+        let on_listener = self.config.on_listener;
+        publisher.publish(&Wanted { publication, reference, on_listener }, undo)
     }
 
     fn inside(&'a self, undo: &mut Undo<'a>) -> Result<(), Error> {
         self.joining.in_container(undo)
     }
+}
+
+/// What firewalld is to let through, where it runs.
+pub(crate) fn by_firewalld() -> forwarded::Wanted {
+    forwarded::Wanted { backend: Backend::Firewalld, ..forwarded::Wanted::default() }
 }
 
 /// What is published for `call`; `None` where there is nothing to publish.

@@ -87,7 +87,7 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "mtu",
         kind: Kind::Integer(0, 65535),
-        default: "0 (that of the default route's link, else 1500)",
+        default: "0 (that of the default route's link when the bridge is made, else 1500)",
         doc: "MTU in bytes of bridge and containers; 0, or 68 to 65535, with IPv6 at least 1280.",
     },
     flag(

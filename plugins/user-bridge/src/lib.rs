@@ -33,10 +33,11 @@ use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
 use kernel::link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
+use netfilter::{Claimant, Store};
 use types::NetworkName;
 
 use crate::config::Config;
-use crate::host::OnHost;
+use crate::host::Beyond;
 use crate::leases::{Leases, Released};
 use crate::registry::Registry;
 
@@ -68,10 +69,10 @@ impl Plugin for UserBridge {
         let leases = Leases::new(name, &config, &network)?;
         let mtu = match config.mtu {
             Some(mtu) => Some(mtu),
-            None => host::mtu_of_way_out(&host.socket)?,
+            None => host::mtu(&host.socket, &network)?,
         };
         let bridge = host::bridge(name, &config, &network, mtu);
-        let more = OnHost::open(call, &config, &host, &netns)?;
+        let more = Beyond::new(call, &config, &network, &host, &netns)?;
         let adding = Adding {
             call,
             config: &bridge,
@@ -88,15 +89,30 @@ impl Plugin for UserBridge {
         // Nothing of the configuration matters, so nothing can be wrong with it.
         let run_dir = state::run_dir();
         let host = Netns::current().map_err(|e| no_netns(&e))?;
-        let (ports, unpublished) = published::apply::take_back(call, &run_dir);
-        let (forwarding, forgotten) = forwarded::apply::take_back(call, &run_dir);
-        let (asking, unled) = names::take_back(call, &run_dir);
-        // One child for all: a second one would have to wait for the first.
-        let hold = ports.into_iter().chain(forwarding).chain(asking).collect();
-        let errors = [
+        let known = Store::under(&run_dir);
+        let has = |claimant| known.has(&call.attachment, claimant);
+        // ADD wrote the first of its claims for every attachment. Where that is lost, the rest is looked
+        // for unremembered, which costs a listing of everything that is published.
+        let is_lost = !has(Claimant::Interface);
+        let (mut hold, mut errors) = (Vec::new(), Vec::new());
+        if is_lost || has(Claimant::Portmap) {
+            let (socket, outcome) = published::apply::take_back(call, &run_dir);
+            hold.extend(socket);
+            errors.push(outcome);
+        } else {
+            // It serves before the claim is written, and for a moment after that is gone.
+            errors.push(published::apply::stop(call, &run_dir));
+        }
+        if is_lost || has(Claimant::Firewall) {
+            let (socket, outcome) = forwarded::apply::take_back(call, &run_dir);
+            hold.extend(socket);
+            errors.push(outcome);
+        }
+        let (inside, unled) = naming::take_back(call);
+        hold.extend(inside);
+        errors.extend([
             unled,
-            unpublished,
-            forgotten,
+            // One child for all: a second one would have to wait for the first.
             apply::remove(call, Some(&Released), (true, hold), &run_dir),
             // By the record GC finds what a killed DEL left in the container.
             names::leave(call, &run_dir),
@@ -104,7 +120,7 @@ impl Plugin for UserBridge {
             host.run(|| remove_bridge(&call.attachment.network))
                 .map_err(|e| no_netns(&e))
                 .flatten(),
-        ];
+        ]);
         joined(errors)
     }
 
@@ -144,6 +160,6 @@ fn remove_bridge(network: &NetworkName) -> Result<(), Error> {
     apply::remove_bridge(&host, &bridge, &host::alias(network))
 }
 
-fn joined<const N: usize>(outcomes: [Result<(), Error>; N]) -> Result<(), Error> {
+fn joined(outcomes: impl IntoIterator<Item = Result<(), Error>>) -> Result<(), Error> {
     Error::joined(outcomes.into_iter().filter_map(Result::err).collect()).map_or(Ok(()), Err)
 }

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use attach::host::Host;
+use attach::verify::differs;
 use cni::{AddResult, Call, Dns, Error, NetworkCall};
-use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
 use names::{Client, Place};
 use naming::{Required, Settings, doors};
-use netfilter::{Claimant, Class, Filter, Sweep, kind};
+use netfilter::{Claimant, Class, Resolver, Store};
+use types::IfName;
 
 use crate::config::Config;
 
@@ -36,7 +37,6 @@ pub(crate) struct Joining<'a> {
     call: &'a Call,
     settings: Settings,
     dns: Dns,
-    host: &'a Host,
     netns: &'a Netns,
     client: Client<'a>,
     /// Where the daemon answers, once that is known.
@@ -58,7 +58,6 @@ impl<'a> Joining<'a> {
             settings: settings(&call.config, &call.args_text, config)?,
             call,
             dns: config.dns.clone(),
-            host,
             netns,
             client: Client::new(&host.run_dir, &call.path),
             places: RefCell::default(),
@@ -66,32 +65,38 @@ impl<'a> Joining<'a> {
     }
 
     /// Makes the names known, and completes what the container's resolv.conf(5) gets. On the host,
-    /// when the bridge and the gateways are there.
+    /// when the bridge and the gateways are there. Gives what is to be redirected.
     pub(crate) fn on_host(
         &'a self,
+        bridge: (&IfName, u32),
         result: &mut AddResult,
         undo: &mut Undo<'a>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Resolver>, Error> {
         result.dns = self.dns.clone();
-        match self.register(result, undo) {
+        match self.register(bridge, result, undo) {
             Ok(places) => {
                 doors::complete(&mut result.dns, &self.settings, &places);
+                let resolvers = doors::resolvers(&places);
                 *self.places.borrow_mut() = places;
-                Ok(())
+                Ok(resolvers)
             }
             Err(error) if self.settings.required == Required::No => {
                 cni::warn(NAME, &format!("{} has no names: {}", self.call.attachment, error.msg));
-                Ok(())
+                Ok(Vec::new())
             }
             Err(error) => Err(error),
         }
     }
 
-    fn register(&'a self, result: &AddResult, undo: &mut Undo<'a>) -> Result<Vec<Place>, Error> {
-        let record = naming::record(self.call, &self.settings, result, self.netns, self.host)?;
-        let places = naming::register(&self.client, &record, self.netns, undo)?;
-        naming::redirect(self.host, &record, &places, undo)?;
-        Ok(places)
+    fn register(
+        &'a self,
+        bridge: (&IfName, u32),
+        result: &AddResult,
+        undo: &mut Undo<'a>,
+    ) -> Result<Vec<Place>, Error> {
+        let (call, netns) = (self.call, self.netns);
+        let record = naming::record_on_bridge(call, &self.settings, result, netns, bridge)?;
+        naming::register(&self.client, &record, netns, undo)
     }
 
     /// Leads 127.0.0.11 there. In the container's namespace.
@@ -101,26 +106,12 @@ impl<'a> Joining<'a> {
     }
 }
 
-/// Leads nobody to the daemon any more on behalf of `call`, on the host and in the container. The
-/// sockets are to be kept open by the child that deletes the pair.
-pub(crate) fn take_back(call: &Call, run_dir: &Path) -> (Vec<Socket>, Result<(), Error>) {
-    let mut hold = Vec::new();
-    let removed = Filter::open(run_dir, &kind::Names).and_then(|filter| {
-        let removed = filter.remove(&call.attachment, &[]);
-        hold.push(filter.into_socket());
-        removed.map(drop)
-    });
-    let (inside, unled) = naming::take_back(call);
-    hold.extend(inside);
-    (hold, removed.map_err(Error::from).and(unled))
-}
-
 /// Forgets the names of `call`.
 pub(crate) fn leave(call: &Call, run_dir: &Path) -> Result<(), Error> {
     naming::forget(&Client::new(run_dir, &call.path), &call.attachment, NAME)
 }
 
-/// Compares what the daemon and the packet filter know; on the host.
+/// Compares what the daemon knows, and whether it is what the packet filter is told; on the host.
 pub(crate) fn compare(
     call: &Call,
     settings: &Settings,
@@ -136,20 +127,17 @@ pub(crate) fn compare(
         return Ok(None);
     }
     let record = naming::known(&client, &wanted, NAME)?;
-    if let Some(claim) = naming::claim(&record, &record.places) {
-        let filter = Filter::open(run_dir, &kind::Names)?;
-        filter.check(&filter.store().read(&claim.key, Claimant::Names).unwrap_or(claim))?;
+    let claim = Store::under(run_dir).read(&record.key, Claimant::Interface);
+    let led = claim.map(|claim| claim.resolvers).unwrap_or_default();
+    if led != doors::resolvers(&record.places) {
+        let text =
+            format!("what {} asks its gateway is not led to the daemon of names", record.key);
+        return Err(differs(text));
     }
     Ok(Some(record))
 }
 
 /// Forgets the names of all attachments of a network that are not valid.
 pub(crate) fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
-    let valid = call.config.valid_attachments()?;
-    let sweep = Sweep { network: call.config.name(), valid: valid.as_deref() };
-    let unled = Filter::open(run_dir, &kind::Names)
-        .and_then(|filter| filter.sweep(sweep))
-        .map(drop)
-        .map_err(Error::from);
-    unled.and(naming::sweep(&Client::new(run_dir, &call.path), call, NAME))
+    naming::sweep(&Client::new(run_dir, &call.path), call, NAME)
 }

@@ -1,6 +1,7 @@
 //! The process that stays when the one that answers dies: it keeps the sockets, knows where all is
 //! remembered, and looks at nothing that comes from a network.
 
+mod name;
 mod notify;
 mod resume;
 mod revival;
@@ -15,7 +16,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::link::{Listener, ToKeeper, ToWorker};
 use crate::options::Options;
+use name::Name;
 use signals::{Signals, Wish};
 use successor::{Heard, Successor};
 
@@ -66,10 +67,8 @@ pub fn run(control: UnixListener, path: &Path, named: Named) -> io::Result<()> {
 /// Everything that the process knows.
 struct Keeper {
     control: UnixListener,
-    path: PathBuf,
+    name: Name,
     named: Named,
-    /// What the control socket's name led to in the beginning.
-    identity: Option<(u64, u64)>,
     signals: Signals,
     run_dir: PathBuf,
     store: Store,
@@ -112,9 +111,8 @@ impl Keeper {
         let run_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
         Ok(Self {
             control,
-            path: path.to_owned(),
+            name: Name::of(path),
             named,
-            identity: identity(path),
             signals: Signals::take()?,
             store: Store::under(&run_dir),
             run_dir,
@@ -161,7 +159,7 @@ impl Keeper {
 
     /// Starts a worker and tells it all.
     fn start(&self) -> io::Result<Successor> {
-        let worker = Successor::start(&self.control, &self.path, &self.options)?;
+        let worker = Successor::start(&self.control, self.name.path(), &self.options)?;
         // One that dies at once is found dead by whoever attends to it.
         let _ = self.tell_all(&worker);
         Ok(worker)
@@ -195,8 +193,9 @@ impl Keeper {
         let mut swept = Instant::now();
         loop {
             let until_sweep = SWEEPS.saturating_sub(swept.elapsed());
-            let [told, heard] =
-                readable([self.signals.as_fd(), worker.link().as_fd()], until_sweep)?;
+            let from =
+                [Some(self.signals.as_fd()), Some(worker.link().as_fd()), self.name.events()];
+            let [told, heard, renamed] = readable(from, until_sweep)?;
             if told {
                 match self.signals.next()? {
                     Some(Wish::End) => return Ok(End::Told),
@@ -208,14 +207,18 @@ impl Keeper {
                     None => {}
                 }
             }
-            if !heard {
-                if swept.elapsed() >= SWEEPS {
-                    swept = Instant::now();
-                    if identity(&self.path) != self.identity {
-                        return Ok(End::Told);
-                    }
-                    self.sweep(worker);
+            let is_time = !heard && swept.elapsed() >= SWEEPS;
+            if renamed || is_time {
+                self.name.take_events();
+                if !self.name.leads_here() {
+                    return Ok(End::Told);
                 }
+            }
+            if is_time {
+                swept = Instant::now();
+                self.sweep(worker);
+            }
+            if !heard {
                 continue;
             }
             let (message, sockets) = match worker.hear()? {
@@ -249,7 +252,7 @@ impl Keeper {
 
     /// Says again what is remembered. Other options are another worker's, which answers now then.
     fn reload(&mut self, worker: &Successor) -> Option<Successor> {
-        let written = Options::written(&self.path);
+        let written = Options::written(self.name.path());
         let changed = written.as_ref().is_ok_and(|written| *written != self.options);
         match written {
             Ok(written) => (self.options, self.unsound) = (written, None),
@@ -297,7 +300,7 @@ impl Keeper {
             return true;
         }
         // When it is gone already, or cannot go, the next starter replaces it.
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(self.name.path());
         true
     }
 
@@ -320,7 +323,7 @@ impl Keeper {
     fn comes_to_answer(next: &Successor) -> io::Result<bool> {
         let until = Instant::now() + PATIENCE;
         while until > Instant::now() {
-            let [said] = readable([next.link().as_fd()], until - Instant::now())?;
+            let [said] = readable([Some(next.link().as_fd())], until - Instant::now())?;
             if !said {
                 continue;
             }
@@ -350,7 +353,7 @@ impl Keeper {
         former.ask_to_end();
         let until = Instant::now() + PATIENCE;
         while until > Instant::now() {
-            let [said] = readable([former.link().as_fd()], until - Instant::now())?;
+            let [said] = readable([Some(former.link().as_fd())], until - Instant::now())?;
             if !said {
                 continue;
             }
@@ -374,24 +377,21 @@ impl Keeper {
     }
 }
 
-/// What a name leads to: another socket under it is somebody else's.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let about = fs::metadata(path).ok()?;
-    Some((about.dev(), about.ino()))
-}
-
 /// Waits until one of them has something to say, or ended. Which of them have.
 fn readable<const N: usize>(
-    from: [BorrowedFd<'_>; N],
+    from: [Option<BorrowedFd<'_>>; N],
     patience: Duration,
 ) -> io::Result<[bool; N]> {
-    let mut wanted = from.map(|from| PollFd::new(from, PollFlags::POLLIN));
+    let wanted = from.iter().flatten().map(|from| PollFd::new(*from, PollFlags::POLLIN));
+    let mut wanted: Vec<_> = wanted.collect();
     // Less than a millisecond is not to be no time.
     let patience = patience.max(Duration::from_millis(1));
     match poll(&mut wanted, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX)) {
-        Ok(_) | Err(Errno::EINTR) => Ok(wanted.map(|one| one.any().unwrap_or(true))),
-        Err(error) => Err(error.into()),
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error.into()),
     }
+    let mut has = wanted.iter().map(|one| one.any().unwrap_or(true));
+    Ok(from.map(|from| from.is_some() && has.next().unwrap_or(true)))
 }
 
 /// Waits for nothing but time.

@@ -48,7 +48,7 @@ impl Keeper {
             for descriptor in &passing {
                 fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
             }
-            Err(Command::new(program).arg(RESUME).arg(&self.path).stdin(state).exec())
+            Err(Command::new(program).arg(RESUME).arg(self.name.path()).stdin(state).exec())
         });
         for descriptor in &passing {
             // Workers are not to have them.

@@ -1,6 +1,7 @@
 //! Which servers the host itself asks.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,22 @@ impl HostFiles {
     /// When the file that the C library reads cannot be read. That the others cannot means there are
     /// none.
     pub fn read(&self) -> io::Result<ResolvConf> {
-        let mut read = ResolvConf::parse(&std::fs::read(&self.resolv_conf).map_err(|error| {
+        self.read_or(None)
+    }
+
+    /// The same for a process that gave up its rights: `opened` is the file that the C library reads,
+    /// for when that may not be looked up. What took its place since is not seen then.
+    ///
+    /// # Errors
+    /// As [`HostFiles::read`].
+    pub fn read_or(&self, opened: Option<&File>) -> io::Result<ResolvConf> {
+        let text = match (std::fs::read(&self.resolv_conf), opened) {
+            (Err(error), Some(opened)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                from_the_start(opened)
+            }
+            (read, _) => read,
+        };
+        let mut read = ResolvConf::parse(&text.map_err(|error| {
             let path = self.resolv_conf.display();
             io::Error::new(error.kind(), format!("read the host's servers from {path}: {error}"))
         })?);
@@ -83,6 +99,13 @@ impl HostFiles {
         };
         if servers.iter().any(is_resolved) { &self.resolved } else { &self.network_manager }
     }
+}
+
+fn from_the_start(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn is_local(server: &Server) -> bool {

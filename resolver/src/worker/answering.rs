@@ -2,6 +2,7 @@
 //! takes.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io;
 use std::rc::Rc;
 use std::time::Instant;
@@ -23,6 +24,8 @@ pub struct Answering {
     pub(super) shared: Rc<Shared>,
     pub(super) doors: Doors,
     options: Options,
+    /// The list of the host's servers, opened when that was allowed.
+    list: Option<File>,
 }
 
 impl Answering {
@@ -38,7 +41,12 @@ impl Answering {
         let others = Others::new(Forwarder::new(limits));
         let shared = Rc::new(Shared::new(policy, Bounds::default(), others));
         let doors = Doors::new(Rc::clone(&shared));
-        Self { shared, doors, options: options.clone() }
+        Self { shared, doors, options: options.clone(), list: None }
+    }
+
+    /// The same where the list of the host's servers, which is this file, may not be looked up.
+    pub(super) fn with_list(self, list: Option<File>) -> Self {
+        Self { list, ..self }
     }
 
     /// Answers for a record, in place of what was known of its attachment.
@@ -110,7 +118,7 @@ impl Answering {
             let servers = self.options.servers.iter().map(|server| upstream::Server::at(server.0));
             return others.host(&zone, servers.collect(), upstream::Options::default());
         }
-        match self.host_files().read() {
+        match self.host_files().read_or(self.list.as_ref()) {
             Ok(read) => others.host(&zone, read.servers, read.options),
             // The file is being replaced, or there is none: what was known may still be right.
             Err(error) => eprintln!("cais-dnsd: {error}"),

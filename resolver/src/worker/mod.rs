@@ -13,6 +13,7 @@ mod trial;
 mod udp;
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -46,6 +47,8 @@ pub struct Start {
     pub keeper: UnixStream,
     /// How it is configured.
     pub options: Options,
+    /// The file that lists the host's servers, which the process may not be allowed to look up.
+    pub list: Option<File>,
     /// How the process is confined, in words.
     pub sandbox: Vec<String>,
     /// The user that may tell it what to do, beside root.
@@ -97,9 +100,9 @@ async fn run(start: Start) -> io::Result<()> {
 
 impl Worker {
     fn new(start: Start) -> io::Result<Self> {
-        let Start { keeper, options, sandbox, owner, .. } = start;
+        let Start { keeper, options, list, sandbox, owner, .. } = start;
         Ok(Self {
-            answering: Answering::new(&options),
+            answering: Answering::new(&options).with_list(list),
             keeper: Keeper::new(keeper)?,
             idle_exit: options.idle_exit,
             owner,

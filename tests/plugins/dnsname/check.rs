@@ -72,7 +72,7 @@ fn what_leads_elsewhere_is_a_difference() {
             let result = chain.add(eth0(&c));
             let check = || chain.call(1, "CHECK", eth0(&c), Some(&result)).run();
             check().is_silent();
-            c.run("nft delete table inet cais-names");
+            c.run("nft delete table ip cais-names");
             check().refused(101);
             chain.call(1, "ADD", eth0(&c), Some(&result)).run().succeeded();
             check().is_silent();

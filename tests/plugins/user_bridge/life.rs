@@ -129,7 +129,7 @@ fn check_notices_what_is_gone() {
             ("the gateway", format!("ip addr flush dev {bridge} scope global")),
             ("the ports", "nft flush map inet cais dnat4_any".to_owned()),
             ("masquerade", "nft flush set inet cais masq4".to_owned()),
-            ("forwarding", "nft flush chain ip filter CNI-FORWARD".to_owned()),
+            ("forwarding", "nft flush set inet cais passing".to_owned()),
         ];
         for (number, (what, command)) in ways.into_iter().enumerate() {
             let keys = json!({

@@ -5,6 +5,7 @@ mod apart;
 mod life;
 mod names;
 mod options;
+mod passing;
 mod ports;
 mod subnets;
 mod ways;

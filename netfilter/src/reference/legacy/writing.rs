@@ -77,8 +77,8 @@ pub fn accept(addresses: &[IpAddr], admin: &str) -> Result<(), LegacyError> {
 ///
 /// # Errors
 /// When a table in use can be neither read nor changed.
-pub fn pass() -> Result<(), LegacyError> {
-    for family in FAMILIES {
+pub fn pass(families: &[Family]) -> Result<(), LegacyError> {
+    for &family in families {
         change(family, &[FILTER], |table, script| {
             accept_forwarded(table, script, [passing_form()].into_iter());
         })?;
