@@ -1,4 +1,4 @@
-//! Questions at a steady rate, by dnsperf(1).
+//! Questions, by dnsperf(1).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -21,7 +21,16 @@ const OUTSTANDING: &str = "64";
 pub(super) struct Load {
     file: PathBuf,
     count: usize,
-    per_second: usize,
+    pace: Pace,
+}
+
+/// How fast questions are asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    /// So many in a second: the server sleeps between them.
+    Steady(usize),
+    /// The next one as soon as there is an answer: the server has no rest.
+    Full,
 }
 
 /// How long answers took, in microseconds.
@@ -29,14 +38,14 @@ pub(super) struct Load {
 pub(super) struct Latencies(Vec<f64>);
 
 impl Load {
-    /// Questions for `names`, so many in a second, kept in `file`.
-    pub(super) fn new(file: &Path, names: &[String], per_second: usize) -> Result<Load> {
+    /// Questions for `names`, kept in `file`.
+    pub(super) fn new(file: &Path, names: &[String], pace: Pace) -> Result<Load> {
         let mut text = String::new();
         for name in names {
             let _ = writeln!(text, "{name} A");
         }
         fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
-        Ok(Load { file: file.to_owned(), count: names.len(), per_second })
+        Ok(Load { file: file.to_owned(), count: names.len(), pace })
     }
 
     /// Asks all of it once.
@@ -47,7 +56,10 @@ impl Load {
         let mut command = Command::new("dnsperf");
         command.args(["-v", "-n", "1", "-T", "1", "-c", CLIENTS, "-q", OUTSTANDING]);
         let (address, port) = (server.ip().to_string(), server.port().to_string());
-        command.args(["-s", &address, "-p", &port, "-Q", &self.per_second.to_string()]);
+        command.args(["-s", &address, "-p", &port]);
+        if let Pace::Steady(per_second) = self.pace {
+            command.args(["-Q", &per_second.to_string()]);
+        }
         command.arg("-d").arg(&self.file).stdin(Stdio::null());
         let output = Netns::open(&from.path)?.run(|| command.output())?.context("start dnsperf")?;
         let printed = String::from_utf8_lossy(&output.stdout);

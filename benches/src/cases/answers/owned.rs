@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::load::Load;
+use super::load::{Load, Pace};
 use super::rounds::{compare, questions};
 use super::server::{Kind, Place, Server, name_of};
 use crate::host::Host;
@@ -11,7 +11,7 @@ use crate::options::Options;
 use crate::report::{Goal, Report};
 
 /// Questions in a second: few enough for all.
-const PER_SECOND: usize = 5_000;
+const STEADY: Pace = Pace::Steady(5_000);
 
 /// Memory in MiB with one name, and with as many as a host may ever have.
 const IDLE: Goal = Goal::AtMost(5.0);
@@ -32,15 +32,17 @@ pub(super) fn measure(options: &Options, scratch: &Scratch, report: &mut Report)
         let kinds = Kind::all(options, CACHE).into_iter();
         let servers: Vec<Server> =
             kinds.map(|kind| Server::start(&place, kind, options, held)).collect::<Result<_>>()?;
-        let names: Vec<String> = (0..questions(options))
-            .map(|turn| name_of((turn * STRIDE % usize::from(held)) as u16))
-            .collect();
-        let load = Load::new(&scratch.path("questions"), &names, PER_SECOND)?;
         if level == 0 {
             memory(report, "idle", &servers, IDLE)?;
         }
-        let what = format!("one of {held} own names");
-        compare(options, (&what, &load), &servers, |_| Goal::Ratio(1.0), report)?;
+        for (pace, how) in [(STEADY, ""), (Pace::Full, ", without rest")] {
+            let names: Vec<String> = (0..questions(options, pace))
+                .map(|turn| name_of((turn * STRIDE % usize::from(held)) as u16))
+                .collect();
+            let load = Load::new(&scratch.path("questions"), &names, pace)?;
+            let what = format!("one of {held} own names{how}");
+            compare(options, (&what, &load), &servers, |_| Goal::Ratio(1.0), report)?;
+        }
         let goal = if level + 1 == levels.len() { FULL } else { Goal::None };
         memory(report, &format!("after questions, {held} own names"), &servers, goal)?;
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::load::Load;
+use super::load::{Load, Pace};
 use super::server::{GATEWAY, Kind, Server};
 use crate::cases::settle;
 use crate::options::Options;
@@ -25,9 +25,13 @@ struct Series {
     p99: Vec<f64>,
 }
 
-/// How many questions a round has.
-pub(super) fn questions(options: &Options) -> usize {
-    if options.smoke { QUESTIONS_OF_SMOKE } else { QUESTIONS }
+/// How many questions a round has. Of a server without rest it takes more for about as long.
+pub(super) fn questions(options: &Options, pace: Pace) -> usize {
+    match pace {
+        _ if options.smoke => QUESTIONS_OF_SMOKE,
+        Pace::Steady(_) => QUESTIONS,
+        Pace::Full => 10 * QUESTIONS,
+    }
 }
 
 /// Asks the servers in turns and compares the first, which is ours, with each of the others, and with
