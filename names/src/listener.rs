@@ -21,6 +21,11 @@ pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 /// else can ever answer in the daemon's place.
 pub const PORT: u16 = 1021;
 
+/// Bytes of queries that wait while nobody reads them, as when one worker follows another, or behind a
+/// flood: some thousands. The kernel keeps some 270 without it, and takes memory for none that is not
+/// there.
+const QUEUE: usize = 2 << 20;
+
 /// How many ports are tried.
 const PORTS: u16 = 20;
 
@@ -97,7 +102,11 @@ fn bound(address: SocketAddr, link: Option<&IfName>, kind: SockType) -> io::Resu
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket::socket(family, kind, flags, None)?;
-    if kind == SockType::Stream {
+    if kind == SockType::Datagram {
+        // A user who is not root of the machine has what its `rmem_max` allows.
+        let _ = socket::setsockopt(&socket, sockopt::RcvBufForce, &QUEUE)
+            .or_else(|_| socket::setsockopt(&socket, sockopt::RcvBuf, &QUEUE));
+    } else {
         // A port whose last connections are in TIME_WAIT is free. UDP has nothing of that kind, and
         // with this option two sockets could share a port.
         socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;

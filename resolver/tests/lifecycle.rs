@@ -1,16 +1,18 @@
 //! How the daemon begins, dies, comes back and ends.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::time::Instant;
 
 use names::{Record, Store};
 use netns_fixtures::lab;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::stage::{
-    DEADLINE, RUN_DIR, Stage, ask, ask_by_tcp, ask_once, daemons, is_alive, key, kill_dead,
-    try_to_ask,
+    DEADLINE, RUN_DIR, Stage, ask, ask_by_tcp, ask_once, daemons, in_namespace, is_alive, key,
+    kill_dead, query, try_to_ask,
 };
 
 pub(crate) fn at(number: u8) -> (u8, Option<Ipv4Addr>) {
@@ -82,6 +84,37 @@ fn case_61_a_query_that_comes_while_nobody_answers_waits_until_all_is_known() {
                 }
             });
         }
+    });
+}
+
+#[test]
+fn a_thousand_queries_wait_for_a_worker_that_has_no_turn() {
+    lab(|lab| {
+        let any = UdpSocket::bind("127.0.0.1:0").unwrap();
+        if setsockopt(&any, sockopt::RcvBufForce, &(1 << 20)).is_err() {
+            netns_fixtures::skip("only root of the machine may let more wait than rmem_max");
+        }
+        let stage = Stage::new(lab);
+        let web = stage.container("web", 2);
+        let server = stage.register(&web, &stage.record(&web, 2));
+        let worker = stage.worker();
+        kill(worker, Signal::SIGSTOP).unwrap();
+        let answered = in_namespace(&web, || {
+            // As many replies as the usual queue of one socket holds.
+            let clients: Vec<UdpSocket> =
+                (0..10).map(|_| UdpSocket::bind("0.0.0.0:0").unwrap()).collect();
+            for client in &clients {
+                client.connect(server).unwrap();
+                client.set_read_timeout(Some(DEADLINE)).unwrap();
+                (0..100).for_each(|_| drop(client.send(&query("web")).unwrap()));
+            }
+            kill(worker, Signal::SIGCONT).unwrap();
+            let replies = |client: &UdpSocket| {
+                (0..100).take_while(|_| client.recv(&mut [0; 512]).is_ok()).count()
+            };
+            clients.iter().map(replies).sum::<usize>()
+        });
+        assert_eq!(answered, 1000);
     });
 }
 
