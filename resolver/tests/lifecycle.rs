@@ -106,7 +106,9 @@ fn a_thousand_queries_wait_for_a_worker_that_has_no_turn() {
             for client in &clients {
                 client.connect(server).unwrap();
                 client.set_read_timeout(Some(DEADLINE)).unwrap();
-                (0..100).for_each(|_| drop(client.send(&query("web")).unwrap()));
+                for _ in 0..100 {
+                    client.send(&query("web")).unwrap();
+                }
             }
             kill(worker, Signal::SIGCONT).unwrap();
             let replies = |client: &UdpSocket| {
