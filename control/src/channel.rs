@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use cni::{Error, code};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sockopt,
+    self, AddressFamily, ControlMessage, MsgFlags, SetSockOpt, SockFlag, SockType, UnixAddr,
+    sockopt,
 };
 use nix::sys::time::TimeVal;
 
@@ -39,7 +40,7 @@ impl<'a> Channel<'a> {
         let socket = socket::socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)
             .map_err(|error| failed(step(), error))?;
         let channel = Self { daemon, socket, path, until };
-        channel.limit()?;
+        channel.limit(sockopt::SendTimeout)?;
         match retried(|| socket::connect(channel.socket.as_raw_fd(), &address)) {
             Ok(()) => Ok(Some(channel)),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ECONNREFUSED) => Ok(None),
@@ -65,7 +66,7 @@ impl<'a> Channel<'a> {
             let text = format!("tell {program} of {length} bytes: {MOST_BYTES} fit");
             return Err(Error::new(code::INVALID_CONFIG, text).with_hint("choose shorter ids"));
         }
-        self.limit()?;
+        self.limit(sockopt::SendTimeout)?;
         let raw: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&raw)];
         let rights = if raw.is_empty() { &[][..] } else { &rights[..] };
@@ -87,7 +88,7 @@ impl<'a> Channel<'a> {
     /// # Errors
     /// Code 11 at the deadline; code 5 with what the system said.
     pub fn hear(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.limit()?;
+        self.limit(sockopt::ReceiveTimeout)?;
         let mut buffer = vec![0; MOST_BYTES];
         match retried(|| socket::recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty())) {
             Ok(0) | Err(Errno::ECONNRESET) => Ok(None),
@@ -101,7 +102,7 @@ impl<'a> Channel<'a> {
     }
 
     /// Lets the next step end at the deadline.
-    fn limit(&self) -> Result<(), Error> {
+    fn limit(&self, what: impl SetSockOpt<Val = TimeVal>) -> Result<(), Error> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(self.daemon.unanswered(self.path));
@@ -109,8 +110,7 @@ impl<'a> Channel<'a> {
         // Zero would mean to wait for ever.
         let left = left.max(Duration::from_millis(1));
         let left = TimeVal::new(left.as_secs().cast_signed(), i64::from(left.subsec_micros()));
-        socket::setsockopt(&self.socket, sockopt::SendTimeout, &left)
-            .and_then(|()| socket::setsockopt(&self.socket, sockopt::ReceiveTimeout, &left))
+        socket::setsockopt(&self.socket, what, &left)
             .map_err(|error| failed("set a deadline on a socket", io::Error::from(error)))
     }
 }
