@@ -103,6 +103,12 @@ impl RequestError {
         self.source.errno() == Some(Errno::EBUSY)
     }
 
+    /// Whether the kernel takes what we asked for as impossible (`EINVAL`).
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.source.errno() == Some(Errno::EINVAL)
+    }
+
     /// Whether a bridge has no room for another port (`EXFULL`): the kernel gives one 1023.
     #[must_use]
     pub fn is_full(&self) -> bool {
