@@ -24,9 +24,8 @@ pub enum Earlier {
 /// # Errors
 /// Code 5 when the namespace cannot be told from others.
 pub fn of(call: &Call, netns: &Netns) -> Result<Record, Error> {
-    let netns_id = identity(netns).map_err(|e| {
-        Error::new(code::IO, format!("identify {}: {e}", netns.path().display()))
-    })?;
+    let netns_id = identity(netns)
+        .map_err(|e| Error::new(code::IO, format!("identify {}: {e}", netns.path().display())))?;
     Ok(Record {
         key: call.attachment.clone(),
         netns: call.sandbox(),
@@ -51,9 +50,9 @@ pub fn write<'a>(
     let earlier = records.read(&key);
     let is_dead = |earlier: &Record| earlier.is_dead(&record.netns_id.boot);
     record.succeeds_dead = earlier.as_ref().is_some_and(is_dead);
-    records.write(&record).map_err(|e| {
-        Error::new(code::IO, format!("record {key} in {}: {e}", run_dir.display()))
-    })?;
+    records
+        .write(&record)
+        .map_err(|e| Error::new(code::IO, format!("record {key} in {}: {e}", run_dir.display())))?;
     let known = if record.succeeds_dead { Earlier::Dead } else { Earlier::NotDead };
     undo.push(format!("remove record of {key}"), move || {
         match earlier {

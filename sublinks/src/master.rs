@@ -23,8 +23,9 @@ pub fn find(socket: &Socket, config: &Config) -> Result<Link, Error> {
     if !link.is_up() {
         let dev = &link.dev;
         let text = format!("key \"master\": link {dev} is down in {}", socket.place());
-        return Err(Error::new(code::IO, text)
-            .with_hint(format!("a link on a master that is down cannot be up: ip link set {dev} up")));
+        return Err(Error::new(code::IO, text).with_hint(format!(
+            "a link on a master that is down cannot be up: ip link set {dev} up"
+        )));
     }
     has_room(&link, config)?;
     Ok(link)

@@ -3,7 +3,7 @@
 use netns_fixtures::{Call, Container, Lab};
 use serde_json::{Value, json};
 
-use crate::under_test::{NETWORK, furnish, result_before};
+use crate::under_test::{MASTER, NETWORK, furnish, furnish_host, result_before};
 
 /// The newest version, which alone has GC.
 const VERSION: &str = "1.1.0";
@@ -89,6 +89,15 @@ impl Scene {
         Self { plugin: "user-bridge", config: config.clone(), stock: Some(("user-bridge", config)) }
     }
 
+    /// A link on a master of the host with addresses of both families, and room for one container.
+    pub(crate) fn macvlan() -> Self {
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "macvlan", "master": MASTER,
+            "ipam": pool_of_one(),
+        });
+        Self { plugin: "macvlan", config, stock: Some(("host-local", of_host_local())) }
+    }
+
     /// The pool alone.
     pub(crate) fn host_local() -> Self {
         let stock = Some(("host-local", of_host_local()));
@@ -157,6 +166,7 @@ impl Scene {
 
     /// Makes on the host what plugins before this one would have made.
     pub(crate) fn prepare(&self, lab: &Lab) {
+        furnish_host(lab.host(), self.plugin);
         if matches!(self.plugin, "portmap" | "dnsname") {
             lab.host().run("ip link add dev cni0 type bridge");
             lab.host().run("ip addr add 10.1.0.1/24 dev cni0");

@@ -28,8 +28,7 @@ impl Sublink for Macvlan {
     }
 
     fn create(&self, new: &New<'_>) -> Request {
-        let mut link =
-            link::Macvlan::new(new.name.clone(), new.master, self.mode).netns(new.netns);
+        let mut link = link::Macvlan::new(new.name.clone(), new.master, self.mode).netns(new.netns);
         if let Some(mtu) = new.mtu {
             link = link.mtu(mtu);
         }

@@ -49,7 +49,11 @@ fn what_cannot_be_is_refused_with_its_path() {
         (r#""mtu":67"#, 7, "key \"mtu\": MTU 67 is outside 68..65535 bytes"),
         (r#""mtu":-1"#, 7, "key \"mtu\": -1 is outside 0..4294967295"),
         (r#""mode":"hub""#, 7, "key \"mode\": unknown macvlan mode: \"hub\""),
-        (r#""bcqueuelen":4294967296"#, 7, "key \"bcqueuelen\": 4294967296 is outside 0..4294967295"),
+        (
+            r#""bcqueuelen":4294967296"#,
+            7,
+            "key \"bcqueuelen\": 4294967296 is outside 0..4294967295",
+        ),
         (
             r#""master":"a/b""#,
             7,
@@ -65,11 +69,7 @@ fn what_cannot_be_is_refused_with_its_path() {
             7,
             "key \"sources\": mode source without addresses would let nothing in",
         ),
-        (
-            r#""sources":["c2:00:00:00:00:01"]"#,
-            7,
-            "key \"sources\": only mode source looks at it",
-        ),
+        (r#""sources":["c2:00:00:00:00:01"]"#, 7, "key \"sources\": only mode source looks at it"),
         (
             r#""linkInContainer":"yes""#,
             6,
