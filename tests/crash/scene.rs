@@ -89,13 +89,17 @@ impl Scene {
         Self { plugin: "user-bridge", config: config.clone(), stock: Some(("user-bridge", config)) }
     }
 
-    /// A link on a master of the host with addresses of both families, and room for one container.
+    /// A link on a master of the host, and room for one container. No IPv6, whose addresses are
+    /// probed for as long as it takes, since calls are counted.
     pub(crate) fn macvlan() -> Self {
+        let pool = json!({ "type": "host-local", "subnet": "10.1.0.0/30" });
         let config = json!({
             "cniVersion": VERSION, "name": NETWORK, "type": "macvlan", "master": MASTER,
-            "ipam": pool_of_one(),
+            "ipam": pool,
         });
-        Self { plugin: "macvlan", config, stock: Some(("host-local", of_host_local())) }
+        let mut stock = of_host_local();
+        stock["ipam"] = pool;
+        Self { plugin: "macvlan", config, stock: Some(("host-local", stock)) }
     }
 
     /// The pool alone.

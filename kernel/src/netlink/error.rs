@@ -160,6 +160,10 @@ impl RequestError {
             (Error::Kernel { errno: Errno::EEXIST, .. }, Action::Create { name, .. }) => {
                 Some(format!("`ip link show {name}` tells what the existing link is"))
             }
+            (Error::Kernel { errno: Errno::EADDRINUSE, .. }, Action::Change { .. }) => Some(
+                "another link on the same master has its Ethernet address; give it one of its own"
+                    .into(),
+            ),
             (Error::Kernel { errno: Errno::EINVAL, .. }, Action::Conntrack { verb: "count" }) => {
                 Some("load the kernel module `nf_conntrack_netlink`".into())
             }

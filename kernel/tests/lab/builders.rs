@@ -143,7 +143,7 @@ fn a_macvlan_child_in_source_mode_has_its_list() {
         let info = &ip_link("mv0")["linkinfo"]["info_data"];
         assert_eq!(info["mode"], "source");
         // In the order of the kernel's hash table.
-        let listed = info["macaddr"].to_string();
+        let listed = info["macaddr_data"].to_string();
         let is_listed = |mac: &MacAddr| listed.contains(&mac.to_string());
         assert!(sources.iter().all(is_listed), "{info}");
         let ours = link::get(&socket, &name("mv0")).unwrap();

@@ -67,7 +67,7 @@ fn mode_source_has_its_list_of_addresses() {
         let sources = ["02:00:00:00:00:01", "02:00:00:00:00:02"];
         let config = with(with(layer2(), "mode", json!("source")), "sources", json!(sources));
         let c = attached(lab, "c1", &config);
-        let listed = info(&c, "macaddr").to_string();
+        let listed = info(&c, "macaddr_data").to_string();
         assert!(sources.iter().all(|source| listed.contains(source)), "{listed}");
     });
 }
@@ -148,7 +148,7 @@ fn a_mac_that_a_sibling_has_is_refused() {
         let b = lab.container("b");
         let error = lab.plugin("macvlan").container(&b).config(&config).verb("ADD").run().error();
         only_ours(lab, "says no more than the kernel");
-        error.says(&["set link eth0", "EBUSY"]);
+        error.says(&["set link eth0 up in /run/netns/b: EADDRINUSE", "has its Ethernet address"]);
     });
 }
 
