@@ -15,7 +15,8 @@ use kernel::undo::Undo;
 use kernel::{RequestError, announce};
 use types::IfName;
 
-use crate::config::{Config, Place};
+use crate::config::{Config, Master, Place};
+use crate::made::{Held, Users};
 use crate::{New, Sublink, master, plan};
 
 /// Everything that ADD works with.
@@ -79,6 +80,7 @@ impl<'a> Adding<'a> {
     /// Makes the link over its master, which lives where `socket` is.
     fn link(&self, socket: &Socket, undo: &mut Undo<'a>) -> Result<(), Error> {
         let (name, netns) = (&self.call.attachment.ifname, self.netns);
+        let _held = self.made_master(undo)?;
         let master = master::find(socket, self.config)?;
         if !master.is_up() {
             let text = format!("{} is down: {name} carries nothing until it is up", master.dev);
@@ -103,6 +105,18 @@ impl<'a> Adding<'a> {
             Ok(netns.run(delete)??)
         });
         Ok(())
+    }
+
+    /// Makes the master where it is a VLAN of the host that is missing. Nobody deletes it while the
+    /// link is made.
+    fn made_master(&self, undo: &mut Undo<'a>) -> Result<Option<Held>, Error> {
+        match &self.config.master {
+            Master { name: Some(name), place: Place::Host } => {
+                let users = Users::under(&self.host.run_dir);
+                users.join(&self.host.socket, &self.call.attachment, name, undo)
+            }
+            _ => Ok(None),
+        }
     }
 
     fn not_made(&self, master: &Link, error: &RequestError) -> Error {

@@ -8,8 +8,8 @@ use kernel::link::{self, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 
-use crate::config::{Config, Place};
-use crate::{Sublink, master};
+use crate::config::{Config, Master, Place};
+use crate::{Sublink, made, master};
 
 /// Compares everything of one attachment. The calling thread is in the container's namespace
 /// afterwards.
@@ -65,7 +65,7 @@ fn compare_link(
     Ok(link)
 }
 
-/// Whether ADD can be served: the host has such a master.
+/// Whether ADD can be served: the host has such a master, or the parent of one that can be made.
 ///
 /// # Errors
 /// Code 50 where it has not, or the kernel cannot be asked.
@@ -74,5 +74,14 @@ pub fn serviceable(config: &Config) -> Result<(), Error> {
         return Ok(());
     }
     let host = Socket::open("the host's namespace").map_err(|e| refused(&e).unavailable())?;
-    master::find(&host, config).map(drop).map_err(Error::unavailable)
+    // A VLAN that is missing is made, if it can be: over its parent, whose MTU it has.
+    let parent = config.master.name.as_ref().and_then(made::vlan).map(|(parent, _)| parent);
+    master::find(&host, config).map(drop).or_else(|error| match parent {
+        Some(name) => {
+            let master = Master { name: Some(name), ..config.master };
+            let of_parent = Config { master, ..config.clone() };
+            master::find(&host, &of_parent).map(drop).map_err(|_| error.unavailable())
+        }
+        None => Err(error.unavailable()),
+    })
 }

@@ -3,9 +3,12 @@
 
 use std::path::Path;
 
+use attach::error::refused;
 use attach::validity::Validity;
 use cni::{Error, NetworkCall};
+use kernel::netlink::Socket;
 
+use crate::made::Users;
 use crate::remove::delete_recorded;
 
 /// Removes everything of the network, whose links are of `kind`, that is not valid; without a list,
@@ -18,6 +21,11 @@ pub fn sweep(call: &NetworkCall, kind: &str, run_dir: &Path) -> Result<(), Error
     let left = validity.dead().filter(|record| validity.has_namespace(record));
     let mut errors: Vec<Error> =
         left.filter_map(|record| delete_recorded(record, kind, run_dir).err()).collect();
+    let users = Users::under(run_dir);
+    for record in validity.dead().filter(|record| users.has(&record.key)) {
+        let host = Socket::open("the host's namespace").map_err(|e| refused(&e));
+        errors.extend(host.and_then(|host| users.leave(&host, &record.key)).err());
+    }
     errors.extend(validity.remove_records());
     Error::joined(errors).map_or(Ok(()), Err)
 }

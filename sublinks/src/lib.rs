@@ -3,12 +3,13 @@
 //! removing, comparing and sweeping it.
 //!
 //! This crate refuses to know which kinds there are: plugins say what theirs is called and how it is
-//! made ([`Sublink`]). It never changes a master.
+//! made ([`Sublink`]). It never changes a master, and makes none but VLANs that are named as such.
 
 pub mod apply;
 pub mod check;
 pub mod config;
 pub mod gc;
+mod made;
 pub mod master;
 pub mod plan;
 pub mod remove;

@@ -12,6 +12,8 @@ use kernel::link::{self, Deleter};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 
+use crate::made::Users;
+
 /// Removes the attachment of `call`, whose link is of `kind`.
 ///
 /// # Errors
@@ -24,6 +26,12 @@ pub fn remove(
 ) -> Result<(), Error> {
     let mut errors = Vec::new();
     let mut note = |outcome: Result<(), Error>| errors.extend(outcome.err());
+    let leaving = Users::under(run_dir);
+    // Before the thread is in the container.
+    let host = match leaving.has(&call.attachment) {
+        true => Some(Socket::open("the host's namespace").map_err(|e| refused(&e))?),
+        false => None,
+    };
     let in_process = addresses.is_none_or(Addresses::is_in_process);
     if !in_process && let Some(addresses) = addresses {
         // While the link is there, so that `dhcp` can tell its server.
@@ -32,6 +40,9 @@ pub fn remove(
     note(delete(call, kind, run_dir));
     if in_process && let Some(addresses) = addresses {
         note(addresses.del(call));
+    }
+    if let Some(host) = host {
+        note(leaving.leave(&host, &call.attachment));
     }
     note(record::remove(call, run_dir));
     Error::joined(errors).map_or(Ok(()), Err)

@@ -83,7 +83,8 @@ killed! {
         gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
         gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
-    a_killed_call_of_macvlan: Scene::macvlan() => [
+    a_killed_call_of_macvlan: Scene::macvlan(),
+    a_killed_call_of_macvlan_on_a_vlan: Scene::macvlan_on_a_vlan() => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
         add_is_undone_by_gc: Killed::Add(Rescue::Gc),

@@ -1,6 +1,6 @@
 //! What is killed: a plugin with a configuration, and the network that it works on.
 
-use netns_fixtures::{Call, Container, Lab};
+use netns_fixtures::{Call, Container, Feature, Lab};
 use serde_json::{Value, json};
 
 use crate::under_test::{MASTER, NETWORK, furnish, furnish_host, result_before};
@@ -102,6 +102,13 @@ impl Scene {
         Self { plugin: "macvlan", config, stock: Some(("host-local", stock)) }
     }
 
+    /// The same on a VLAN that is made for it.
+    pub(crate) fn macvlan_on_a_vlan() -> Self {
+        let mut scene = Self::macvlan();
+        scene.config["master"] = json!(format!("{MASTER}.50"));
+        scene
+    }
+
     /// The pool alone.
     pub(crate) fn host_local() -> Self {
         let stock = Some(("host-local", of_host_local()));
@@ -171,6 +178,9 @@ impl Scene {
     /// Makes on the host what plugins before this one would have made.
     pub(crate) fn prepare(&self, lab: &Lab) {
         furnish_host(lab.host(), self.plugin);
+        if self.config["master"] == json!(format!("{MASTER}.50")) {
+            lab.needs(Feature::Vlan);
+        }
         if matches!(self.plugin, "portmap" | "dnsname") {
             lab.host().run("ip link add dev cni0 type bridge");
             lab.host().run("ip addr add 10.1.0.1/24 dev cni0");

@@ -5,6 +5,7 @@ mod defects;
 mod del;
 mod gc;
 mod links;
+mod made;
 mod master;
 mod swap;
 mod traffic;

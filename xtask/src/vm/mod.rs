@@ -55,6 +55,7 @@ const EVERYDAY: &[&str] = &[
     "vlans",
     "ipvlan",
     "a_macvlan_is_in_the_mode_asked_for",
+    "macvlan::made::",
     "deletes::",
     "closes::",
     "connections::",
