@@ -22,9 +22,14 @@ pub fn sweep(call: &NetworkCall, kind: &str, run_dir: &Path) -> Result<(), Error
     let mut errors: Vec<Error> =
         left.filter_map(|record| delete_recorded(record, kind, run_dir).err()).collect();
     let users = Users::under(run_dir);
-    for record in validity.dead().filter(|record| users.has(&record.key)) {
-        let host = Socket::open("the host's namespace").map_err(|e| refused(&e));
-        errors.extend(host.and_then(|host| users.leave(&host, &record.key)).err());
+    for key in validity.dead().map(|record| &record.key) {
+        let left = match users.has(key) {
+            true => Socket::open("the host's namespace")
+                .map_err(|e| refused(&e))
+                .and_then(|host| users.leave(&host, key)),
+            false => users.forget(key),
+        };
+        errors.extend(left.err());
     }
     errors.extend(validity.remove_records());
     Error::joined(errors).map_or(Ok(()), Err)

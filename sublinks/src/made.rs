@@ -136,7 +136,11 @@ impl Users {
         self.forget(key)
     }
 
-    fn forget(&self, key: &Attachment) -> Result<(), Error> {
+    /// Removes what is noted of `key`, also what a killed call left of it.
+    ///
+    /// # Errors
+    /// With the file system's words.
+    pub(crate) fn forget(&self, key: &Attachment) -> Result<(), Error> {
         let failed = |e| Error::new(code::IO, format!("forget which master {key} uses: {e}"));
         self.files.remove(key).map_err(failed)
     }
@@ -146,7 +150,9 @@ impl Users {
         let mut count = 0;
         for network in entries(&self.dir)? {
             let files = entries(&network)?;
-            let masters = files.iter().filter_map(|file| master_in(&fs::read(file).ok()?));
+            // Those that are being written, or were when their call was killed, count no more.
+            let whole = files.iter().filter(|file| !is_hidden(file));
+            let masters = whole.filter_map(|file| master_in(&fs::read(file).ok()?));
             count += masters.filter(|master| master == name).count();
         }
         Ok(count)
@@ -195,6 +201,10 @@ fn make(host: &Socket, name: &IfName, parent: &Link, id: VlanId) -> Result<(), E
         let _ = Deleter::waiting().delete(host, name, &[]);
         refused(&error)
     })
+}
+
+fn is_hidden(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn is_made(link: &Link) -> bool {
@@ -246,7 +256,8 @@ mod tests {
         assert!(users.has(&key("b", "1")));
         users.forget(&key("b", "1")).unwrap();
         assert_eq!(users.count(&name("eth0.50")).unwrap(), 1);
-        // Torn, and of a layout that we do not know.
+        // Not renamed yet, torn, and of a layout that we do not know.
+        fs::write(dir.join("masters/a/.3@eth0.new"), format!("{LAYOUT}eth0.50")).unwrap();
         users.files.write(&key("c", "1"), b"").unwrap();
         users.files.write(&key("c", "2"), b"2 eth0.50").unwrap();
         assert_eq!(users.count(&name("eth0.50")).unwrap(), 1);

@@ -41,9 +41,10 @@ pub fn remove(
     if in_process && let Some(addresses) = addresses {
         note(addresses.del(call));
     }
-    if let Some(host) = host {
-        note(leaving.leave(&host, &call.attachment));
-    }
+    note(match host {
+        Some(host) => leaving.leave(&host, &call.attachment),
+        None => leaving.forget(&call.attachment),
+    });
     note(record::remove(call, run_dir));
     Error::joined(errors).map_or(Ok(()), Err)
 }
