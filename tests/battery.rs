@@ -38,13 +38,15 @@ macro_rules! every_plugin {
             use super::*;
             fn case($lab: &netns_fixtures::Lab, $plugin: &'static str) {
                 $crate::under_test::must_have($lab, $plugin);
+                $crate::under_test::furnish_host($lab.host(), $plugin);
                 $body
             }
             stamp!(netns_fixtures::lab_with_plugins, case,
                 of_bridge: "bridge", of_host_local: "host-local", of_static: "static",
                 of_loopback: "loopback", of_none: "none", of_host: "host", of_tuning: "tuning",
                 of_firewall: "firewall", of_dnsname: "dnsname",
-                of_user_bridge: "user-bridge");
+                of_user_bridge: "user-bridge",
+                of_macvlan: "macvlan");
         }
     )*};
 }

@@ -4,7 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use netns_fixtures::{Call, Container, Lab, skip};
+use netns_fixtures::{Call, Container, Lab, Namespace, skip};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
@@ -95,6 +95,7 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
     let mut config = json!({ "cniVersion": version, "name": NETWORK, "type": plugin });
     match plugin {
         "bridge" => config["bridge"] = json!("cni0"),
+        "macvlan" => config["master"] = json!(MASTER),
         "host-local" => config["ipam"] = json!({ "type": plugin, "subnet": "10.1.0.0/24" }),
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
@@ -127,6 +128,20 @@ pub(crate) fn result_before(version: &str, sandbox: &str) -> Value {
     }
     let interface = json!({ "name": "eth0", "mac": "02:00:00:00:00:aa", "sandbox": sandbox });
     json!({ "cniVersion": version, "interfaces": [interface], "ips": [ip] })
+}
+
+/// The link of the host that others stand on; [`furnish_host`] makes it.
+pub(crate) const MASTER: &str = "lan0";
+
+/// What `plugin` needs of `host` beside a namespace.
+pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
+    if plugin == "macvlan" {
+        host.run(&format!("ip link add dev {MASTER} type veth peer name {MASTER}-peer"));
+        host.run(&format!("ip link set dev {MASTER} up"));
+        host.run(&format!("ip link set dev {MASTER}-peer up"));
+        // The kernel gives both what follows from their MACs.
+        host.settle_link_local();
+    }
 }
 
 /// What `plugin` needs of `container` beside a namespace.

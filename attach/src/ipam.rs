@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use cni::exec::{DELEGATE_DEADLINE, Run, Stderr, delegate_vars, find};
 use cni::{AddResult, Call, Config, Error, NetworkCall, Plugin, ResultShape, code};
 use kernel::suite;
+use kernel::undo::Undo;
+
+use crate::host::Host;
 
 /// Where the addresses of attachments come from.
 pub trait Addresses: Sync {
@@ -38,6 +41,36 @@ impl Addresses for Ipam<'_> {
     fn is_in_process(&self) -> bool {
         self.is_in_process()
     }
+}
+
+/// Takes addresses for the attachment of `call`, to be given back when a later step fails.
+///
+/// # Errors
+/// As [`Addresses::add`].
+pub fn lease<'a>(
+    addresses: &'a dyn Addresses,
+    call: &'a Call,
+    host: &'a Host,
+    undo: &mut Undo<'a>,
+) -> Result<AddResult, Error> {
+    let answer = addresses.add(call)?;
+    undo.push("release addresses", move || {
+        // By then the thread may be in the container, and plugins are run on the host.
+        Ok(host.netns.run(|| addresses.del(call))??)
+    });
+    Ok(answer)
+}
+
+/// Claims that an IPAM plugin gave an address at all.
+///
+/// # Errors
+/// Code 7.
+pub fn must_have_addresses(answer: &AddResult) -> Result<(), Error> {
+    if answer.ips.is_empty() {
+        return Err(Error::new(code::INVALID_CONFIG, "IPAM plugin returned missing IP config")
+            .with_hint("give \"ipam\" a range or an address"));
+    }
+    Ok(())
 }
 
 /// The IPAM plugin of one call.

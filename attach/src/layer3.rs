@@ -84,7 +84,18 @@ fn allow_ipv6(ifname: &IfName) -> Result<(), Error> {
     Key::conf_v6(ifname, "keep_addr_on_down").write("1").map_err(failed)
 }
 
-/// Waits until no IPv6 address of the link is tentative any more.
+/// Twice the same route is one; the kernel would refuse the second.
+pub fn dedup(routes: &mut Vec<Route>) {
+    let mut seen: Vec<Route> = Vec::new();
+    routes.retain(|route| {
+        let new = !seen.contains(route);
+        seen.push(route.clone());
+        new
+    });
+}
+
+/// Waits until no IPv6 address of the link is tentative any more. Without a carrier nobody can be
+/// asked: the kernel does so when there is one.
 fn settle(socket: &Socket, dev: &Dev) -> Result<(), Error> {
     let deadline = Instant::now() + DAD_DEADLINE;
     loop {
@@ -95,6 +106,9 @@ fn settle(socket: &Socket, dev: &Dev) -> Result<(), Error> {
                 .with_hint("find the other owner, or exclude the address from the range"));
         }
         if !addrs.iter().any(addr::Found::is_tentative) {
+            return Ok(());
+        }
+        if !link::get(socket, dev).map_err(|e| refused(&e))?.has_carrier() {
             return Ok(());
         }
         if Instant::now() >= deadline {

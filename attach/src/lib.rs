@@ -17,8 +17,11 @@
 pub mod error;
 pub mod host;
 pub mod ipam;
+pub mod keys;
 pub mod layer3;
 pub mod lo;
 pub mod names;
+pub mod record;
 pub mod steps;
+pub mod validity;
 pub mod verify;

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use attach::error::{no_netns, refused};
 use attach::host::{Host, identity};
-use attach::ipam::Addresses;
+use attach::ipam::{self, Addresses};
 use attach::layer3;
+use attach::record::{self, Earlier};
 use attach::steps::{self, step};
-use cni::record::{Record, Records};
+use cni::record::Record;
 use cni::{AddResult, Call, Error, Interface, code};
 use kernel::addr::Dad;
 use kernel::announce;
@@ -37,15 +38,6 @@ const PORT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Place of the container's end among the result's interfaces.
 const CONTAINER: usize = 2;
-
-/// What is known of an earlier attachment of the same key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Earlier {
-    /// Its namespace is gone; what it left may go, too.
-    Dead,
-    /// There was none, or nobody has proven it dead.
-    NotDead,
-}
 
 /// Everything that ADD works with.
 pub struct Adding<'a> {
@@ -123,7 +115,8 @@ impl<'a> Adding<'a> {
             None => None,
             Some(addresses) => {
                 step("ipam");
-                Some(self.lease(addresses, undo)?)
+                let answer = ipam::lease(addresses, self.call, self.host, undo)?;
+                Some(Layer3::new(self.config, answer)?)
             }
         };
         let mut vlan_gateway = None;
@@ -163,35 +156,11 @@ impl<'a> Adding<'a> {
         Ok(result)
     }
 
-    /// Written first, so that GC knows what a killed ADD began. Tells what is known of an earlier
-    /// attachment of the same key.
+    /// Written first. Tells what is known of an earlier attachment of the same key.
     fn record(&self, undo: &mut Undo<'a>) -> Result<Earlier, Error> {
-        let failed = |e| {
-            let (key, dir) = (&self.call.attachment, self.host.run_dir.display());
-            Error::new(code::IO, format!("record {key} in {dir}: {e}"))
-        };
-        let netns_id = identity(self.netns).map_err(failed)?;
-        let records = Records::under(&self.host.run_dir);
-        // An attachment that is there already keeps its record when this ADD fails.
-        let earlier = records.read(&self.call.attachment);
-        let record = Record {
-            key: self.call.attachment.clone(),
-            netns: self.call.sandbox(),
-            succeeds_dead: earlier.as_ref().is_some_and(|earlier| earlier.is_dead(&netns_id.boot)),
-            netns_id,
-            host_ifname: attach::names::host_ifname(&self.call.attachment, 0).to_string(),
-        };
-        records.write(&record).map_err(failed)?;
-        let known = if record.succeeds_dead { Earlier::Dead } else { Earlier::NotDead };
-        let key = &self.call.attachment;
-        undo.push(format!("remove record of {key}"), move || {
-            match earlier {
-                Some(earlier) => records.write(&earlier)?,
-                None => records.remove(key)?,
-            }
-            Ok(())
-        });
-        Ok(known)
+        let host_ifname = attach::names::host_ifname(&self.call.attachment, 0).to_string();
+        let record = Record { host_ifname, ..record::of(self.call, self.netns)? };
+        record::write(record, &self.host.run_dir, undo)
     }
 
     /// Tells the packet filter what the attachment wants of it.
@@ -222,16 +191,6 @@ impl<'a> Adding<'a> {
             Ok(filter.remove(&claim.key, &[]).map(drop)?)
         });
         Ok(())
-    }
-
-    fn lease(&self, addresses: &'a dyn Addresses, undo: &mut Undo<'a>) -> Result<Layer3, Error> {
-        let answer = addresses.add(self.call)?;
-        let (call, host) = (self.call, self.host);
-        undo.push("release addresses", move || {
-            // By then the thread may be in the container, and plugins are run on the host.
-            Ok(host.netns.run(|| addresses.del(call))??)
-        });
-        Layer3::new(self.config, answer)
     }
 
     /// Addresses, routes and switches inside the container, and the result to print.
@@ -358,11 +317,7 @@ pub fn remove(
     if in_process && let Some(addresses) = addresses {
         note(addresses.del(call));
     }
-    note(
-        Records::under(run_dir).remove(&call.attachment).map_err(|e| {
-            Error::new(code::IO, format!("remove record of {}: {e}", call.attachment))
-        }),
-    );
+    note(record::remove(call, run_dir));
     match Error::joined(errors) {
         None => Ok(()),
         Some(error) => Err(error),

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use attach::error::refused;
 use attach::names::{self, key_of_alias};
-use cni::record::{Record, Records, boot_id};
-use cni::{Error, NetworkCall, code};
+use attach::validity::Validity;
+use cni::record::Record;
+use cni::{Error, NetworkCall};
 use kernel::link;
 use kernel::netlink::Socket;
 use netfilter::{Filter, Sweep, kind};
-use types::Attachment;
 
 use crate::apply::deleter;
 
@@ -20,22 +20,15 @@ use crate::apply::deleter;
 /// What went wrong, joined; all else was still tried.
 pub fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let network = call.config.name();
-    let valid = call.config.valid_attachments()?;
-    let records = Records::under(run_dir);
-    let unreadable = |e| Error::new(code::IO, format!("list records of network {network}: {e}"));
-    let recorded = records.of_network(network).map_err(unreadable)?;
-    let boot = boot_id().map_err(|e| Error::new(code::IO, format!("read the boot's id: {e}")))?;
-    let is_dead = |key: &Attachment| match &valid {
-        Some(valid) => !valid.iter().any(|entry| entry.covers(key)),
-        None => recorded.iter().any(|record| record.key == *key && record.is_dead(&boot)),
-    };
+    let validity = Validity::of(call, run_dir)?;
     let mut errors = Vec::new();
     let host = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
-    let dead: Vec<&Record> = recorded.iter().filter(|record| is_dead(&record.key)).collect();
+    let dead: Vec<&Record> = validity.dead().collect();
     for link in link::list(&host).map_err(|e| refused(&e))? {
         let ours = match link.alias.as_deref() {
             Some(alias) => {
-                key_of_alias(alias).is_some_and(|key| key.network == *network && is_dead(&key))
+                key_of_alias(alias)
+                    .is_some_and(|key| key.network == *network && validity.is_dead(&key))
                     || dead.iter().any(|record| names::alias(&record.key) == alias)
             }
             // An ADD that was killed before the pair had its alias left its name in the record.
@@ -46,17 +39,8 @@ pub fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
             errors.extend(deleted.map_err(|e| refused(&e)).err());
         }
     }
-    // Of these nothing proves that they are dead, beside the list.
-    let unfinished = match &valid {
-        Some(_) => records.unfinished(network).map_err(unreadable)?,
-        None => Vec::new(),
-    };
-    let unfinished = unfinished.iter().filter(|key| is_dead(key));
-    for key in dead.iter().map(|record| &record.key).chain(unfinished) {
-        let failed = |e| Error::new(code::IO, format!("remove record of {key}: {e}"));
-        errors.extend(records.remove(key).map_err(failed).err());
-    }
-    let sweep = Sweep { network, valid: valid.as_deref() };
+    errors.extend(validity.remove_records());
+    let sweep = Sweep { network, valid: validity.valid.as_deref() };
     let filter = Filter::open(run_dir, &kind::Interface)?;
     let swept = filter.sweep(sweep);
     errors.extend(swept.map_err(Error::from).err());

@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use attach::names;
+use attach::ipam::must_have_addresses;
+use attach::{layer3, names};
 use cni::{AddResult, Error, Route, code};
 use netfilter::Class;
 use types::{Attachment, Cidr, IfName, MacAddr, Mtu, VlanId};
@@ -105,10 +106,7 @@ impl Layer3 {
     /// # Errors
     /// Code 7 when IPAM gave no address, or one without room for a gateway.
     pub fn new(config: &Config, ipam: AddResult) -> Result<Self, Error> {
-        if ipam.ips.is_empty() {
-            return Err(Error::new(code::INVALID_CONFIG, "IPAM plugin returned missing IP config")
-                .with_hint("give \"ipam\" a range or an address"));
-        }
+        must_have_addresses(&ipam)?;
         let mut result = AddResult { interfaces: Vec::new(), ..ipam };
         if let Some(dns) = &config.dns {
             result.dns = dns.clone();
@@ -138,7 +136,7 @@ impl Layer3 {
             // IPAM plugins give one unasked, and it would lead nowhere.
             result.routes.retain(|route| route.dst != route.dst.family().default_route());
         }
-        dedup(&mut result.routes);
+        layer3::dedup(&mut result.routes);
         Ok(Self { result, gateways })
     }
 }
@@ -151,16 +149,6 @@ fn add_default_routes(result: &mut AddResult) {
             result.routes.push(Route::via(dst, ip.gateway));
         }
     }
-}
-
-/// Twice the same route is one; the kernel would refuse the second.
-fn dedup(routes: &mut Vec<Route>) {
-    let mut seen: Vec<Route> = Vec::new();
-    routes.retain(|route| {
-        let new = !seen.contains(route);
-        seen.push(route.clone());
-        new
-    });
 }
 
 /// The address after the network's own, where gateways are by custom.

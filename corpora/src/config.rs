@@ -10,6 +10,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &ipam_cni::HostLocal,
     &ipam_cni::Static,
     &loopback::Loopback,
+    &macvlan::Macvlan,
     &none::NoNetwork,
     &tuning::Tuning,
     &user_bridge::UserBridge,

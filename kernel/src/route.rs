@@ -7,7 +7,7 @@ use types::{Cidr, Family};
 
 use crate::addr::family;
 use crate::link::Dev;
-use crate::netlink::attributes::{Attribute, Attributes};
+use crate::netlink::attributes::{Attribute, Attributes, u32_at};
 use crate::netlink::encoder::Encoder;
 use crate::netlink::{APPEND, Action, CREATE, PREPEND, REPLACE, Request, RequestError, Socket};
 
@@ -292,6 +292,58 @@ pub fn list(socket: &Socket, filter: Filter) -> Result<Vec<Route>, RequestError>
             && filter.dev.is_none_or(|dev| route.dev == Some(dev))
     });
     Ok(routes)
+}
+
+/// Indices of the links that the default routes of the main table leave by, the preferred first and
+/// IPv4 before IPv6. A route of several paths gives the link of its first.
+///
+/// # Errors
+/// When the routes cannot be read.
+pub fn default_links(socket: &Socket) -> Result<Vec<u32>, RequestError> {
+    let mut links = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        let filter = Filter { table: Some(MAIN), ..Filter::default() };
+        match socket.dump(&filter.request(family), DefaultLink::parse) {
+            Ok(mut found) => {
+                // Stable: of one metric the kernel lists the one first that it uses.
+                found.sort_by_key(|found| found.metric);
+                links.extend(found.iter().map(|found| found.link));
+            }
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(links)
+}
+
+/// The link of a default route.
+struct DefaultLink {
+    link: u32,
+    metric: u32,
+}
+
+impl DefaultLink {
+    fn parse(body: &[u8]) -> Option<Self> {
+        /// Offset of the link's index in `struct rtnexthop`.
+        const RTNH_IFINDEX: usize = 4;
+        let (&header, _) = body.split_first_chunk::<8>()?;
+        let [_, dst_len, _, _, table, _, _, kind] = header;
+        if dst_len != 0 || kind != libc::RTN_UNICAST {
+            return None;
+        }
+        let (mut link, mut metric, mut table) = (None, 0, u32::from(table));
+        for attribute in Attributes::after(HEADER_BYTES, body) {
+            match attribute.kind {
+                libc::RTA_OIF => link = attribute.u32(),
+                libc::RTA_MULTIPATH => link = link.or(u32_at(attribute.value, RTNH_IFINDEX)),
+                libc::RTA_PRIORITY => metric = attribute.u32().unwrap_or_default(),
+                libc::RTA_TABLE => table = attribute.u32().unwrap_or(table),
+                _ => {}
+            }
+        }
+        // Kernels before 4.20 do not filter.
+        link.filter(|_| table == MAIN).map(|link| Self { link, metric })
+    }
 }
 
 /// The route that a packet to `ip` takes, as `ip route get`; `None` where there is none, or none

@@ -132,6 +132,7 @@ fn links(namespace: &Namespace) -> Vec<String> {
             ("master", &link["master"]),
             ("alias", &link["ifalias"]),
             ("altnames", &link["altnames"]),
+            ("mode", &info["info_data"]["mode"]),
             ("vlan_filtering", &info["info_data"]["vlan_filtering"]),
             ("hairpin", &port["hairpin"]),
             ("isolated", &port["isolated"]),

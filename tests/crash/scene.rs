@@ -3,7 +3,7 @@
 use netns_fixtures::{Call, Container, Lab};
 use serde_json::{Value, json};
 
-use crate::under_test::{NETWORK, furnish, result_before};
+use crate::under_test::{MASTER, NETWORK, furnish, furnish_host, result_before};
 
 /// The newest version, which alone has GC.
 const VERSION: &str = "1.1.0";
@@ -89,6 +89,19 @@ impl Scene {
         Self { plugin: "user-bridge", config: config.clone(), stock: Some(("user-bridge", config)) }
     }
 
+    /// A link on a master of the host, and room for one container. No IPv6, whose addresses are
+    /// probed for as long as it takes, since calls are counted.
+    pub(crate) fn macvlan() -> Self {
+        let pool = json!({ "type": "host-local", "subnet": "10.1.0.0/30" });
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "macvlan", "master": MASTER,
+            "ipam": pool,
+        });
+        let mut stock = of_host_local();
+        stock["ipam"] = pool;
+        Self { plugin: "macvlan", config, stock: Some(("host-local", stock)) }
+    }
+
     /// The pool alone.
     pub(crate) fn host_local() -> Self {
         let stock = Some(("host-local", of_host_local()));
@@ -157,6 +170,7 @@ impl Scene {
 
     /// Makes on the host what plugins before this one would have made.
     pub(crate) fn prepare(&self, lab: &Lab) {
+        furnish_host(lab.host(), self.plugin);
         if matches!(self.plugin, "portmap" | "dnsname") {
             lab.host().run("ip link add dev cni0 type bridge");
             lab.host().run("ip addr add 10.1.0.1/24 dev cni0");

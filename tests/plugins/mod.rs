@@ -7,6 +7,7 @@ mod firewall;
 mod host;
 mod host_local;
 mod loopback;
+mod macvlan;
 mod none;
 mod portmap;
 mod static_;

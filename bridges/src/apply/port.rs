@@ -6,6 +6,7 @@ use std::path::Path;
 use attach::error::refused;
 use attach::host::Host;
 use attach::names;
+use attach::record::Earlier;
 use cni::record::Records;
 use cni::{Call, Error, code};
 use kernel::link::{self, Bridge, Deleter, Link, PortVlan, Side, Veth};
@@ -15,7 +16,7 @@ use kernel::sysctl::Key;
 use kernel::undo::Undo;
 use types::{IfName, MacAddr, VlanId};
 
-use super::{Adding, Earlier, random_mac};
+use super::{Adding, random_mac};
 use crate::config::Config;
 use crate::plan::PortVlans;
 

@@ -1,8 +1,11 @@
-use types::IfName;
+use types::{IfName, MacAddr};
 
 use super::Dev;
 use super::message::{Common, common_setters, create, netns_setter};
-use super::numbers::{IFLA_MACVLAN_BC_QUEUE_LEN, IFLA_MACVLAN_MODE};
+use super::numbers::{
+    IFLA_MACVLAN_BC_QUEUE_LEN, IFLA_MACVLAN_MACADDR, IFLA_MACVLAN_MACADDR_DATA,
+    IFLA_MACVLAN_MACADDR_MODE, IFLA_MACVLAN_MODE, MACVLAN_MACADDR_SET,
+};
 use crate::netlink::Request;
 use crate::netlink::encoder::Encoder;
 
@@ -17,6 +20,8 @@ pub enum MacvlanMode {
     Bridge,
     /// There is only one child, and it takes the master over.
     Passthru,
+    /// Each gets what comes from the Ethernet addresses that it is given, and nothing else.
+    Source,
 }
 
 impl MacvlanMode {
@@ -27,11 +32,12 @@ impl MacvlanMode {
             Self::Vepa => 2,
             Self::Bridge => 4,
             Self::Passthru => 8,
+            Self::Source => 16,
         }
     }
 
     pub(super) fn from_kernel(mode: u32) -> Option<Self> {
-        let known = [Self::Private, Self::Vepa, Self::Bridge, Self::Passthru];
+        let known = [Self::Private, Self::Vepa, Self::Bridge, Self::Passthru, Self::Source];
         known.into_iter().find(|known| known.kernel() == mode)
     }
 }
@@ -63,6 +69,18 @@ impl Macvlan {
     #[must_use]
     pub fn broadcast_queue(mut self, frames: u32) -> Self {
         self.options.u32(IFLA_MACVLAN_BC_QUEUE_LEN, frames);
+        self
+    }
+
+    /// Whose frames it gets in [`MacvlanMode::Source`]; the other modes ignore them.
+    #[must_use]
+    pub fn sources(mut self, sources: &[MacAddr]) -> Self {
+        self.options.u32(IFLA_MACVLAN_MACADDR_MODE, MACVLAN_MACADDR_SET);
+        self.options.nested(IFLA_MACVLAN_MACADDR_DATA, |list| {
+            for source in sources {
+                list.mac(IFLA_MACVLAN_MACADDR, *source);
+            }
+        });
         self
     }
 

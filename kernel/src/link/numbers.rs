@@ -8,6 +8,9 @@ pub(super) const IFLA_BR_VLAN_FILTERING: u16 = 7;
 pub(super) const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 pub(super) const IFLA_IPVLAN_MODE: u16 = 1;
 pub(super) const IFLA_MACVLAN_MODE: u16 = 1;
+pub(super) const IFLA_MACVLAN_MACADDR_MODE: u16 = 3;
+pub(super) const IFLA_MACVLAN_MACADDR: u16 = 4;
+pub(super) const IFLA_MACVLAN_MACADDR_DATA: u16 = 5;
 pub(super) const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;
 pub(super) const IFLA_VLAN_ID: u16 = 1;
 pub(super) const IFLA_VLAN_PROTOCOL: u16 = 5;
@@ -18,6 +21,9 @@ pub(super) const IFLA_VXLAN_LOCAL: u16 = 4;
 pub(super) const IFLA_VXLAN_LEARNING: u16 = 7;
 pub(super) const IFLA_VXLAN_PORT: u16 = 15;
 pub(super) const IFLA_VXLAN_LOCAL6: u16 = 17;
+
+// linux/if_link.h: enum macvlan_macaddr_mode
+pub(super) const MACVLAN_MACADDR_SET: u32 = 3;
 
 // linux/if_link.h: IFLA_INFO_SLAVE_DATA of a bridge port
 pub(super) const IFLA_BRPORT_STATE: u16 = 1;

@@ -141,6 +141,8 @@ pub struct BridgePort {
 }
 
 const HEADER_BYTES: usize = 16;
+/// `linux/if.h`; 1 << 16.
+const IFF_LOWER_UP: u32 = 0x10000;
 
 impl Link {
     /// Whether it is set up by its administrator.
@@ -162,17 +164,23 @@ impl Link {
         self.flags & libc::IFF_ALLMULTI as u32 != 0
     }
 
+    /// Whether it is up and has somebody at its other end. Unlike
+    /// [`operstate`](Self::operstate) this is never late.
+    #[must_use]
+    pub fn has_carrier(&self) -> bool {
+        self.flags & IFF_LOWER_UP != 0
+    }
+
     /// Whether it can carry packets. Kinds that never say (`lo`, dummy, tun) are taken at their
     /// carrier; the others have to say so, since `unknown` is what they begin with.
     #[must_use]
     pub fn is_operational(&self) -> bool {
         const TELLING: [&str; 5] = ["veth", "bridge", "macvlan", "ipvlan", "vlan"];
-        const IFF_LOWER_UP: u32 = 0x10000;
         match self.operstate {
             OperState::Up => true,
             OperState::Unknown => {
                 let tells = self.kind.as_deref().is_some_and(|kind| TELLING.contains(&kind));
-                !tells && self.is_up() && self.flags & IFF_LOWER_UP != 0
+                !tells && self.is_up() && self.has_carrier()
             }
             _ => false,
         }

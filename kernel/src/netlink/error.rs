@@ -103,6 +103,12 @@ impl RequestError {
         self.source.errno() == Some(Errno::EBUSY)
     }
 
+    /// Whether the kernel takes what we asked for as impossible (`EINVAL`).
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.source.errno() == Some(Errno::EINVAL)
+    }
+
     /// Whether a bridge has no room for another port (`EXFULL`): the kernel gives one 1023.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -154,6 +160,10 @@ impl RequestError {
             (Error::Kernel { errno: Errno::EEXIST, .. }, Action::Create { name, .. }) => {
                 Some(format!("`ip link show {name}` tells what the existing link is"))
             }
+            (Error::Kernel { errno: Errno::EADDRINUSE, .. }, Action::Change { .. }) => Some(
+                "another link on the same master has its Ethernet address; give it one of its own"
+                    .into(),
+            ),
             (Error::Kernel { errno: Errno::EINVAL, .. }, Action::Conntrack { verb: "count" }) => {
                 Some("load the kernel module `nf_conntrack_netlink`".into())
             }

@@ -133,6 +133,7 @@ fn stacked(netns: &Netns) -> Cases {
         ("macvlan, vepa", macvlan(MacvlanMode::Vepa).create()),
         ("macvlan, bridge", macvlan(MacvlanMode::Bridge).mac(mac()).netns(netns).create()),
         ("macvlan, passthru", macvlan(MacvlanMode::Passthru).broadcast_queue(5000).create()),
+        ("macvlan, source", macvlan(MacvlanMode::Source).sources(&[mac(), mac()]).create()),
         ("ipvlan, l2", ipvlan(IpvlanMode::L2).mtu(mtu()).netns(netns).up().create()),
         ("ipvlan, l3", ipvlan(IpvlanMode::L3).create()),
         ("ipvlan, l3s", ipvlan(IpvlanMode::L3s).create()),

@@ -236,3 +236,26 @@ fn rules_are_added_listed_and_deleted() {
         assert!(!rule::list(&socket, Family::V4).unwrap().contains(&source));
     });
 }
+
+#[test]
+fn the_links_of_default_routes_are_told_by_metric_and_a_route_of_paths_by_its_first() {
+    isolated(|| {
+        let socket = here();
+        let (e0, e1) = (wire(&socket), dev(&socket, "e1"));
+        assert!(route::default_links(&socket).unwrap().is_empty());
+        socket
+            .run_all(&[
+                addr::add(&e0, cidr("10.0.0.2/24")),
+                addr::add(&e1, cidr("10.0.1.2/24")),
+                addr::add(&e1, cidr("fd00::2/64")),
+            ])
+            .unwrap();
+        ip("-6 route add default via fd00::1 dev e1");
+        ip("route add default via 10.0.0.1 dev e0 metric 200");
+        ip("route add default table 1000 via 10.0.1.1 dev e1");
+        ip("route add 10.9.0.0/16 via 10.0.1.1 dev e1");
+        assert_eq!(route::default_links(&socket).unwrap(), [e0.index, e1.index]);
+        ip("route add default metric 100 nexthop via 10.0.1.1 dev e1 nexthop via 10.0.0.1 dev e0");
+        assert_eq!(route::default_links(&socket).unwrap(), [e1.index, e0.index, e1.index]);
+    });
+}

@@ -3,7 +3,7 @@ use kernel::link::{
     Vlan, VlanProtocol, Vrf, Vxlan,
 };
 use kernel::{addr, netns, route};
-use types::{Mtu, VlanId};
+use types::{MacAddr, Mtu, VlanId};
 
 use crate::isolation::{
     available, cidr, dev, here, ip, ip_in, ip_link, isolated, link_names, mac, name,
@@ -127,6 +127,45 @@ fn a_macvlan_child_appears_in_its_namespace_only() {
         let ours = link::get(&other.socket().unwrap(), &name("eth0")).unwrap();
         assert_eq!(ours.data, Data::Macvlan { mode: Some(MacvlanMode::Private) });
         assert_eq!((ours.link, ours.link_netnsid.is_some()), (Some(master.index), true));
+    });
+}
+
+#[test]
+fn a_macvlan_child_in_source_mode_has_its_list() {
+    isolated(|| {
+        let socket = here();
+        let master = wire(&socket);
+        let sources = [mac("02:00:00:00:00:0b"), mac("02:00:00:00:00:0c")];
+        let child = Macvlan::new(name("mv0"), &master, MacvlanMode::Source).sources(&sources);
+        if !available(&socket, &child.create(), "macvlan") {
+            return;
+        }
+        let info = &ip_link("mv0")["linkinfo"]["info_data"];
+        assert_eq!(info["mode"], "source");
+        // In the order of the kernel's hash table.
+        let listed = info["macaddr_data"].to_string();
+        let is_listed = |mac: &MacAddr| listed.contains(&mac.to_string());
+        assert!(sources.iter().all(is_listed), "{info}");
+        let ours = link::get(&socket, &name("mv0")).unwrap();
+        assert_eq!(ours.data, Data::Macvlan { mode: Some(MacvlanMode::Source) });
+    });
+}
+
+#[test]
+fn a_child_has_a_carrier_as_soon_as_it_is_up_if_its_master_has() {
+    isolated(|| {
+        let socket = here();
+        let master = wire(&socket);
+        let child = Macvlan::new(name("mv0"), &master, MacvlanMode::Bridge);
+        if !available(&socket, &child.create(), "macvlan") {
+            return;
+        }
+        let up = |link: &str| socket.run(&link::set(&name(link)).up().request()).unwrap();
+        let has_carrier = || link::get(&socket, &name("mv0")).unwrap().has_carrier();
+        up("mv0");
+        assert!(!has_carrier(), "the other end of the master's wire is down");
+        up("up1");
+        assert!(has_carrier());
     });
 }
 

@@ -10,6 +10,7 @@ fn main() -> std::process::ExitCode {
         &ipam_cni::HostLocal,
         &ipam_cni::Static,
         &loopback::Loopback,
+        &macvlan::Macvlan,
         &none::NoNetwork,
         &portmap::Portmap,
         &tuning::Tuning,

@@ -2,11 +2,12 @@
 
 use std::ops::RangeInclusive;
 
+use attach::keys;
 use bridges::config::{Config, Conflict, Gateway, Vlans};
 use cni::json::{Object, Value};
 use cni::schema::{Key, Kind};
-use cni::{Args, Config as Network, Dns, Error, code};
-use types::{MacAddr, Mtu, VlanId};
+use cni::{Args, Config as Network, Error, code};
+use types::VlanId;
 
 use crate::apart::{self, GATEWAY_MODES};
 
@@ -150,28 +151,13 @@ pub const KEYS: &[Key] = &[
         default: "absent (open to all)",
         doc: "How others reach containers: nat by published ports of the host; nat-unprotected directly as well, but for other networks that are kept apart (excludes isolate); routed by published ports at the container's own address, the host's ports being left alone (excludes ipMasq, and isolate but strict); isolated not at all, the bridge having no address (internal, without the host; excludes isGateway).",
     },
-    Key {
-        path: "dns",
-        kind: Kind::Object,
-        default: "that of ipam",
-        doc: "Replaces the name service that IPAM gives, when it has any member.",
-    },
-    Key {
-        path: "dns.nameservers",
-        kind: Kind::List,
-        default: "[]",
-        doc: "Addresses of name servers.",
-    },
-    Key { path: "dns.domain", kind: Kind::Text, default: "none", doc: "Local domain." },
-    Key { path: "dns.search", kind: Kind::List, default: "[]", doc: "Search list." },
-    Key { path: "dns.options", kind: Kind::List, default: "[]", doc: "Resolver options." },
-    Key {
-        path: "ipam",
-        kind: Kind::Object,
-        default: "none (layer 2 only)",
-        doc: "Where addresses come from; the page of its type lists its keys.",
-    },
-    Key { path: "ipam.type", kind: Kind::Text, default: "none", doc: "The IPAM plugin." },
+    keys::DNS,
+    keys::DNS_NAMESERVERS,
+    keys::DNS_DOMAIN,
+    keys::DNS_SEARCH,
+    keys::DNS_OPTIONS,
+    keys::IPAM,
+    keys::IPAM_TYPE,
     Key {
         path: "args.cni.mac",
         kind: Kind::Text,
@@ -191,31 +177,31 @@ pub const KEYS: &[Key] = &[
 /// # Errors
 /// Codes 6 and 7, the key named by its path and its value quoted.
 pub fn parse(network: &Network, args: &Args) -> Result<Config, Error> {
-    let keys = network.object()?;
+    let object = network.object()?;
     let config = Config {
-        bridge: match keys.parsed("bridge")? {
+        bridge: match object.parsed("bridge")? {
             Some(name) => name,
             None => "cni0".parse().expect("cni0 is an interface name"),
         },
         bridge_alias: None,
-        gateway: match (keys.flag("isDefaultGateway")?, keys.flag("isGateway")?) {
+        gateway: match (object.flag("isDefaultGateway")?, object.flag("isGateway")?) {
             (true, _) => Gateway::Default,
             (false, true) => Gateway::Address,
             (false, false) => Gateway::None,
         },
-        conflict: if keys.flag("forceAddress")? { Conflict::Replace } else { Conflict::Fail },
-        mtu: mtu(&keys)?,
-        hairpin: keys.flag("hairpinMode")?,
-        promisc: keys.flag("promiscMode")?,
-        isolated: keys.flag("portIsolation")?,
-        vlans: vlans(&keys)?,
-        masquerade: masquerade(&keys)?,
-        spoof_check: keys.flag("macspoofchk")?,
-        isolation: apart::parse(&keys)?,
-        enhanced_dad: keys.flag("enabledad")?,
-        container_down: keys.flag("disableContainerInterface")?,
-        mac: mac(network, args)?,
-        dns: dns(&keys)?,
+        conflict: if object.flag("forceAddress")? { Conflict::Replace } else { Conflict::Fail },
+        mtu: keys::mtu(&object)?,
+        hairpin: object.flag("hairpinMode")?,
+        promisc: object.flag("promiscMode")?,
+        isolated: object.flag("portIsolation")?,
+        vlans: vlans(&object)?,
+        masquerade: masquerade(&object)?,
+        spoof_check: object.flag("macspoofchk")?,
+        isolation: apart::parse(&object)?,
+        enhanced_dad: object.flag("enabledad")?,
+        container_down: object.flag("disableContainerInterface")?,
+        mac: keys::mac(network, args)?,
+        dns: keys::dns(&object)?,
         ipam: network.ipam_type()?,
     };
     refuse_contradictions(&config)?;
@@ -241,17 +227,6 @@ fn masquerade(keys: &Object<'_>) -> Result<bool, Error> {
         return Err(Error::new(code::INVALID_CONFIG, text).with_hint("use iptables or nftables"));
     }
     keys.flag("ipMasq")
-}
-
-fn mtu(keys: &Object<'_>) -> Result<Option<Mtu>, Error> {
-    let Some(value) = keys.get("mtu") else { return Ok(None) };
-    match value.integer(0..=i64::from(u32::MAX))? {
-        0 => Ok(None),
-        bytes => {
-            let bytes = u32::try_from(bytes).expect("integer() kept it within 32 bits");
-            Mtu::try_from(bytes).map(Some).map_err(|why| value.invalid(why))
-        }
-    }
 }
 
 fn vlans(keys: &Object<'_>) -> Result<Option<Vlans>, Error> {
@@ -323,29 +298,4 @@ fn union(ranges: &[RangeInclusive<u16>]) -> Vec<RangeInclusive<u16>> {
         }
     }
     union
-}
-
-/// `runtimeConfig.mac`, else `args.cni.mac`, else `MAC` of `CNI_ARGS`.
-fn mac(network: &Network, args: &Args) -> Result<Option<MacAddr>, Error> {
-    if let Some(mac) = network.runtime()?.parsed("mac")? {
-        return Ok(Some(mac));
-    }
-    if let Some(mac) = network.args_cni()?.parsed("mac")? {
-        return Ok(Some(mac));
-    }
-    match args.get("MAC") {
-        None | Some("") => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|why| {
-            Error::new(code::INVALID_ENVIRONMENT, format!("CNI_ARGS MAC={text}: {why}"))
-        }),
-    }
-}
-
-/// A `dns` with any member replaces IPAM's, be the member an empty list.
-fn dns(keys: &Object<'_>) -> Result<Option<Dns>, Error> {
-    let Some(object) = keys.object("dns")? else { return Ok(None) };
-    let dns = Dns::decode(&object)?;
-    let lists = ["nameservers", "search", "options"];
-    let given = !dns.domain.is_empty() || lists.into_iter().any(|key| object.get(key).is_some());
-    Ok(given.then_some(dns))
 }

@@ -20,6 +20,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("naming", 4),
     ("resolver", 4),
     ("bridges", 4),
+    ("sublinks", 4),
     ("published", 4),
     ("forwarded", 4),
     ("cli", 5),

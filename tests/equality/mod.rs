@@ -1,15 +1,16 @@
-//! The same config on the Go `bridge` and on ours makes the same: links, addresses, routes,
-//! switches, firewall rules and result, but for the differences that stand in this file, each with
-//! its reason.
+//! The same config on a Go plugin and on ours makes the same: links, addresses, routes, switches,
+//! firewall rules and result, but for the differences that stand here, each with its reason.
 //!
 //! Each plugin works on a host of its own, one after the other. What is random or belongs to the
 //! place (names of veth, MACs, paths) is replaced by what it stands for.
 
-use netns_fixtures::{Container, Feature, Lab, Namespace, lab_with_plugins, unified};
+use netns_fixtures::{Container, Feature, Lab, Namespace, unified};
 use serde_json::{Value, json};
 
-use crate::battery::USUAL;
-use crate::under_test::{NETWORK, are_ours, least_config, with_keys};
+use crate::under_test::{NETWORK, are_ours, furnish_host};
+
+mod bridge;
+mod macvlan;
 
 /// A line that only one of both has, known by a word, and why that is right.
 type Difference = (&'static str, &'static str);
@@ -18,23 +19,11 @@ const MTU: Difference =
     ("\"mtu\": ", "the reference never fills it; parsers of versions before 1.1.0 ignore it");
 const EMPTY_DNS: Difference =
     ("\"dns\": {}", "1.1.1 prints an empty object where later releases leave it out");
-const ALIAS: Difference =
-    ("the host's end has an alias", "it carries its key, so that DEL and GC know whose it is");
-const BRIDGE_MAC: Difference = (
-    "the bridge has the MAC of a port, or none",
-    "fixed when it is made, so that neighbours do not lose the host when ports come and go; the \
-     reference fixes it only where it has the gateway's address",
-);
 const NEIGHBOURS_TOLD: Difference =
     ("ipv6/conf/eth0/ndisc_notify = ", "IPv6 neighbours are told of a new owner, as IPv4 ones are");
 const KEPT_ADDRESSES: Difference = (
     "ipv6/conf/eth0/keep_addr_on_down = ",
     "later releases keep IPv6 addresses when the link goes down, as IPv4 ones; 1.1.1 does not",
-);
-const BRIDGE_DAD: Difference = (
-    "ipv6/conf/cni0/accept_dad = ",
-    "a bridge that we make can have no duplicate; while one is looked for, the host cannot ask for \
-     its IPv6 neighbours",
 );
 /// What a network's config made: the state of host and container, and the result.
 struct Made {
@@ -81,9 +70,11 @@ fn make(lab: &Lab, maker: Maker, config: &Value) -> Made {
     let name = if maker == Maker::Reference { "reference" } else { "under-test" };
     let host = lab.another_host(&format!("host-of-{name}"));
     let container = lab.container(&format!("c-of-{name}"));
+    let plugin = config["type"].as_str().expect("a configuration has a type");
+    furnish_host(&host, plugin);
     let call = match maker {
-        Maker::Reference => lab.reference_plugin("bridge"),
-        Maker::UnderTest => lab.plugin("bridge"),
+        Maker::Reference => lab.reference_plugin(plugin),
+        Maker::UnderTest => lab.plugin(plugin),
     };
     let call = call.on(&host).container(&container).config(config);
     let result = call.clone().verb("ADD").run().result();
@@ -123,13 +114,17 @@ fn state(
     // Told by lines of their own, so that an excuse for them hides nothing else.
     let links = host.links();
     let is_bridge = |link: &&Value| link["linkinfo"]["info_kind"] == "bridge";
-    let bridge = links.iter().find(is_bridge).expect("a bridge is never taken away");
     let ports = || links.iter().filter(|link| !link["master"].is_null());
-    if ports().any(|port| port["address"] == bridge["address"]) || bridge["address"] == NO_MAC {
+    if let Some(bridge) = links.iter().find(is_bridge)
+        && (ports().any(|port| port["address"] == bridge["address"]) || bridge["address"] == NO_MAC)
+    {
         lines.push("the bridge has the MAC of a port, or none".to_owned());
     }
     if ports().any(|port| !port["ifalias"].is_null()) {
         lines.push("the host's end has an alias".to_owned());
+    }
+    if container.exists() && container.link("eth0").is_some_and(|eth0| !eth0["ifalias"].is_null()) {
+        lines.push("the container's link has an alias".to_owned());
     }
     lines
 }
@@ -167,10 +162,6 @@ fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
     lines
 }
 
-fn bridge(more: &Value) -> Value {
-    with_keys(least_config("bridge", USUAL), more)
-}
-
 fn pool(subnets: &[&str]) -> Value {
     let ranges: Vec<Value> = subnets.iter().map(|subnet| json!([{ "subnet": subnet }])).collect();
     json!({ "type": "host-local", "ranges": ranges })
@@ -178,104 +169,3 @@ fn pool(subnets: &[&str]) -> Value {
 
 const V4: &str = "10.1.0.0/24";
 const V6: &str = "fd00:1::/64";
-
-#[test]
-fn a_bridge_without_addresses_is_equal() {
-    lab_with_plugins(|lab| {
-        let config = bridge(&json!({}));
-        assert_equal(lab, &config, &[MTU, EMPTY_DNS, ALIAS, BRIDGE_MAC, BRIDGE_DAD]);
-    });
-}
-
-#[test]
-fn a_bridge_with_ipv4_addresses_is_equal() {
-    lab_with_plugins(|lab| {
-        let config = bridge(&json!({ "ipam": pool(&[V4]) }));
-        let differences = [MTU, EMPTY_DNS, ALIAS, BRIDGE_MAC, BRIDGE_DAD, NEIGHBOURS_TOLD];
-        assert_equal(lab, &config, &differences);
-    });
-}
-
-#[test]
-fn a_default_gateway_of_both_families_is_equal() {
-    lab_with_plugins(|lab| {
-        let config = bridge(&json!({ "isDefaultGateway": true, "ipam": pool(&[V4, V6]) }));
-        let differences = [MTU, EMPTY_DNS, ALIAS, BRIDGE_DAD, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
-        assert_equal(lab, &config, &differences);
-    });
-}
-
-#[test]
-fn a_gateway_with_all_switches_is_equal() {
-    lab_with_plugins(|lab| {
-        let config = bridge(&json!({
-            "isGateway": true, "hairpinMode": true, "mtu": 1400, "forceAddress": true,
-            "ipam": pool(&[V6]),
-        }));
-        let differences = [MTU, EMPTY_DNS, ALIAS, BRIDGE_DAD, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
-        assert_equal(lab, &config, &differences);
-    });
-}
-
-#[test]
-fn a_promiscuous_bridge_is_equal() {
-    lab_with_plugins(|lab| {
-        let config = bridge(&json!({ "promiscMode": true }));
-        assert_equal(lab, &config, &[MTU, EMPTY_DNS, ALIAS, BRIDGE_MAC, BRIDGE_DAD]);
-    });
-}
-
-#[test]
-fn routes_of_ipam_are_equal() {
-    lab_with_plugins(|lab| {
-        let config = bridge(&json!({
-            "isGateway": true,
-            "ipam": {
-                "type": "static",
-                "addresses": [
-                    { "address": "10.1.0.5/24", "gateway": "10.1.0.1" },
-                    { "address": "fd00:1::5/64", "gateway": "fd00:1::1" },
-                ],
-                "routes": [
-                    { "dst": "0.0.0.0/0" },
-                    { "dst": "10.8.0.0/16", "gw": "10.1.0.7" },
-                    { "dst": "::/0", "gw": "fd00:1::1" },
-                    { "dst": "fd00:8::/64" },
-                ],
-            },
-        }));
-        let differences = [MTU, EMPTY_DNS, ALIAS, BRIDGE_DAD, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
-        assert_equal(lab, &config, &differences);
-    });
-}
-
-#[test]
-fn a_result_of_0_4_0_is_equal() {
-    lab_with_plugins(|lab| {
-        let config = bridge(&json!({
-            "cniVersion": "0.4.0", "isDefaultGateway": true, "ipam": pool(&[V4, V6]),
-        }));
-        let differences = [ALIAS, BRIDGE_DAD, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
-        assert_equal(lab, &config, &differences);
-    });
-}
-
-#[test]
-fn a_result_of_0_2_0_is_equal() {
-    lab_with_plugins(|lab| {
-        let config = bridge(&json!({
-            "cniVersion": "0.2.0", "isDefaultGateway": true, "ipam": pool(&[V4, V6]),
-        }));
-        let differences = [ALIAS, BRIDGE_DAD, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
-        assert_equal(lab, &config, &differences);
-    });
-}
-
-#[test]
-fn dns_of_the_config_is_equal() {
-    lab_with_plugins(|lab| {
-        let dns = json!({ "nameservers": ["10.1.0.53"] });
-        let config = bridge(&json!({ "dns": dns }));
-        assert_equal(lab, &config, &[MTU, ALIAS, BRIDGE_MAC, BRIDGE_DAD]);
-    });
-}

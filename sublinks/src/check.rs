@@ -1,0 +1,78 @@
+//! Reality against what ADD promised. Which link the default route leaves by may have changed since,
+//! and does not matter to a link that is there.
+
+use attach::error::{no_netns, refused};
+use attach::verify::{addresses, differs, promised_interface, routes};
+use cni::{Call, Error, code};
+use kernel::link::{self, Link};
+use kernel::netlink::Socket;
+use kernel::netns::Netns;
+
+use crate::config::{Config, Place};
+use crate::{Sublink, master};
+
+/// Compares everything of one attachment. The calling thread is in the container's namespace
+/// afterwards.
+///
+/// # Errors
+/// Code 101 with the first difference, and what cannot be asked.
+pub fn compare(call: &Call, config: &Config, sublink: &dyn Sublink) -> Result<(), Error> {
+    let Some(result) = call.config.prev_result()? else {
+        return Err(Error::new(code::INVALID_CONFIG, "required prevResult missing")
+            .with_hint("CHECK needs the result of ADD in \"prevResult\""));
+    };
+    let host = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
+    let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
+    netns.enter_for_good().map_err(|e| no_netns(&e))?;
+    let inside = Socket::open(call.sandbox()).map_err(|e| refused(&e))?;
+    let masters = match config.master.place {
+        Place::Host => &host,
+        Place::Container => &inside,
+    };
+    if let Some(name) = &config.master.name
+        && link::find(masters, name).map_err(|e| refused(&e))?.is_none()
+    {
+        return Err(differs(format!("master {name} is missing in {}", masters.place())));
+    }
+    let ifname = call.attachment.ifname.as_str();
+    let (index, promised) = promised_interface(&result, ifname, &call.sandbox())?;
+    let link = compare_link(call, &inside, &promised.mac, sublink)?;
+    addresses(&inside, &link.dev, &result, index)?;
+    routes(&inside, &result)
+}
+
+fn compare_link(
+    call: &Call,
+    inside: &Socket,
+    promised_mac: &str,
+    sublink: &dyn Sublink,
+) -> Result<Link, Error> {
+    let (ifname, place) = (&call.attachment.ifname, inside.place());
+    let link = link::find(inside, ifname).map_err(|e| refused(&e))?;
+    let link = link.ok_or_else(|| differs(format!("link {ifname} is missing in {place}")))?;
+    if !link.is_kind(sublink.kind()) {
+        return Err(differs(format!("link {ifname} in {place} is no {}", sublink.kind())));
+    }
+    sublink.compare(&link)?;
+    if !link.is_up() {
+        return Err(differs(format!("link {ifname} in {place} is down")));
+    }
+    let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
+    if !promised_mac.is_empty() && !mac.eq_ignore_ascii_case(promised_mac) {
+        let text = format!("link {ifname} in {place} has address {mac}, promised {promised_mac}");
+        return Err(differs(text));
+    }
+    Ok(link)
+}
+
+/// Whether ADD can be served: the host has such a master.
+///
+/// # Errors
+/// Code 50 where it has not, or the kernel cannot be asked.
+pub fn serviceable(config: &Config) -> Result<(), Error> {
+    if config.master.place == Place::Container {
+        return Ok(());
+    }
+    let host = Socket::open("the host's namespace").map_err(|e| refused(&e).unavailable())?;
+    master::find(&host, config).map(drop).map_err(Error::unavailable)
+}
