@@ -70,7 +70,9 @@ fn warn_of_advertised_routes(host: &Host, plugin: &str) -> Result<(), Error> {
 /// Code 101 when it does not.
 pub fn is_on(family: Family) -> Result<(), Error> {
     match Key::forwarding(family).read() {
-        Ok(value) if value == "0" => Err(differs(format!("{family} forwarding is off on the host"))),
+        Ok(value) if value == "0" => {
+            Err(differs(format!("{family} forwarding is off on the host")))
+        }
         _ => Ok(()),
     }
 }

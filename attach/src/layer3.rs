@@ -52,13 +52,12 @@ pub fn configure(
         allow_ipv6(ifname)?;
     }
     let addr = |ip: &Ip| Addr::new(ip.address).dad(dad).prefix_route(prefix_route);
-    let mut requests: Vec<Request> =
-        result.ips.iter().map(|ip| addr::add(dev, addr(ip))).collect();
+    let mut requests: Vec<Request> = result.ips.iter().map(|ip| addr::add(dev, addr(ip))).collect();
     requests.push(link::set(dev).up().request());
     let wait = has_v6 && dad == Dad::Detect;
     // A container's second network may have a default route as well.
     let wanted = || result.routes.iter().map(|r| route_of(r, dev, result).prepend());
-    let routes = || before.iter().map(route::Route::add).chain(wanted());
+    let routes = || before.iter().map(route::Route::prepend).chain(wanted());
     if !wait {
         requests.extend(routes());
         return socket.run_all(&requests).map_err(|e| refused(&e));

@@ -3,8 +3,8 @@
 mod gateway;
 mod port;
 
-pub use port::remove_bridge;
 pub(crate) use port::isolates_by_port;
+pub use port::remove_bridge;
 
 use attach::error::{no_netns, refused};
 use attach::host::Host;

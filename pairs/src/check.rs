@@ -34,9 +34,7 @@ pub fn container_end(inside: &Socket, ifname: &IfName, promised_mac: &str) -> Re
 pub fn is_up(container: &Link, inside: &Socket) -> Result<(), Error> {
     match container.is_up() {
         true => Ok(()),
-        false => {
-            Err(differs(format!("link {} in {} is down", container.dev.name, inside.place())))
-        }
+        false => Err(differs(format!("link {} in {} is down", container.dev.name, inside.place()))),
     }
 }
 

@@ -148,10 +148,11 @@ impl<'a> Adding<'a> {
             change.into_iter().chain([link::query(&bridge.dev)]).collect()
         };
         let (ends, mut answers) = pair.make(earlier, more, undo)?;
-        let bridge = answers.pop().flatten().as_ref().and_then(Link::from_reply).ok_or_else(|| {
-            let text = format!("look up link {}: the kernel gave no answer", bridge.dev);
-            Error::new(code::IO, text)
-        })?;
+        let bridge =
+            answers.pop().flatten().as_ref().and_then(Link::from_reply).ok_or_else(|| {
+                let text = format!("look up link {}: the kernel gave no answer", bridge.dev);
+                Error::new(code::IO, text)
+            })?;
         if let Some(vlans) = &port.vlans {
             set_vlans(&host.socket, &ends.host, vlans)?;
         }

@@ -85,8 +85,7 @@ impl<'a> Adding<'a> {
         let addresses = plan.gateways.iter().map(|gateway| addr::add(dev, addr(*gateway)));
         let routes = plan.outside(dev);
         // Where another link leads there already, the newest is preferred and the other one kept.
-        let requests: Vec<Request> =
-            addresses.chain(routes.iter().map(Route::prepend)).collect();
+        let requests: Vec<Request> = addresses.chain(routes.iter().map(Route::prepend)).collect();
         self.host.socket.run_all(&requests).map_err(|e| refused(&e))
     }
 

@@ -55,13 +55,8 @@ impl Plugin for Ptp {
         let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
         let host = Host::open(state::run_dir())?;
         let addresses = Ipam::new(&config.ipam, &call.path, IN_PROCESS);
-        let adding = Adding {
-            call,
-            config: &config,
-            host: &host,
-            netns: &netns,
-            addresses: &addresses,
-        };
+        let adding =
+            Adding { call, config: &config, host: &host, netns: &netns, addresses: &addresses };
         adding.run()
     }
 

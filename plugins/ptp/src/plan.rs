@@ -53,8 +53,7 @@ impl Layer3 {
             result.dns = dns.clone();
         }
         layer3::dedup(&mut result.routes);
-        let mut plan =
-            Self { result, gateways: Vec::new(), peers: Vec::new(), hops: Vec::new() };
+        let mut plan = Self { result, gateways: Vec::new(), peers: Vec::new(), hops: Vec::new() };
         for index in 0..plan.result.ips.len() {
             let ip = &mut plan.result.ips[index];
             ip.interface = Some(CONTAINER);
@@ -113,8 +112,7 @@ impl Layer3 {
 
     /// The routes of the host by `dev`: one to each address of the container.
     pub(crate) fn outside(&self, dev: &Dev) -> Vec<Route> {
-        let route =
-            |peer: &Cidr| Route { scope: Some(SCOPE_HOST), ..Route::to(*peer).dev(dev) };
+        let route = |peer: &Cidr| Route { scope: Some(SCOPE_HOST), ..Route::to(*peer).dev(dev) };
         self.peers.iter().map(route).collect()
     }
 
