@@ -80,6 +80,10 @@ impl<'a> Adding<'a> {
     fn link(&self, socket: &Socket, undo: &mut Undo<'a>) -> Result<(), Error> {
         let (name, netns) = (&self.call.attachment.ifname, self.netns);
         let master = master::find(socket, self.config)?;
+        if !master.is_up() {
+            let text = format!("{} is down: {name} carries nothing until it is up", master.dev);
+            cni::warn(self.sublink.kind(), &text);
+        }
         let new = New {
             name: name.clone(),
             master: &master.dev,

@@ -44,7 +44,7 @@ pub const MASTER: Key = Key {
     path: "master",
     kind: Kind::Text,
     default: "the link of the default route",
-    doc: "Name of the link that the container's stands on. It has to be there, and up.",
+    doc: "Name of the link that the container's stands on. It has to be there.",
 };
 /// Where the master lives.
 pub const LINK_IN_CONTAINER: Key = Key {

@@ -8,10 +8,11 @@ use kernel::route;
 
 use crate::config::{Config, Master, Place};
 
-/// The master that `config` wants, in the namespace of `socket`; it is up, and has room for the MTU.
+/// The master that `config` wants, in the namespace of `socket`; it has room for the MTU. It may be
+/// down: then the links that stand on it have no carrier until it is up.
 ///
 /// # Errors
-/// Code 7 for the author of the configuration, 5 for the node's operator.
+/// Code 7: there is none, or it has not.
 pub fn find(socket: &Socket, config: &Config) -> Result<Link, Error> {
     let link = match &config.master.name {
         Some(name) => link::find(socket, name).map_err(|e| refused(&e))?.ok_or_else(|| {
@@ -20,13 +21,6 @@ pub fn find(socket: &Socket, config: &Config) -> Result<Link, Error> {
         })?,
         None => of_default_route(socket)?,
     };
-    if !link.is_up() {
-        let dev = &link.dev;
-        let text = format!("key \"master\": link {dev} is down in {}", socket.place());
-        return Err(Error::new(code::IO, text).with_hint(format!(
-            "a link on a master that is down cannot be up: ip link set {dev} up"
-        )));
-    }
     has_room(&link, config)?;
     Ok(link)
 }

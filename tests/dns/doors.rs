@@ -88,37 +88,51 @@ fn case_71_a_host_that_drops_what_comes_in_lets_names_through() {
     });
 }
 
-/// A container on a link of that kind, with its own address and no gateway, named by `dnsname`.
-fn on_link(lab: &Lab, name: &str, kind: &str, address: &str) -> Container {
-    let container = lab.container(name);
-    container.run("ip link set dev lo up");
+/// A container on a link of that kind, with its own address and no gateway, as a plugin that has not
+/// been written yet would leave it; and what that would answer.
+fn on_link(lab: &Lab, container: &Container, kind: &str, address: &str) -> Value {
+    let name = container.id();
     lab.host().run(&format!("ip link add link lan name m-{name} {kind}"));
     lab.host().run(&format!("ip link set dev m-{name} netns {}", container.path().display()));
     container.run(&format!("ip link set dev m-{name} name eth0"));
     container.run("ip link set dev eth0 up");
     container.run(&format!("ip addr add {address}/24 dev eth0"));
     let mac = container.link("eth0").unwrap()["address"].clone();
-    let previous: Value = json!({
+    json!({
         "cniVersion": "1.0.0",
         "interfaces": [{ "name": "eth0", "mac": mac, "sandbox": container.path() }],
         "ips": [{ "address": format!("{address}/24"), "interface": 0 }],
-    });
-    let config = json!({
-        "cniVersion": "1.0.0", "name": "lan-1", "type": "dnsname", "prevResult": previous,
-    });
-    let result = lab.add("dnsname", &container, &config);
-    assert_eq!(result["dns"]["nameservers"], json!(["127.0.0.11"]));
-    container
+    })
 }
 
-/// Names are found, and others are asked, on links that the host is no gateway of.
-fn names_on(lab: &Lab, kind: &str) {
+/// The same by the plugin `macvlan`.
+fn on_macvlan(lab: &Lab, container: &Container, address: &str) -> Value {
+    let addresses = json!([{ "address": format!("{address}/24") }]);
+    let config = json!({
+        "cniVersion": "1.0.0", "name": "lan-1", "type": "macvlan", "master": "lan",
+        "ipam": { "type": "static", "addresses": addresses },
+    });
+    lab.add("macvlan", container, &config)
+}
+
+/// Names are found, and others are asked, on links that the host is no gateway of and `attach` makes.
+fn names_on(lab: &Lab, attach: impl Fn(&Container, &str) -> Value) {
     let town = Town::new(lab);
     lab.host().run("ip link add lan type veth peer name lan-peer");
     lab.host().run("ip link set dev lan up");
     lab.host().run("ip link set dev lan-peer up");
-    let (one, _two) =
-        (on_link(lab, "one", kind, "10.91.0.2"), on_link(lab, "two", kind, "10.91.0.3"));
+    let named = |name: &str, address: &str| {
+        let container = lab.container(name);
+        container.run("ip link set dev lo up");
+        let config = json!({
+            "cniVersion": "1.0.0", "name": "lan-1", "type": "dnsname",
+            "prevResult": attach(&container, address),
+        });
+        let result = lab.add("dnsname", &container, &config);
+        assert_eq!(result["dns"]["nameservers"], json!(["127.0.0.11"]));
+        container
+    };
+    let (one, _two) = (named("one", "10.91.0.2"), named("two", "10.91.0.3"));
     let door = Door::new(&town, "one", &one, "127.0.0.11");
     door.ask("two", A).addresses(&["10.91.0.3"]);
     door.ask("two.lan-1", A).addresses(&["10.91.0.3"]);
@@ -127,7 +141,7 @@ fn names_on(lab: &Lab, kind: &str) {
 
 #[test]
 fn case_72_names_are_found_on_macvlan() {
-    lab_with_plugins(|lab| names_on(lab, "type macvlan mode bridge"));
+    lab_with_plugins(|lab| names_on(lab, |c, address| on_macvlan(lab, c, address)));
 }
 
 mod case_72_names_are_found_on_ipvlan {
@@ -137,7 +151,7 @@ mod case_72_names_are_found_on_ipvlan {
     fn in_mode_l2() {
         lab_with_plugins(|lab| {
             lab.needs(Feature::Ipvlan);
-            names_on(lab, "type ipvlan mode l2");
+            names_on(lab, |c, address| on_link(lab, c, "type ipvlan mode l2", address));
         });
     }
 
@@ -145,7 +159,7 @@ mod case_72_names_are_found_on_ipvlan {
     fn in_mode_l3() {
         lab_with_plugins(|lab| {
             lab.needs(Feature::Ipvlan);
-            names_on(lab, "type ipvlan mode l3");
+            names_on(lab, |c, address| on_link(lab, c, "type ipvlan mode l3", address));
         });
     }
 }

@@ -12,6 +12,7 @@ mod chain;
 mod connect;
 mod conntrack;
 mod leases;
+mod macvlan;
 mod masquerade;
 mod names;
 mod ports;
@@ -27,6 +28,7 @@ pub(crate) type Case = fn(&Options, &Scratch, &mut Report) -> Result<()>;
 pub(crate) const ALL: &[(&str, Case)] = &[
     ("bridge", bridge::with_addresses),
     ("bridge-bare", bridge::without_addresses),
+    ("macvlan", macvlan::add_and_del),
     ("masquerade", masquerade::add_and_del),
     ("ports", ports::publish),
     ("chain", chain::whole),

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::bridge;
+use super::{bridge, macvlan};
 use crate::call::Plugin;
 use crate::host::pool;
 use crate::isolation::Scratch;
@@ -19,9 +19,13 @@ const SIZE: Goal = Goal::AtMost(1_200_000.0);
 
 /// Peak memory of one call.
 pub(crate) fn memory(options: &Options, scratch: &Scratch, report: &mut Report) -> Result<()> {
-    let pair = both(options, scratch, "memory")?;
     let peak = options.tools.join("peak").display().to_string();
-    for verb in ["ADD", "DEL"] {
+    let pairs = [
+        ("bridge", both(options, scratch, "memory")?),
+        ("macvlan", macvlan::with_addresses(options, scratch, "mv-peak")?),
+    ];
+    let calls = pairs.iter().flat_map(|pair| ["ADD", "DEL"].map(|verb| (pair, verb)));
+    for ((plugin, pair), verb) in calls {
         let figure = |plugin: &Plugin| -> Result<f64> {
             let printed = plugin.call_through(&[&peak], verb)?;
             let line = printed.lines().find_map(|line| line.strip_prefix("peak: "));
@@ -29,7 +33,7 @@ pub(crate) fn memory(options: &Options, scratch: &Scratch, report: &mut Report) 
             Ok(figure.context("peak printed no figure")?.parse()?)
         };
         let figures = (figure(&pair.ours)?, Some(figure(&pair.peer)?));
-        report.counted(&format!("peak memory, bridge {verb}"), "kB", figures, MEMORY);
+        report.counted(&format!("peak memory, {plugin} {verb}"), "kB", figures, MEMORY);
     }
     Ok(())
 }
@@ -40,16 +44,20 @@ pub(crate) fn system_calls(
     scratch: &Scratch,
     report: &mut Report,
 ) -> Result<()> {
-    let pair = both(options, scratch, "calls")?;
     let summary = scratch.path("strace");
     let output = summary.display().to_string();
-    for verb in ["ADD", "DEL"] {
+    let pairs = [
+        ("bridge", both(options, scratch, "calls")?),
+        ("macvlan", macvlan::with_addresses(options, scratch, "mv-calls")?),
+    ];
+    let calls = pairs.iter().flat_map(|pair| ["ADD", "DEL"].map(|verb| (pair, verb)));
+    for ((plugin, pair), verb) in calls {
         let figure = |plugin: &Plugin| -> Result<f64> {
             plugin.call_through(&["strace", "-f", "-c", "-o", &output], verb)?;
             total(&fs::read_to_string(&summary)?).context("strace printed no total")
         };
         let figures = (figure(&pair.ours)?, Some(figure(&pair.peer)?));
-        let what = format!("system calls, bridge + host-local {verb}");
+        let what = format!("system calls, {plugin} + host-local {verb}");
         report.counted(&what, "calls", figures, Goal::None);
     }
     Ok(())

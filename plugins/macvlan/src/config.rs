@@ -1,7 +1,7 @@
 //! What the user wrote, parsed once into types that cannot be wrong.
 
 use attach::keys;
-use cni::json::Object;
+use cni::json::{Object, Value};
 use cni::schema::{Key, Kind};
 use cni::{Args, Config as Network, Error, code};
 use kernel::link::MacvlanMode;
@@ -109,8 +109,7 @@ fn sources(object: &Object<'_>, mode: MacvlanMode) -> Result<Vec<MacAddr>, Error
     if list.len() > SOURCES_MAX {
         return invalid("key \"sources\": more than 4096 addresses");
     }
-    let sources: Vec<MacAddr> =
-        list.iter().map(|value| value.parsed()).collect::<Result<_, Error>>()?;
+    let sources: Vec<MacAddr> = list.iter().map(Value::parsed).collect::<Result<_, Error>>()?;
     match (mode, sources.is_empty()) {
         (MacvlanMode::Source, true) => {
             invalid("key \"sources\": mode source without addresses would let nothing in")

@@ -122,7 +122,7 @@ fn a_subnet_of_one_address_has_no_route_of_its_own() {
 
 #[test]
 fn what_ipam_must_not_answer_is_refused() {
-    let msg = |ips| plan(ips).unwrap_err().msg;
+    let msg = |ips: &[(&str, &str)]| plan(ips).unwrap_err().msg;
     assert_eq!(msg(&[]), "IPAM plugin returned missing IP config");
     let cases = [
         ("", "the IPAM plugin gave it no gateway"),

@@ -87,9 +87,11 @@ fn del_of_macvlan_minds_nothing_of_its_configuration_but_ipam() {
         config["mode"] = json!("hub");
         config["master"] = json!("nowhere");
         let call = lab.plugin("macvlan").container(&c).config(&config).args("nonsense");
-        call.verb("DEL").run().is_silent();
-        assert!(c.link("eth0").is_none());
-        assert_eq!(leases(), [""; 0]);
+        unlike_reference(lab, "looks for the master at DEL, and fails without one (1.1.1)", || {
+            call.verb("DEL").run().is_silent();
+            assert!(c.link("eth0").is_none());
+            assert_eq!(leases(), [""; 0]);
+        });
     });
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{attached, info, layer2, link, master, with, with_pool};
 use crate::battery::Family;
-use crate::under_test::{MASTER, NETWORK, only_ours, unlike_reference};
+use crate::under_test::{MASTER, NETWORK, must_know, only_ours, unlike_reference};
 
 every_version! {
     fn a_macvlan_is_told_in_the_shape_of_the_version(lab, version) {
@@ -212,6 +212,7 @@ fn a_macvlan_without_addresses_is_up() {
 #[test]
 fn the_example_of_its_page_works() {
     lab_with_plugins(|lab| {
+        must_know(lab, "1.1.0");
         lab.host().run("ip link add dev eth0 type veth peer name other");
         lab.host().run("ip link set dev eth0 up");
         lab.host().run("ip link set dev other up");

@@ -1,6 +1,6 @@
 //! Other plugins after `ptp` in a list.
 
-use netns_fixtures::{Lab, lab_with_plugins};
+use netns_fixtures::Lab;
 use serde_json::json;
 
 use super::with_pool;
