@@ -1,12 +1,26 @@
 //! Defects of the reference that have no place of their own in the other files.
 
-use netns_fixtures::lab_with_plugins;
+use std::net::SocketAddr;
+
+use netns_fixtures::{Container, Namespace, lab_with_plugins};
 use serde_json::json;
 
 use super::{attached, bare, host_end, host_end_name, with, with_addresses, with_pool};
 use crate::battery::{Family, USUAL};
+use crate::echo::{Protocol, ask, serve};
 use crate::fake::Fake;
 use crate::under_test::{only_ours, unlike_reference};
+use crate::uplink::INSIDE;
+
+/// Claims that the host reaches each address of `c`. A server of datagrams would answer from the first.
+#[track_caller]
+fn all_are_reached(host: &Namespace, c: &Container, addresses: &[&str]) {
+    serve(c, "c", INSIDE);
+    for address in addresses {
+        let answer = ask(host, Protocol::Tcp, SocketAddr::new(address.parse().unwrap(), INSIDE));
+        assert!(answer.as_ref().is_ok_and(|answer| answer.starts_with("c ")), "{answer:?}");
+    }
+}
 
 #[test]
 fn two_addresses_of_one_subnet_and_gateway_are_both_reached() {
@@ -19,7 +33,8 @@ fn two_addresses_of_one_subnet_and_gateway_are_both_reached() {
         ]);
         unlike_reference(lab, "fails on the second address of a subnet [E]", || {
             let c = attached(lab, "c1", &config);
-            lab.host().assert_reaches(&c);
+            let addresses = ["10.1.0.5", "10.1.0.6", "fd00:1::5", "fd00:1::6"];
+            all_are_reached(lab.host(), &c, &addresses);
             c.assert_reaches(lab.host());
             let end = host_end_name(lab.host());
             assert_eq!(lab.host().addresses(&end), ["10.1.0.1/32", "fd00:1::1/128"]);
@@ -34,7 +49,7 @@ fn two_gateways_of_one_subnet_are_both_the_hosts() {
         let config = with_addresses(&[("10.1.0.5/24", "10.1.0.1"), ("10.1.0.6/24", "10.1.0.2")]);
         unlike_reference(lab, "fails on the second address of a subnet [E]", || {
             let c = attached(lab, "c1", &config);
-            lab.host().assert_reaches(&c);
+            all_are_reached(lab.host(), &c, &["10.1.0.5", "10.1.0.6"]);
             let end = host_end_name(lab.host());
             assert_eq!(lab.host().addresses(&end), ["10.1.0.1/32", "10.1.0.2/32"]);
         });
@@ -51,7 +66,8 @@ fn a_container_may_be_on_one_network_of_ptp_twice() {
             let mut second = config.clone();
             second["prevResult"] = call.clone().verb("ADD").run().result();
             call.clone().config(&second).verb("CHECK").run().is_silent();
-            lab.host().assert_reaches(&c);
+            let addresses = ["10.1.0.2", "10.1.0.3", "fd00:1::2", "fd00:1::3"];
+            all_are_reached(lab.host(), &c, &addresses);
             call.verb("DEL").run().is_silent();
             lab.host().assert_reaches(&c);
         });

@@ -40,6 +40,9 @@ mod a_pair_of_one_is_checked_and_deleted_by_the_other {
 
     fn case(lab: &Lab, (maker, other): (By, By)) {
         let c = lab.container("c1");
+        // Forwarding stays, whoever turned it on.
+        lab.host().set_sysctl("ipv4/ip_forward", "1");
+        lab.host().set_sysctl("ipv6/conf/all/forwarding", "1");
         let before = lab.snapshot();
         let config = added(lab, maker, &c);
         call(lab, other, &c, "CHECK", &config).run().is_silent();

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{attached, with, with_addresses, with_pool};
 use crate::under_test::{only_ours, unlike_reference};
+use crate::uplink::lan;
 
 every_family! {
     fn a_container_on_a_wire_and_its_host_reach_each_other(lab, family) {
@@ -51,6 +52,8 @@ fn no_link_of_a_pair_probes_addresses_that_nobody_else_can_have() {
 fn a_gateway_outside_of_the_subnet_serves() {
     lab_with_plugins(|lab| {
         only_ours(lab, "cannot route by way of what is on no subnet");
+        // Gives the host an address that is not link-local.
+        let _lan = lan(lab);
         let addresses = [("10.1.0.5/32", "169.254.1.1"), ("fd00:1::5/128", "fe80::1")];
         let mut config = with_addresses(&addresses);
         config["ipam"]["routes"] = json!([{ "dst": "0.0.0.0/0" }, { "dst": "::/0" }]);
