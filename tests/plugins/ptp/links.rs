@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{attached, bare, host_end, host_end_name, with, with_addresses, with_pool};
 use crate::battery::Family;
-use crate::under_test::{are_ours, only_ours};
+use crate::under_test::{are_ours, must_know, only_ours};
 
 every_version! {
     fn a_pair_is_told_in_the_shape_of_the_version(lab, version) {
@@ -162,6 +162,7 @@ fn ptp_without_ipam_is_refused() {
 #[test]
 fn the_example_of_ptp_works() {
     lab_with_plugins(|lab| {
+        must_know(lab, "1.1.0");
         let c = lab.container("c1");
         let list = include_str!("../../../docs/examples/ptp.conflist");
         let page = include_str!("../../../docs/plugins/ptp.md");

@@ -1,5 +1,7 @@
 //! An ADD that fails has changed nothing. The reference gives the address back at most.
 
+use std::os::unix::fs::PermissionsExt;
+
 use netns_fixtures::{Container, Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
@@ -9,6 +11,14 @@ use crate::fake::Fake;
 use crate::under_test::{BOOKKEEPING, are_ours, unlike_reference};
 
 const LEAVES: &str = "leaves the pair and forwarding when ADD fails [E]";
+
+/// Runs a program where nothing of the host's can be switched.
+const READ_ONLY: &str = "\
+#!/bin/sh
+exec unshare --mount sh -c '
+    mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec \"$@\"
+' sh \"$@\"
+";
 
 /// Claims that ADD fails, and that all is as it was.
 #[track_caller]
@@ -52,18 +62,14 @@ fn the_lease_of_ptp_is_given_back_when_the_host_cannot_forward() {
                 "ips": [{ "address": "10.1.0.5/24", "gateway": "10.1.0.1" }] }),
         );
         let config = with(bare(), "ipam", json!({ "type": "fake" }));
-        // The switches are those of whoever opens them, so a mount would be somebody else's.
-        let program = lab.plugins().join("ptp");
-        let run = |verb: &str| {
-            let call = lab.plugin("ptp").container(&c).config(&config).verb(verb);
-            let wrapper =
-                "unshare --mount sh -c 'mount -o bind,ro /proc/sys /proc/sys && exec \"$0\"'";
-            call.env("CNI_PATH", Fake::path(&lab.plugins())).under(wrapper).run()
-        };
-        assert!(program.exists());
+        let wrapper = std::path::Path::new("/run/read-only");
+        std::fs::write(wrapper, READ_ONLY).unwrap();
+        std::fs::set_permissions(wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let call = lab.plugin("ptp").container(&c).config(&config).verb("ADD");
+        let call = call.env("CNI_PATH", Fake::path(&lab.plugins())).under("/run/read-only");
         let before = lab.snapshot();
         unlike_reference(lab, "leaves the lease when it cannot turn forwarding on [E]", || {
-            run("ADD").error().says(&["forward"]);
+            call.run().error().says(&["forward"]);
             assert_eq!(ipam.verbs(), ["ADD", "DEL"]);
             lab.assert_unchanged_but(&before, &[BOOKKEEPING, &["/run/fakes"]].concat());
         });
@@ -146,6 +152,8 @@ every_family! {
             lab.add("ptp", &c, &config);
             lab.del("ptp", &c, &config);
         }
-        lab.assert_unchanged_but(&before, &[OF_THE_STORE, BOOKKEEPING].concat());
+        unlike_reference(lab, "leaves the tables of iptables", || {
+            lab.assert_unchanged_but(&before, &[OF_THE_STORE, BOOKKEEPING].concat());
+        });
     }
 }
