@@ -96,6 +96,8 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
     match plugin {
         "bridge" => config["bridge"] = json!("cni0"),
         "macvlan" => config["master"] = json!(MASTER),
+        // It has to have addresses.
+        "ptp" => config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" }),
         "host-local" => config["ipam"] = json!({ "type": plugin, "subnet": "10.1.0.0/24" }),
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use cni::{AddResult, Error, Route, code};
-use kernel::addr::{self, Addr, Dad};
+use cni::{AddResult, Error, Ip, Route, code};
+use kernel::addr::{self, Addr, Dad, PrefixRoute};
 use kernel::link::{self, Dev};
 use kernel::netlink::{Request, Socket};
 use kernel::route;
@@ -14,6 +14,24 @@ use crate::error::refused;
 
 /// How long the kernel may look for duplicates of IPv6 addresses.
 const DAD_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How a link is given its addresses.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// Whether duplicates are looked for.
+    pub dad: Dad,
+    /// Whether the kernel makes a route to each address's subnet, as if all of it were on the link.
+    pub prefix_route: PrefixRoute,
+    /// Routes that those of the result stand on.
+    pub before: Vec<route::Route>,
+}
+
+impl From<Dad> for Manner {
+    /// As on a link whose neighbours have addresses of the same subnets.
+    fn from(dad: Dad) -> Self {
+        Self { dad, prefix_route: PrefixRoute::Make, before: Vec::new() }
+    }
+}
 
 /// Sets the link up with the addresses of `result` that belong to it (index `interface`), then
 /// makes its routes: one batch, in this order, since the addresses of a link that comes up are
@@ -26,18 +44,20 @@ pub fn configure(
     dev: &Dev,
     ifname: &IfName,
     result: &AddResult,
-    dad: Dad,
+    manner: impl Into<Manner>,
 ) -> Result<(), Error> {
+    let Manner { dad, prefix_route, before } = manner.into();
     let has_v6 = result.ips.iter().any(|ip| ip.address.family() == Family::V6);
     if has_v6 {
         allow_ipv6(ifname)?;
     }
-    let mut requests: Vec<Request> =
-        result.ips.iter().map(|ip| addr::add(dev, Addr::new(ip.address).dad(dad))).collect();
+    let addr = |ip: &Ip| Addr::new(ip.address).dad(dad).prefix_route(prefix_route);
+    let mut requests: Vec<Request> = result.ips.iter().map(|ip| addr::add(dev, addr(ip))).collect();
     requests.push(link::set(dev).up().request());
     let wait = has_v6 && dad == Dad::Detect;
     // A container's second network may have a default route as well.
-    let routes = || result.routes.iter().map(|r| route_of(r, dev, result).prepend());
+    let wanted = || result.routes.iter().map(|r| route_of(r, dev, result).prepend());
+    let routes = || before.iter().map(route::Route::prepend).chain(wanted());
     if !wait {
         requests.extend(routes());
         return socket.run_all(&requests).map_err(|e| refused(&e));

@@ -15,6 +15,7 @@
 //! This crate never makes a link: that is what the plugins differ in.
 
 pub mod error;
+pub mod forwarding;
 pub mod host;
 pub mod ipam;
 pub mod keys;

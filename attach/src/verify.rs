@@ -2,7 +2,7 @@
 //! its namespace. What chained plugins may change later (MAC by way of their own result, routes
 //! moved to other tables) is no difference.
 
-use cni::{AddResult, Error, Interface, code};
+use cni::{AddResult, Call, Error, Interface, code};
 use kernel::addr;
 use kernel::link::Dev;
 use kernel::netlink::Socket;
@@ -15,6 +15,17 @@ use crate::error::refused;
 pub fn differs(text: impl Into<String>) -> Error {
     Error::new(code::DIFFERS, text)
         .with_hint("something changed it after ADD; DEL and ADD the container again")
+}
+
+/// The result of ADD that CHECK is given.
+///
+/// # Errors
+/// Code 7 when there is none.
+pub fn prev_result(call: &Call) -> Result<AddResult, Error> {
+    call.config.prev_result()?.ok_or_else(|| {
+        Error::new(code::INVALID_CONFIG, "required prevResult missing")
+            .with_hint("CHECK needs the result of ADD in \"prevResult\"")
+    })
 }
 
 /// The interface of `result` named `ifname` in `sandbox`; both paths may lead to one namespace in

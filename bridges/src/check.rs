@@ -3,13 +3,14 @@
 //! renames), a packet capture sets links promiscuous, chained plugins move routes.
 
 use attach::error::{no_netns, refused};
-use attach::verify::{addresses, differs, promised_interface, routes};
+use attach::forwarding;
+use attach::verify::{addresses, differs, prev_result, promised_interface, routes};
 use cni::{AddResult, Call, Error, code};
 use kernel::addr;
 use kernel::link::{self, Data, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
-use kernel::sysctl::Key;
+use pairs::check::{container_end, host_end, is_up};
 use types::{Cidr, IfName};
 
 use crate::config::{Config, Gateway};
@@ -21,10 +22,7 @@ use crate::{apply, filter};
 /// # Errors
 /// Code 101 with the first difference, and what cannot be asked.
 pub fn compare(call: &Call, config: &Config) -> Result<(), Error> {
-    let Some(result) = call.config.prev_result()? else {
-        return Err(Error::new(code::INVALID_CONFIG, "required prevResult missing")
-            .with_hint("CHECK needs the result of ADD in \"prevResult\""));
-    };
+    let result = prev_result(call)?;
     let host = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
     let bridge = bridge(&host, config)?;
     gateways(&host, config, &result, &bridge)?;
@@ -36,7 +34,10 @@ pub fn compare(call: &Call, config: &Config) -> Result<(), Error> {
     let inside = Socket::open(call.sandbox()).map_err(|e| refused(&e))?;
     let ifname = &call.attachment.ifname;
     let (index, promised) = promised_interface(&result, ifname.as_str(), &call.sandbox())?;
-    let container = container(&inside, ifname, &promised.mac, config)?;
+    let container = container_end(&inside, ifname, &promised.mac)?;
+    if !config.container_down {
+        is_up(&container, &inside)?;
+    }
     port(&host, &container, &bridge, (config, isolated))?;
     addresses(&inside, &container.dev, &result, index)?;
     routes(&inside, &result)
@@ -100,35 +101,9 @@ fn gateways(
         if !there.iter().any(|found| found.cidr == gateway) {
             return Err(differs(format!("gateway address {gateway} is missing on {}", link.dev)));
         }
-        let forwarding = Key::forwarding(gateway.family());
-        if forwarding.read().is_ok_and(|value| value == "0") {
-            return Err(differs(format!("{} forwarding is off on the host", gateway.family())));
-        }
+        forwarding::is_on(gateway.family())?;
     }
     Ok(())
-}
-
-fn container(
-    inside: &Socket,
-    ifname: &IfName,
-    promised_mac: &str,
-    config: &Config,
-) -> Result<Link, Error> {
-    let link = link::find(inside, ifname).map_err(|e| refused(&e))?;
-    let place = inside.place();
-    let link = link.ok_or_else(|| differs(format!("link {ifname} is missing in {place}")))?;
-    if !link.is_kind("veth") {
-        return Err(differs(format!("link {ifname} in {place} is no veth")));
-    }
-    if !config.container_down && !link.is_up() {
-        return Err(differs(format!("link {ifname} in {place} is down")));
-    }
-    let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
-    if !promised_mac.is_empty() && !mac.eq_ignore_ascii_case(promised_mac) {
-        let text = format!("link {ifname} in {place} has address {mac}, promised {promised_mac}");
-        return Err(differs(text));
-    }
-    Ok(link)
 }
 
 fn port(
@@ -137,13 +112,7 @@ fn port(
     bridge: &Link,
     (config, isolated): (&Config, bool),
 ) -> Result<(), Error> {
-    let peer = match container.link {
-        Some(index) => link::find(host, index).map_err(|e| refused(&e))?,
-        None => None,
-    };
-    let Some(peer) = peer else {
-        return Err(differs(format!("the host's end of {} is missing", container.dev)));
-    };
+    let peer = host_end(host, container)?;
     if peer.master != Some(bridge.dev.index) {
         return Err(differs(format!("{} is not a port of bridge {}", peer.dev, bridge.dev)));
     }

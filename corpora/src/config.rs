@@ -12,6 +12,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &loopback::Loopback,
     &macvlan::Macvlan,
     &none::NoNetwork,
+    &ptp::Ptp,
     &tuning::Tuning,
     &user_bridge::UserBridge,
 ];

@@ -2,8 +2,8 @@
 //! and does not matter to a link that is there.
 
 use attach::error::{no_netns, refused};
-use attach::verify::{addresses, differs, promised_interface, routes};
-use cni::{Call, Error, code};
+use attach::verify::{addresses, differs, prev_result, promised_interface, routes};
+use cni::{Call, Error};
 use kernel::link::{self, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
@@ -17,10 +17,7 @@ use crate::{Sublink, made, master};
 /// # Errors
 /// Code 101 with the first difference, and what cannot be asked.
 pub fn compare(call: &Call, config: &Config, sublink: &dyn Sublink) -> Result<(), Error> {
-    let Some(result) = call.config.prev_result()? else {
-        return Err(Error::new(code::INVALID_CONFIG, "required prevResult missing")
-            .with_hint("CHECK needs the result of ADD in \"prevResult\""));
-    };
+    let result = prev_result(call)?;
     let host = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
     let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
     netns.enter_for_good().map_err(|e| no_netns(&e))?;

@@ -109,6 +109,15 @@ impl Scene {
         scene
     }
 
+    /// A wire of both families whose packets are masqueraded, and a pool with room for one container.
+    pub(crate) fn ptp() -> Self {
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "ptp", "ipMasq": true,
+            "ipam": pool_of_one(),
+        });
+        Self { plugin: "ptp", config, stock: Some(("host-local", of_host_local())) }
+    }
+
     /// The pool alone.
     pub(crate) fn host_local() -> Self {
         let stock = Some(("host-local", of_host_local()));

@@ -4,13 +4,11 @@ use netns_fixtures::lab_with_plugins;
 use serde_json::{Value, json};
 
 use super::{
-    Difference, EMPTY_DNS, KEPT_ADDRESSES, MTU, NEIGHBOURS_TOLD, V4, V6, assert_equal, pool,
+    ALIAS, Difference, EMPTY_DNS, KEPT_ADDRESSES, MTU, NEIGHBOURS_TOLD, V4, V6, assert_equal, pool,
 };
 use crate::battery::USUAL;
 use crate::under_test::{least_config, with_keys};
 
-const ALIAS: Difference =
-    ("the host's end has an alias", "it carries its key, so that DEL and GC know whose it is");
 const BRIDGE_MAC: Difference = (
     "the bridge has the MAC of a port, or none",
     "fixed when it is made, so that neighbours do not lose the host when ports come and go; the \

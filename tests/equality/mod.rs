@@ -11,6 +11,7 @@ use crate::under_test::{NETWORK, are_ours, furnish_host};
 
 mod bridge;
 mod macvlan;
+mod ptp;
 
 /// A line that only one of both has, known by a word, and why that is right.
 type Difference = (&'static str, &'static str);
@@ -25,6 +26,9 @@ const KEPT_ADDRESSES: Difference = (
     "ipv6/conf/eth0/keep_addr_on_down = ",
     "later releases keep IPv6 addresses when the link goes down, as IPv4 ones; 1.1.1 does not",
 );
+const ALIAS: Difference =
+    ("the host's end has an alias", "it carries its key, so that DEL and GC know whose it is");
+
 /// What a network's config made: the state of host and container, and the result.
 struct Made {
     state: Vec<String>,
@@ -120,7 +124,8 @@ fn state(
     {
         lines.push("the bridge has the MAC of a port, or none".to_owned());
     }
-    if ports().any(|port| !port["ifalias"].is_null()) {
+    let is_end = |link: &&Value| link["ifname"].as_str().is_some_and(|n| n.starts_with("veth"));
+    if links.iter().filter(is_end).any(|end| !end["ifalias"].is_null()) {
         lines.push("the host's end has an alias".to_owned());
     }
     if container.exists() && container.link("eth0").is_some_and(|eth0| !eth0["ifalias"].is_null()) {

@@ -10,6 +10,7 @@ mod loopback;
 mod macvlan;
 mod none;
 mod portmap;
+mod ptp;
 mod static_;
 mod tuning;
 mod user_bridge;

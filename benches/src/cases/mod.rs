@@ -17,6 +17,7 @@ mod macvlan;
 mod masquerade;
 mod names;
 mod ports;
+mod ptp;
 mod published;
 mod reload;
 mod start;
@@ -30,6 +31,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("bridge", bridge::with_addresses),
     ("bridge-bare", bridge::without_addresses),
     ("macvlan", macvlan::add_and_del),
+    ("ptp", ptp::add_and_del),
     ("masquerade", masquerade::add_and_del),
     ("ports", ports::publish),
     ("chain", chain::whole),

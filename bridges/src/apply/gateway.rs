@@ -1,15 +1,16 @@
 //! The host as the containers' gateway: its addresses on the bridge, and forwarding.
 
 use attach::error::refused;
+use attach::forwarding;
 use cni::{Error, code};
 use kernel::addr;
 use kernel::link::{self, Link, Veth};
-use kernel::route::{self, Filter};
-use kernel::sysctl::Key;
 use kernel::undo::Undo;
+use pairs::make::random_mac;
+use pairs::remove::take_back;
 use types::{Cidr, Family, IfName, VlanId};
 
-use super::{Adding, port, random_mac};
+use super::{Adding, port};
 use crate::config::Conflict;
 use crate::plan::{Layer3, PortVlans};
 
@@ -40,7 +41,7 @@ impl<'a> Adding<'a> {
         }
         for family in [Family::V4, Family::V6] {
             if layer3.gateways.iter().any(|gateway| gateway.family() == family) {
-                self.forward(family, undo)?;
+                forwarding::turn_on(self.host, family, "bridge", undo)?;
             }
         }
         Ok(of_vlan)
@@ -96,51 +97,6 @@ impl<'a> Adding<'a> {
         Ok(())
     }
 
-    fn forward(&self, family: Family, undo: &mut Undo<'a>) -> Result<(), Error> {
-        let key = Key::forwarding(family);
-        if family == Family::V6 && key.read().is_ok_and(|value| value == "0") {
-            self.warn_of_advertised_routes()?;
-        }
-        let before = key.ensure("1").map_err(|e| {
-            Error::new(code::IO, e.to_string())
-                .with_hint("the host must forward packets for the containers of this network")
-        })?;
-        let host = self.host;
-        if let Some(before) = before {
-            undo.push(format!("turn {family} forwarding back"), move || {
-                if !host.is_alone() {
-                    return Ok(());
-                }
-                // By then the thread may be in the container, whose switches are others.
-                Ok(host.netns.run(|| key.write(&before))??)
-            });
-        }
-        Ok(())
-    }
-
-    /// A host that forwards is a router, and routers do not listen to others unless told so: with the
-    /// switch the kernel drops the default routes that were advertised to it.
-    fn warn_of_advertised_routes(&self) -> Result<(), Error> {
-        let filter = Filter { family: Some(Family::V6), ..Filter::default() };
-        let socket = &self.host.socket;
-        for route in route::list(socket, filter).map_err(|e| refused(&e))? {
-            let advertised = route.dst.is_default() && route.protocol == route::ADVERTISED;
-            let Some(index) = route.dev.filter(|_| advertised) else { continue };
-            let Some(link) = link::find(socket, index).map_err(|e| refused(&e))? else { continue };
-            let Ok(name) = link.dev.name.parse::<IfName>() else { continue };
-            if Key::conf_v6(&name, "accept_ra").read().is_ok_and(|value| value == "1") {
-                cni::warn(
-                    "bridge",
-                    &format!(
-                        "turn on IPv6 forwarding: {name} loses its advertised default route; set \
-                         net.ipv6.conf.{name}.accept_ra=2 for it to come back"
-                    ),
-                );
-            }
-        }
-        Ok(())
-    }
-
     /// The link `<bridge>.<vlan>` on which the host takes part in a VLAN: a veth whose peer is a
     /// port of the bridge with that VLAN.
     fn vlan_gateway(&self, bridge: &Link, id: VlanId, undo: &mut Undo<'a>) -> Result<Link, Error> {
@@ -166,7 +122,7 @@ impl<'a> Adding<'a> {
             Ok(()) => undo.push(format!("delete link {name}"), {
                 let name = name.clone();
                 move || match host.is_alone() {
-                    true => port::take_back(host, &name),
+                    true => take_back(host, &name),
                     false => Ok(()),
                 }
             }),

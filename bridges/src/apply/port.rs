@@ -1,34 +1,24 @@
-//! The bridge, the veth pair between it and the container, and taking the pair away.
-
-use std::os::fd::BorrowedFd;
-use std::path::Path;
+//! The bridge, and the veth pair between it and the container.
 
 use attach::error::refused;
 use attach::host::Host;
-use attach::names;
 use attach::record::Earlier;
-use cni::record::Records;
-use cni::{Call, Error, code};
-use kernel::link::{self, Bridge, Deleter, Link, PortVlan, Side, Veth};
+use cni::{Error, code};
+use kernel::link::{self, Bridge, Deleter, Link, PortVlan, Side};
 use kernel::netlink::{Request, Socket};
-use kernel::netns::Netns;
 use kernel::sysctl::Key;
 use kernel::undo::Undo;
-use types::{IfName, MacAddr, VlanId};
+use pairs::make::{Ends, Pair, random_mac};
+use types::{IfName, VlanId};
 
-use super::{Adding, random_mac};
+use super::Adding;
 use crate::config::Config;
 use crate::plan::PortVlans;
-
-/// How many names of the host's end are tried where others have taken them.
-const NAMES: u32 = 8;
 
 /// The links as they are after they were made.
 pub(crate) struct Made {
     pub(crate) bridge: Link,
-    pub(crate) host: Link,
-    pub(crate) container_index: u32,
-    pub(crate) container_mac: MacAddr,
+    pub(crate) ends: Ends,
 }
 
 impl<'a> Adding<'a> {
@@ -141,101 +131,32 @@ impl<'a> Adding<'a> {
         earlier: Earlier,
         undo: &mut Undo<'a>,
     ) -> Result<Made, Error> {
-        let (host, container_mac) = (self.host, self.links.mac.unwrap_or_else(random_mac));
-        let name = self.create_pair(bridge, container_mac, earlier)?;
-        undo.push(format!("delete link {name}"), {
-            let name = name.clone();
-            move || take_back(host, &name)
-        });
-        let port = &self.links.port;
-        let mut requests = vec![link::set(&name).alias(&port.alias).request()];
-        let isolated = port.isolated || isolates_by_port(self.config);
-        if port.hairpin || isolated {
-            let change = link::set_port(&name).hairpin(port.hairpin).isolated(isolated);
-            requests.push(change.request());
-        }
-        let queries = requests.len();
-        requests.push(link::query(&name));
-        requests.push(link::query(&bridge.dev));
-        let mut answers = host.socket.batch(&requests).into_iter();
-        for answer in answers.by_ref().take(queries) {
-            answer.map_err(|e| refused(&e))?;
-        }
-        let mut link = || -> Result<Link, Error> {
-            let reply = answers.next().transpose().map_err(|e| refused(&e))?.flatten();
-            reply.as_ref().and_then(Link::from_reply).ok_or_else(|| {
-                Error::new(code::IO, format!("look up link {name}: the kernel gave no answer"))
-            })
+        let (host, links) = (self.host, self.links);
+        let pair = Pair {
+            key: &self.call.attachment,
+            host,
+            netns: self.netns,
+            bridge: Some(bridge.dev.clone()),
+            mtu: links.mtu,
+            mac: links.mac,
         };
-        let made = Made { host: link()?, bridge: link()?, container_index: 0, container_mac };
-        let container_index = made.host.link.ok_or_else(|| {
-            Error::new(code::IO, format!("look up the peer of {name}: the kernel named none"))
-        })?;
+        let port = &links.port;
+        let isolated = port.isolated || isolates_by_port(self.config);
+        let more = |name: &IfName| {
+            let change = link::set_port(name).hairpin(port.hairpin).isolated(isolated);
+            let change = (port.hairpin || isolated).then(|| change.request());
+            change.into_iter().chain([link::query(&bridge.dev)]).collect()
+        };
+        let (ends, mut answers) = pair.make(earlier, more, undo)?;
+        let bridge =
+            answers.pop().flatten().as_ref().and_then(Link::from_reply).ok_or_else(|| {
+                let text = format!("look up link {}: the kernel gave no answer", bridge.dev);
+                Error::new(code::IO, text)
+            })?;
         if let Some(vlans) = &port.vlans {
-            set_vlans(&host.socket, &made.host, vlans)?;
+            set_vlans(&host.socket, &ends.host, vlans)?;
         }
-        // Router advertisements are not for the host's end; without IPv6 there is no such switch.
-        let _ = Key::conf_v6(&name, "accept_ra").write("0");
-        Ok(Made { container_index, ..made })
-    }
-
-    /// Makes the pair under the first name that is free on the host.
-    fn create_pair(
-        &self,
-        bridge: &Link,
-        container_mac: MacAddr,
-        mut earlier: Earlier,
-    ) -> Result<IfName, Error> {
-        let (key, host) = (&self.call.attachment, &self.host.socket);
-        let mut attempt = 0;
-        while attempt < NAMES {
-            let name = names::host_ifname(key, attempt);
-            let mut pair = Veth::new(name.clone(), self.links.container.clone())
-                .mac(random_mac())
-                .peer_mac(container_mac)
-                .peer_netns(self.netns)
-                .master(&bridge.dev)
-                .up();
-            if let Some(mtu) = self.links.mtu {
-                pair = pair.mtu(mtu).peer_mtu(mtu);
-            }
-            match host.run(&pair.create()) {
-                Ok(()) => return Ok(name),
-                Err(error) if error.is_exists() => {}
-                Err(error) if error.is_full() => {
-                    return Err(refused(&error).with_hint(format!(
-                        "bridge {} has all 1023 ports that the kernel gives one; remove \
-                         containers, `cais gc` those that are gone, or use another bridge",
-                        bridge.dev.name
-                    )));
-                }
-                Err(error) => return Err(refused(&error)),
-            }
-            let there = link::find(host, &name).map_err(|e| refused(&e))?;
-            let is_ours = |link: &Link| link.alias.as_deref() == Some(&self.links.port.alias);
-            match there {
-                Some(link) if is_ours(&link) && earlier == Earlier::Dead => {
-                    let deleter = deleter(&self.host.run_dir);
-                    deleter.delete(host, &link, &[]).map_err(|e| refused(&e))?;
-                    earlier = Earlier::NotDead;
-                }
-                Some(link) if !is_ours(&link) => attempt += 1,
-                // Ours and not dead, or the name inside the container is taken.
-                _ => return Err(self.taken()),
-            }
-        }
-        let text = format!("create veth for {key}: the host's names for it are all taken");
-        Err(Error::new(code::TRY_AGAIN, text))
-    }
-
-    fn taken(&self) -> Error {
-        let (ifname, netns) = (&self.links.container, self.netns.path().display());
-        let text = format!(
-            "create veth for {ifname} in {netns}: container veth name ({ifname}) already exists"
-        );
-        Error::new(code::INVALID_ENVIRONMENT, text).with_hint(
-            "a previous ADD for this container was not undone; run DEL for it, or `cais gc`",
-        )
+        Ok(Made { bridge, ends })
     }
 }
 
@@ -322,64 +243,4 @@ fn remove_if_unused(host: &Host, name: &IfName) -> Result<(), kernel::undo::Step
         return Ok(());
     }
     Ok(host.socket.run(&link::delete(&bridge))?)
-}
-
-/// Removes the pair of `call`: by the host's end, which is ours by its alias, else by the
-/// container's (a pair of the reference, or one whose ADD was killed before it had an alias).
-/// The child that waits in our place keeps `hold` open.
-pub(super) fn remove(call: &Call, run_dir: &Path, hold: &[BorrowedFd<'_>]) -> Result<(), Error> {
-    let deleter = deleter(run_dir);
-    let host = Socket::open("the host's namespace").map_err(|e| refused(&e))?;
-    let alias = names::alias(&call.attachment);
-    for attempt in 0..NAMES {
-        let name = names::host_ifname(&call.attachment, attempt);
-        match link::find(&host, &name).map_err(|e| refused(&e))? {
-            None => break,
-            Some(link) if link.alias.as_deref() == Some(&alias) => {
-                return deleter.delete(&host, &link, hold).map(drop).map_err(|e| refused(&e));
-            }
-            Some(_) => {}
-        }
-    }
-    let netns = match call.netns.as_ref().map(Netns::open) {
-        None => None,
-        Some(Err(error)) if error.is_gone() => None,
-        Some(other) => Some(other.map_err(|e| attach::error::no_netns(&e))?),
-    };
-    let Some(netns) = netns else { return remove_unnamed(call, run_dir, &host, hold) };
-    netns.enter_for_good().map_err(|e| attach::error::no_netns(&e))?;
-    let inside = Socket::open(call.sandbox()).map_err(|e| refused(&e))?;
-    let ifname = &call.attachment.ifname;
-    deleter.delete(&inside, ifname, hold).map(drop).map_err(|e| refused(&e))
-}
-
-/// Removes the pair of an ADD that was killed before the host's end had its alias, where the
-/// container's is gone: the kernel takes it with the namespace, some time later.
-fn remove_unnamed(
-    call: &Call,
-    run_dir: &Path,
-    host: &Socket,
-    hold: &[BorrowedFd<'_>],
-) -> Result<(), Error> {
-    let Some(record) = Records::under(run_dir).read(&call.attachment) else { return Ok(()) };
-    let Ok(name) = record.host_ifname.parse::<IfName>() else { return Ok(()) };
-    match link::find(host, &name).map_err(|e| refused(&e))? {
-        Some(link) if link.alias.is_none() && link.is_kind("veth") => {
-            deleter(run_dir).delete(host, &link, hold).map(drop).map_err(|e| refused(&e))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Deletes without waiting for RCU where this host allows it; for the namespace that the calling
-/// thread is in.
-pub(crate) fn deleter(run_dir: &Path) -> Deleter {
-    Deleter::detached(run_dir.join("deleter"))
-}
-
-/// Deletes a link of the host from wherever the calling thread is, and waits for the kernel: only
-/// failed ADDs do so.
-pub(super) fn take_back(host: &Host, name: &IfName) -> Result<(), kernel::undo::StepError> {
-    Deleter::waiting().delete(&host.socket, name, &[])?;
-    Ok(())
 }

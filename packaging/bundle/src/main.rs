@@ -13,6 +13,7 @@ fn main() -> std::process::ExitCode {
         &macvlan::Macvlan,
         &none::NoNetwork,
         &portmap::Portmap,
+        &ptp::Ptp,
         &tuning::Tuning,
         &user_bridge::UserBridge,
     ])

@@ -37,18 +37,8 @@ pub const KEYS: &[Key] = &[
         default: "false",
         doc: "Replaces another address on the bridge instead of failing.",
     },
-    Key {
-        path: "ipMasq",
-        kind: Kind::Flag,
-        default: "false",
-        doc: "Masquerades what leaves the container's subnet, but multicast.",
-    },
-    Key {
-        path: "ipMasqBackend",
-        kind: Kind::OneOf(&["iptables", "nftables"]),
-        default: "nftables",
-        doc: "Taken and ignored: both are done by the table inet cais.",
-    },
+    pairs::keys::IP_MASQ,
+    pairs::keys::IP_MASQ_BACKEND,
     Key {
         path: "mtu",
         kind: Kind::Integer(0, 65535),
@@ -158,18 +148,8 @@ pub const KEYS: &[Key] = &[
     keys::DNS_OPTIONS,
     keys::IPAM,
     keys::IPAM_TYPE,
-    Key {
-        path: "args.cni.mac",
-        kind: Kind::Text,
-        default: "a random one",
-        doc: "Address of the container's end; CNI_ARGS MAC is weaker.",
-    },
-    Key {
-        path: "runtimeConfig.mac",
-        kind: Kind::Text,
-        default: "a random one",
-        doc: "Address of the container's end; stronger than args.cni.mac.",
-    },
+    pairs::keys::ARGS_MAC,
+    pairs::keys::RUNTIME_MAC,
 ];
 
 /// Reads what ADD and CHECK need. `args` is `CNI_ARGS`.
@@ -195,7 +175,7 @@ pub fn parse(network: &Network, args: &Args) -> Result<Config, Error> {
         promisc: object.flag("promiscMode")?,
         isolated: object.flag("portIsolation")?,
         vlans: vlans(&object)?,
-        masquerade: masquerade(&object)?,
+        masquerade: pairs::keys::masquerade(&object)?,
         spoof_check: object.flag("macspoofchk")?,
         isolation: apart::parse(&object)?,
         enhanced_dad: object.flag("enabledad")?,
@@ -217,16 +197,6 @@ fn refuse_contradictions(config: &Config) -> Result<(), Error> {
         return invalid("cannot use IPAM when DisableContainerInterface flag is set");
     }
     Ok(())
-}
-
-fn masquerade(keys: &Object<'_>) -> Result<bool, Error> {
-    if let Some(backend) = keys.string("ipMasqBackend")?
-        && !matches!(backend.as_str(), "" | "iptables" | "nftables")
-    {
-        let text = format!("key \"ipMasqBackend\": unknown backend \"{backend}\"");
-        return Err(Error::new(code::INVALID_CONFIG, text).with_hint("use iptables or nftables"));
-    }
-    keys.flag("ipMasq")
 }
 
 fn vlans(keys: &Object<'_>) -> Result<Option<Vlans>, Error> {

@@ -19,13 +19,15 @@ mod tests;
 use attach::error::no_netns;
 use attach::host::Host;
 use attach::ipam::{Addresses, Ipam};
-use bridges::apply::{self, Adding};
+use bridges::apply::Adding;
+use bridges::check;
 use bridges::plan::Links;
-use bridges::{check, gc};
 use cni::schema::Key;
 use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
 use ipam_cni::{HostLocal, Static};
 use kernel::netns::Netns;
+use pairs::gc;
+use pairs::remove::remove;
 
 /// IPAM plugins that this program holds.
 const IN_PROCESS: &[&dyn Plugin] = &[&HostLocal, &Static];
@@ -71,7 +73,7 @@ impl Plugin for Bridge {
         let ipam = ipam.map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
         let addresses = ipam.as_ref().map(|ipam| ipam as &dyn Addresses);
         let asks = (asks(&call.config), Vec::new());
-        apply::remove(call, addresses, asks, &state::run_dir())?;
+        remove(call, addresses, asks, &state::run_dir())?;
         kind.map(drop)
     }
 

@@ -27,13 +27,15 @@ mod tests;
 use attach::error::{no_netns, refused};
 use attach::host::Host;
 use bridges::apply::{self, Adding};
-use bridges::{gc, plan};
+use bridges::plan;
 use cni::schema::Key;
 use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
 use kernel::link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use netfilter::{Claimant, Store};
+use pairs::gc;
+use pairs::remove::remove;
 use types::NetworkName;
 
 use crate::config::Config;
@@ -113,7 +115,7 @@ impl Plugin for UserBridge {
         errors.extend([
             unled,
             // One child for all: a second one would have to wait for the first.
-            apply::remove(call, Some(&Released), (true, hold), &run_dir),
+            remove(call, Some(&Released), (true, hold), &run_dir),
             // By the record GC finds what a killed DEL left in the container.
             names::leave(call, &run_dir),
             // By now the thread may be in the container.

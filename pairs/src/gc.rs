@@ -12,7 +12,7 @@ use kernel::link;
 use kernel::netlink::Socket;
 use netfilter::{Filter, Sweep, kind};
 
-use crate::apply::deleter;
+use crate::remove::deleter;
 
 /// Removes everything of the network that is not valid; without a list, what is proven dead.
 ///
