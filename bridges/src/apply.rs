@@ -167,7 +167,7 @@ impl<'a> Adding<'a> {
             also,
         };
         let claim = wanted.claim(claim::of(self.call, self.netns)?);
-        claim::add(claim, &self.host.run_dir, undo)
+        claim::add(self.config.kind, claim, &self.host.run_dir, undo)
     }
 
     /// Addresses, routes and switches inside the container, and the result to print.

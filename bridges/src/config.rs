@@ -1,6 +1,7 @@
 //! What a network on a bridge is to be, in types that cannot be wrong. Plugins read it from keys of
 //! their own.
 
+use netfilter::kind::Kind;
 use std::ops::RangeInclusive;
 
 use cni::Dns;
@@ -10,6 +11,8 @@ use types::{IfName, MacAddr, Mtu, VlanId};
 /// Everything that is to be known of a network and of one attachment to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// What the packet filter knows of the plugin.
+    pub kind: &'static dyn Kind,
     /// The bridge; made when missing.
     pub bridge: IfName,
     /// Alias that a bridge gets when it is made: what says whose it is.

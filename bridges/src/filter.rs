@@ -49,7 +49,7 @@ pub(crate) fn compare(call: &Call, config: &Config, result: &AddResult) -> Resul
     if !asks(config) {
         return Ok(());
     }
-    claim::compare(call, |filter| of_reference(filter, call, config, result))
+    claim::compare(config.kind, call, |filter| of_reference(filter, call, config, result))
 }
 
 /// Compares what the reference made: it keeps no network apart, and has layouts of its own for the

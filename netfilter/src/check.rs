@@ -9,7 +9,7 @@ use crate::elements::{self, Wanted};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::layout::{self, BRIDGE, INET};
-use crate::{conditional, localnet, passing, resolvers};
+use crate::{conditional, localnet, resolvers};
 
 impl Filter {
     /// Compares what `claim` wants with what is there.
@@ -35,7 +35,7 @@ impl Filter {
         }
         conditional::check(&self.socket, claim)?;
         resolvers::check_admitted(self, claim)?;
-        passing::check_passing(self, claim)?;
+        self.kind.check_passing(self, claim)?;
         self.kind.check(&self.socket, claim)
     }
 

@@ -16,7 +16,7 @@ use crate::kind::{Gone, Kind};
 use crate::layout::{self, BRIDGE, INET, Sets};
 use crate::resolvers::Moved;
 use crate::store::{Locked, Store};
-use crate::{agreement, conditional, localnet, passing, policy, rebuild, resolvers, shared};
+use crate::{agreement, conditional, localnet, policy, rebuild, resolvers, shared};
 
 /// The tables of this host with what is remembered of them.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Filter {
         let done = written
             .and_then(|()| self.kind.add_legacy(claim))
             .and_then(|()| resolvers::admit(self, std::slice::from_ref(claim)))
-            .and_then(|()| passing::pass(self, std::slice::from_ref(claim)));
+            .and_then(|()| self.kind.pass(self, std::slice::from_ref(claim)));
         if done.is_err() {
             match &earlier {
                 None if was_written => {
@@ -481,7 +481,7 @@ impl Filter {
         batch.commit_skipping_missing(&self.socket)?;
         opened.iter().for_each(|link| localnet::close(link));
         resolvers::admit_no_more(self, &removed, claimant)?;
-        passing::pass_no_more(self, locked, &removed)?;
+        kind.pass_no_more(self, locked, &removed)?;
         kind.remove_leftovers(&self.socket, &gone)?;
         if removed.claim.as_ref().is_none_or(Claim::has_chains)
             && locked.is_last_with_chains(key, claimant)

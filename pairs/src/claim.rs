@@ -8,7 +8,8 @@ use cni::{AddResult, Call, Error, code};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
-use netfilter::{Claim, Claimant, Filter, Store, kind};
+use netfilter::kind::{self, Kind};
+use netfilter::{Claim, Claimant, Filter, Store};
 use types::{Attachment, Cidr};
 
 /// A claim of the attachment of `call` in `netns` that wants nothing yet.
@@ -26,8 +27,13 @@ pub fn of(call: &Call, netns: &Netns) -> Result<Claim, Error> {
 ///
 /// # Errors
 /// What the packet filter says.
-pub fn add<'a>(claim: Claim, run_dir: &Path, undo: &mut Undo<'a>) -> Result<(), Error> {
-    let filter = Filter::open(run_dir, &kind::Interface)?;
+pub fn add<'a>(
+    kind: &'static dyn Kind,
+    claim: Claim,
+    run_dir: &Path,
+    undo: &mut Undo<'a>,
+) -> Result<(), Error> {
+    let filter = Filter::open(run_dir, kind)?;
     filter.add(&claim)?;
     // Its socket stays on the host, wherever the thread goes.
     undo.push(format!("take back what {} wants of the packet filter", claim.key), move || {
@@ -43,8 +49,12 @@ pub(crate) fn is_remembered(key: &Attachment, run_dir: &Path) -> bool {
 
 /// Takes back what the attachment wanted. The socket is to be kept open while the kernel frees
 /// what was deleted.
-pub(crate) fn remove(key: &Attachment, run_dir: &Path) -> Result<Socket, Error> {
-    let filter = Filter::open(run_dir, &kind::Interface)?;
+pub(crate) fn remove(
+    kind: &'static dyn Kind,
+    key: &Attachment,
+    run_dir: &Path,
+) -> Result<Socket, Error> {
+    let filter = Filter::open(run_dir, kind)?;
     filter.remove(key, &[])?;
     Ok(filter.into_socket())
 }
@@ -55,10 +65,11 @@ pub(crate) fn remove(key: &Attachment, run_dir: &Path) -> Result<Socket, Error> 
 /// # Errors
 /// Code 101 with the first difference, and what cannot be asked.
 pub fn compare(
+    kind: &'static dyn Kind,
     call: &Call,
     of_reference: impl FnOnce(&Filter) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let filter = Filter::open(&cni::state::run_dir(), &kind::Interface)?;
+    let filter = Filter::open(&cni::state::run_dir(), kind)?;
     match filter.store().read(&call.attachment, Claimant::Interface) {
         Some(claim) => Ok(filter.check(&claim)?),
         None => of_reference(&filter),

@@ -10,7 +10,8 @@ use cni::record::Record;
 use cni::{Error, NetworkCall};
 use kernel::link;
 use kernel::netlink::Socket;
-use netfilter::{Filter, Sweep, kind};
+use netfilter::kind::Kind;
+use netfilter::{Filter, Sweep};
 
 use crate::remove::deleter;
 
@@ -18,7 +19,7 @@ use crate::remove::deleter;
 ///
 /// # Errors
 /// What went wrong, joined; all else was still tried.
-pub fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
+pub fn sweep(kind: &'static dyn Kind, call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     let network = call.config.name();
     let validity = Validity::of(call, run_dir)?;
     let mut errors = Vec::new();
@@ -41,7 +42,7 @@ pub fn sweep(call: &NetworkCall, run_dir: &Path) -> Result<(), Error> {
     }
     errors.extend(validity.remove_records());
     let sweep = Sweep { network, valid: validity.valid.as_deref() };
-    let filter = Filter::open(run_dir, &kind::Interface)?;
+    let filter = Filter::open(run_dir, kind)?;
     let swept = filter.sweep(sweep);
     errors.extend(swept.map_err(Error::from).err());
     Error::joined(errors).map_or(Ok(()), Err)

@@ -12,13 +12,14 @@ use cni::{Call, Error};
 use kernel::link::{self, Deleter};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
+use netfilter::kind::Kind;
 use types::IfName;
 
 use crate::claim;
 use crate::make::NAMES;
 
 /// Removes the attachment: the container's end, the host's end, the addresses, the record. Each is
-/// tried whatever the others did. `asks` says whether its configuration may have asked for anything
+/// tried whatever the others did. `kind` is the plugin's, `asks` says whether its configuration may have asked for anything
 /// of the packet filter; what is remembered is taken back in any case. `hold` are sockets of the
 /// packet filter through which more was deleted: the child that waits for the kernel holds them.
 ///
@@ -27,13 +28,13 @@ use crate::make::NAMES;
 pub fn remove(
     call: &Call,
     addresses: Option<&dyn Addresses>,
-    (asks, hold): (bool, Vec<Socket>),
+    (kind, asks, hold): (&'static dyn Kind, bool, Vec<Socket>),
     run_dir: &Path,
 ) -> Result<(), Error> {
     let mut errors = Vec::new();
     let mut hold = hold;
     if asks || claim::is_remembered(&call.attachment, run_dir) {
-        match claim::remove(&call.attachment, run_dir) {
+        match claim::remove(kind, &call.attachment, run_dir) {
             Ok(socket) => hold.push(socket),
             Err(error) => errors.push(error),
         }

@@ -4,6 +4,7 @@
 mod firewall;
 mod interface;
 mod names;
+mod network;
 mod portmap;
 
 use std::fmt;
@@ -17,11 +18,14 @@ use types::{Attachment, NetworkName};
 use crate::claim::{Claim, Claimant};
 use crate::conflict::Conflict;
 use crate::error::Error;
+use crate::filter::{Filter, Removed};
 use crate::reference::Added;
+use crate::store::Locked;
 
 pub use firewall::Firewall;
 pub use interface::Interface;
 pub use names::Names;
+pub use network::Network;
 pub use portmap::Portmap;
 
 /// A kind of plugin.
@@ -59,6 +63,30 @@ pub trait Kind: fmt::Debug + Sync {
     /// # Errors
     /// When iptables fails.
     fn add_legacy(&self, _: &Claim) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Lets packets of the networks of `claims` through iptables' `FORWARD`.
+    ///
+    /// # Errors
+    /// When the tables cannot be changed.
+    fn pass(&self, _: &Filter, _claims: &[Claim]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Takes that back where nobody needs it after `removed`.
+    ///
+    /// # Errors
+    /// When the tables cannot be changed.
+    fn pass_no_more(&self, _: &Filter, _: &Locked, _removed: &Removed) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Compares iptables' `FORWARD` with what `claim` needs of it.
+    ///
+    /// # Errors
+    /// [`Error::Differs`].
+    fn check_passing(&self, _: &Filter, _: &Claim) -> Result<(), Error> {
         Ok(())
     }
 
@@ -112,6 +140,14 @@ pub trait Kind: fmt::Debug + Sync {
     }
 }
 
+impl PartialEq for dyn Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.claimant() == other.claimant()
+    }
+}
+
+impl Eq for dyn Kind {}
+
 /// Whose rules are taken back.
 #[derive(Debug)]
 pub struct Gone<'a> {
@@ -140,7 +176,7 @@ impl<'a> Gone<'a> {
 #[must_use]
 pub fn of(claimant: Claimant) -> &'static dyn Kind {
     match claimant {
-        Claimant::Interface => &Interface,
+        Claimant::Interface => &Network,
         Claimant::Portmap => &Portmap,
         Claimant::Firewall => &Firewall,
         Claimant::Names => &Names,

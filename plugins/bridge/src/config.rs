@@ -7,6 +7,7 @@ use bridges::config::{Config, Conflict, Gateway, Vlans};
 use cni::json::{Object, Value};
 use cni::schema::{Key, Kind};
 use cni::{Args, Config as Network, Error, code};
+use netfilter::kind;
 use types::VlanId;
 
 use crate::apart::{self, GATEWAY_MODES};
@@ -159,6 +160,7 @@ pub const KEYS: &[Key] = &[
 pub fn parse(network: &Network, args: &Args) -> Result<Config, Error> {
     let object = network.object()?;
     let config = Config {
+        kind: &kind::Interface,
         bridge: match object.parsed("bridge")? {
             Some(name) => name,
             None => "cni0".parse().expect("cni0 is an interface name"),

@@ -26,6 +26,7 @@ use cni::schema::Key;
 use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
 use ipam_cni::{HostLocal, Static};
 use kernel::netns::Netns;
+use netfilter::kind::{self, Kind};
 use pairs::gc;
 use pairs::remove::remove;
 
@@ -68,13 +69,13 @@ impl Plugin for Bridge {
 
     fn del(&self, call: &Call) -> Result<(), Error> {
         // Nothing else of the configuration matters, so nothing else can be wrong with it.
-        let kind = call.config.ipam_type();
-        let ipam = kind.as_ref().ok().and_then(Option::as_ref);
+        let named = call.config.ipam_type();
+        let ipam = named.as_ref().ok().and_then(Option::as_ref);
         let ipam = ipam.map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
         let addresses = ipam.as_ref().map(|ipam| ipam as &dyn Addresses);
-        let asks = (asks(&call.config), Vec::new());
+        let asks = (&kind::Interface as &dyn Kind, asks(&call.config), Vec::new());
         remove(call, addresses, asks, &state::run_dir())?;
-        kind.map(drop)
+        named.map(drop)
     }
 
     fn check(&self, call: &Call) -> Result<(), Error> {
@@ -91,7 +92,7 @@ impl Plugin for Bridge {
             None => Ok(()),
             Some(kind) => Ipam::new(kind, &call.path, IN_PROCESS).gc(call),
         };
-        let swept = gc::sweep(call, &state::run_dir());
+        let swept = gc::sweep(&kind::Interface, call, &state::run_dir());
         let errors = [swept, released].into_iter().filter_map(Result::err).collect();
         Error::joined(errors).map_or(Ok(()), Err)
     }

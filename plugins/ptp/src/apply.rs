@@ -13,6 +13,7 @@ use kernel::netns::Netns;
 use kernel::route::Route;
 use kernel::sysctl::Key;
 use kernel::undo::Undo;
+use netfilter::kind;
 use pairs::claim;
 use pairs::make::{self, Ends, Pair};
 use types::{Family, IfName};
@@ -60,7 +61,7 @@ impl<'a> Adding<'a> {
             step("filter");
             let mut wanted = claim::of(self.call, self.netns)?;
             wanted.masquerade = plan.result.ips.iter().map(|ip| ip.address).collect();
-            claim::add(wanted, &self.host.run_dir, undo)?;
+            claim::add(&kind::Interface, wanted, &self.host.run_dir, undo)?;
         }
         step("container");
         self.netns.enter_for_good().map_err(|e| no_netns(&e))?;

@@ -10,6 +10,7 @@ use kernel::link::Link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route::{self, Filter};
+use netfilter::kind;
 use pairs::check::{container_end, host_end, is_up};
 use pairs::claim;
 
@@ -31,7 +32,7 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
         forwarding::is_on(family)?;
     }
     if config.masquerade {
-        claim::compare(call, |filter| {
+        claim::compare(&kind::Interface, call, |filter| {
             claim::is_masqueraded_by_reference(filter, &call.attachment, &result)
         })?;
     }

@@ -24,6 +24,7 @@ use cni::schema::Key;
 use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
 use ipam_cni::{HostLocal, Static};
 use kernel::netns::Netns;
+use netfilter::kind;
 use pairs::gc;
 use pairs::remove::remove;
 
@@ -67,7 +68,7 @@ impl Plugin for Ptp {
         let ipam = ipam.map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
         let addresses = ipam.as_ref().map(|ipam| ipam as &dyn Addresses);
         let asks = call.config.object().and_then(|keys| keys.flag("ipMasq")).unwrap_or(true);
-        remove(call, addresses, (asks, Vec::new()), &state::run_dir())?;
+        remove(call, addresses, (&kind::Interface, asks, Vec::new()), &state::run_dir())?;
         kind.map(drop)
     }
 
@@ -83,7 +84,7 @@ impl Plugin for Ptp {
             None => Ok(()),
             Some(kind) => Ipam::new(kind, &call.path, IN_PROCESS).gc(call),
         };
-        let swept = gc::sweep(call, &state::run_dir());
+        let swept = gc::sweep(&kind::Interface, call, &state::run_dir());
         let errors = [swept, released].into_iter().filter_map(Result::err).collect();
         Error::joined(errors).map_or(Ok(()), Err)
     }

@@ -14,7 +14,7 @@ use kernel::netns::Netns;
 use kernel::route::{self, Filter};
 use kernel::undo::Undo;
 use netfilter::claim::{Linked, ReferencePorts};
-use netfilter::{Masquerade, Passing, Publication};
+use netfilter::{Masquerade, Passing, Publication, kind};
 use published::{Publisher, Wanted, plan};
 use types::{Family, Mtu, NetworkName};
 
@@ -33,6 +33,7 @@ pub(crate) fn bridge(
     mtu: Option<Mtu>,
 ) -> Bridge {
     Bridge {
+        kind: &kind::Network,
         bridge: network.bridge.clone(),
         bridge_alias: Some(alias(name)),
         gateway: if config.has_gateway { Gateway::Address } else { Gateway::None },

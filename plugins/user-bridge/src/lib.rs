@@ -33,7 +33,7 @@ use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
 use kernel::link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
-use netfilter::{Claimant, Store};
+use netfilter::{Claimant, Store, kind};
 use pairs::gc;
 use pairs::remove::remove;
 use types::NetworkName;
@@ -115,7 +115,7 @@ impl Plugin for UserBridge {
         errors.extend([
             unled,
             // One child for all: a second one would have to wait for the first.
-            remove(call, Some(&Released), (true, hold), &run_dir),
+            remove(call, Some(&Released), (&kind::Network, true, hold), &run_dir),
             // By the record GC finds what a killed DEL left in the container.
             names::leave(call, &run_dir),
             // By now the thread may be in the container.
@@ -139,7 +139,7 @@ impl Plugin for UserBridge {
             leases::sweep(call),
             published::gc::sweep(call, &run_dir),
             forwarded::gc::sweep(call, &run_dir),
-            gc::sweep(call, &run_dir),
+            gc::sweep(&kind::Network, call, &run_dir),
             remove_bridge(call.config.name()),
         ];
         joined(errors)
