@@ -54,11 +54,8 @@ pub fn record_on_bridge(
     (bridge, index): (&IfName, u32),
 ) -> Result<Record, Error> {
     let ips: Vec<&Ip> = result.ips.iter().collect();
-    let mut gateways: Vec<IpAddr> = ips.iter().filter_map(|ip| ip.gateway).collect();
-    gateways.sort_unstable();
-    gateways.dedup();
     let at = |address| Held { link: bridge.clone(), index, address };
-    let held: Vec<Held> = gateways.into_iter().map(at).collect();
+    let held: Vec<Held> = gateways(&ips).into_iter().map(at).collect();
     record_at((call, false), settings, (&ips, &held), netns)
 }
 
@@ -148,11 +145,17 @@ pub(crate) fn places(resolver: Resolver, held: &[Held], ips: &[&Ip]) -> Result<V
     Ok(places)
 }
 
+/// The gateways of `ips`, IPv4 first.
+fn gateways(ips: &[&Ip]) -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = ips.iter().filter_map(|ip| ip.gateway).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// The container's gateways that links of this host have, IPv4 first.
 fn held_gateways(socket: &Socket, result: &AddResult, ips: &[&Ip]) -> Result<Vec<Held>, Error> {
-    let mut wanted: Vec<IpAddr> = ips.iter().filter_map(|ip| ip.gateway).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
+    let wanted = gateways(ips);
     let mut held = Vec::new();
     if wanted.is_empty() {
         return Ok(held);

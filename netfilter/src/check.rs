@@ -35,7 +35,6 @@ impl Filter {
         }
         conditional::check(&self.socket, claim)?;
         resolvers::check_admitted(self, claim)?;
-        self.kind.check_passing(self, claim)?;
         self.kind.check(&self.socket, claim)
     }
 

@@ -475,13 +475,12 @@ impl Filter {
             addresses: &removed.addresses,
             shared: &shared,
             was_last_of_kind: locked.is_last_of_kind(key, claimant),
-            was_last_of_kind_on_host: locked.is_last_of_kind_on_host(key, claimant),
+            others_publish: !locked.is_last_of_kind_on_host(key, Claimant::Portmap),
         };
         kind.remove(&self.socket, &mut batch, &gone)?;
         batch.commit_skipping_missing(&self.socket)?;
         opened.iter().for_each(|link| localnet::close(link));
         resolvers::admit_no_more(self, &removed, claimant)?;
-        kind.pass_no_more(self, locked, &removed)?;
         kind.remove_leftovers(&self.socket, &gone)?;
         if removed.claim.as_ref().is_none_or(Claim::has_chains)
             && locked.is_last_with_chains(key, claimant)

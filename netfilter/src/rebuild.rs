@@ -26,7 +26,7 @@ impl Filter {
         self.write_missing_chains(&locked, kind::of, &mut claims)?;
         claims.iter().try_for_each(|claim| kind::of(claim.claimant).add_legacy(claim))?;
         resolvers::admit(self, &claims)?;
-        passing::pass(self, &claims)?;
+        passing::pass(&self.socket, &claims)?;
         for link in claims.iter().filter_map(Claim::opened_link) {
             if localnet::is_closed(link) {
                 localnet::open(link)?;
@@ -56,7 +56,7 @@ impl Filter {
                 addresses: forward.map_or(&[], |forward| &forward.addresses),
                 shared: &[],
                 was_last_of_kind: false,
-                was_last_of_kind_on_host: false,
+                others_publish: true,
             };
             let mut batch = Batch::new();
             kind.remove(&self.socket, &mut batch, &gone)?;

@@ -234,18 +234,6 @@ impl Locked {
             && !first(&self.store.dir, |dir| dir != network && first(&dir, is_of_kind))
     }
 
-    /// Whether there is any claim of a plugin.
-    #[must_use]
-    pub fn has_any(&self, claimant: Claimant) -> bool {
-        let kind = format!("{}@", claimant.name());
-        first(&self.store.dir, |dir| {
-            first(&dir, |path| {
-                let name = path.file_name().and_then(|name| name.to_str());
-                name.is_some_and(|name| name.starts_with(&kind)) && !is_unfinished(&path)
-            })
-        })
-    }
-
     /// Whether no other claim may want something of the reference's chains: interface plugins and
     /// names never do.
     #[must_use]

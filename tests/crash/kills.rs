@@ -84,17 +84,7 @@ killed! {
         gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
     a_killed_call_of_macvlan: Scene::macvlan(),
-    a_killed_call_of_macvlan_on_a_vlan: Scene::macvlan_on_a_vlan() => [
-        add_is_undone_by_del: Killed::Add(Rescue::Del),
-        add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
-        add_is_undone_by_gc: Killed::Add(Rescue::Gc),
-        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
-        del_is_completed_by_del: Killed::Del(Rescue::Del),
-        del_is_completed_by_gc: Killed::Del(Rescue::Gc),
-        del_is_completed_by_gc_in_a_living_namespace: Killed::Del(Rescue::GcWhileNamespaceLives),
-        gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
-        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
-    ];
+    a_killed_call_of_macvlan_on_a_vlan: Scene::macvlan_on_a_vlan(),
     a_killed_call_of_ptp: Scene::ptp() => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),

@@ -18,9 +18,8 @@ use types::{Attachment, NetworkName};
 use crate::claim::{Claim, Claimant};
 use crate::conflict::Conflict;
 use crate::error::Error;
-use crate::filter::{Filter, Removed};
+use crate::filter::Filter;
 use crate::reference::Added;
-use crate::store::Locked;
 
 pub use firewall::Firewall;
 pub use interface::Interface;
@@ -66,27 +65,11 @@ pub trait Kind: fmt::Debug + Sync {
         Ok(())
     }
 
-    /// Lets packets of the networks of `claims` through iptables' `FORWARD`.
+    /// Lets packets of the networks of `claims` through iptables' `FORWARD`, after the batch.
     ///
     /// # Errors
     /// When the tables cannot be changed.
     fn pass(&self, _: &Filter, _claims: &[Claim]) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// Takes that back where nobody needs it after `removed`.
-    ///
-    /// # Errors
-    /// When the tables cannot be changed.
-    fn pass_no_more(&self, _: &Filter, _: &Locked, _removed: &Removed) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// Compares iptables' `FORWARD` with what `claim` needs of it.
-    ///
-    /// # Errors
-    /// [`Error::Differs`].
-    fn check_passing(&self, _: &Filter, _: &Claim) -> Result<(), Error> {
         Ok(())
     }
 
@@ -161,8 +144,8 @@ pub struct Gone<'a> {
     pub shared: &'a [IpAddr],
     /// Whether the plugin has no other claim for its network.
     pub was_last_of_kind: bool,
-    /// Whether it has no other on this host.
-    pub was_last_of_kind_on_host: bool,
+    /// Whether other attachments of this host have published ports.
+    pub others_publish: bool,
 }
 
 impl<'a> Gone<'a> {

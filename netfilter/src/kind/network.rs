@@ -6,9 +6,8 @@ use types::NetworkName;
 use super::{Gone, Interface, Kind};
 use crate::claim::{Claim, Claimant};
 use crate::error::Error;
-use crate::filter::{Filter, Removed};
+use crate::filter::Filter;
 use crate::passing;
-use crate::store::Locked;
 
 /// Plugins that make a network as a whole: an interface, and its packets pass hosts that drop what
 /// they forward.
@@ -21,20 +20,7 @@ impl Kind for Network {
     }
 
     fn pass(&self, filter: &Filter, claims: &[Claim]) -> Result<(), Error> {
-        passing::pass(filter, claims)
-    }
-
-    fn pass_no_more(
-        &self,
-        filter: &Filter,
-        locked: &Locked,
-        removed: &Removed,
-    ) -> Result<(), Error> {
-        passing::pass_no_more(filter, locked, removed)
-    }
-
-    fn check_passing(&self, filter: &Filter, claim: &Claim) -> Result<(), Error> {
-        passing::check_passing(filter, claim)
+        passing::pass(filter.socket(), claims)
     }
 
     fn remove(&self, socket: &Socket, batch: &mut Batch, gone: &Gone<'_>) -> Result<(), Error> {
@@ -42,7 +28,12 @@ impl Kind for Network {
     }
 
     fn remove_leftovers(&self, socket: &Socket, gone: &Gone<'_>) -> Result<(), Error> {
+        passing::pass_no_more(socket, gone)?;
         Interface.remove_leftovers(socket, gone)
+    }
+
+    fn check(&self, socket: &Socket, claim: &Claim) -> Result<(), Error> {
+        passing::check(socket, claim)
     }
 
     fn sweep(

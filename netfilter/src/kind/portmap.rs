@@ -115,7 +115,7 @@ impl Kind for Portmap {
 
 /// Whether nobody needs the rule any more that lets marked packets through.
 fn is_last_to_pass(socket: &Socket, gone: &Gone<'_>) -> Result<bool, Error> {
-    Ok(gone.was_last_of_kind_on_host && nft::elements(socket, &INET, &PASSING)?.is_empty())
+    Ok(!gone.others_publish && nft::elements(socket, &INET, &PASSING)?.is_empty())
 }
 
 /// Whether all that `claim` wants is there since the earlier one.
