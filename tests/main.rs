@@ -21,6 +21,7 @@ mod migration;
 mod plugins;
 mod runtimes;
 mod swap;
+mod turns;
 mod under_test;
 mod units;
 mod uplink;

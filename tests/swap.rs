@@ -8,16 +8,9 @@ use netns_fixtures::{Call, Container, Feature, Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
+use crate::turns::By::{self, Ours, Reference};
+use crate::turns::{self, call};
 use crate::under_test::{BOOKKEEPING, NETWORK, are_ours, leases, only_ours};
-
-/// Who is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
-    Reference,
-    Ours,
-}
-
-use By::{Ours, Reference};
 
 fn config() -> Value {
     json!({
@@ -30,21 +23,8 @@ fn config() -> Value {
     })
 }
 
-fn call<'lab>(lab: &'lab Lab, by: By, c: &Container, verb: &str, config: &Value) -> Call<'lab> {
-    let call = match by {
-        Reference => lab.reference_plugin("bridge"),
-        Ours => lab.plugin("bridge"),
-    };
-    call.container(c).config(config).verb(verb)
-}
-
-/// ADD by one of them; the config with its result, as CHECK and DEL are given it.
-#[track_caller]
 fn added(lab: &Lab, by: By, c: &Container) -> Value {
-    let mut config = config();
-    config["prevResult"] = call(lab, by, c, "ADD", &config).run().result();
-    c.settle();
-    config
+    turns::added(lab, by, c, config())
 }
 
 /// Each pair of who adds and who comes after.

@@ -12,6 +12,9 @@ use crate::battery::USUAL;
 /// The network's name in all cases.
 pub(crate) const NETWORK: &str = "net";
 
+/// What `host-local` never takes away: cursor and lock.
+pub(crate) const OF_THE_STORE: &[&str] = &["/last_reserved_ip.", "/lock ", "/var/lib/cni/cais/"];
+
 /// What ours keeps beside leases and attachments, for the next call: not state of this one. To be
 /// passed to [`Lab::assert_unchanged_but`].
 pub(crate) const BOOKKEEPING: &[&str] = &[

@@ -8,10 +8,18 @@ use std::path::{Path, PathBuf};
 
 use cni::record::{NetnsId, boot_id};
 use cni::{Call, Error, code};
+use kernel::link::Deleter;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 
 use crate::error::{no_netns, refused};
+
+/// Deletes without waiting for RCU where this host allows it; for the namespace that the calling
+/// thread is in. `run_dir` remembers whether it does.
+#[must_use]
+pub fn deleter(run_dir: &Path) -> Deleter {
+    Deleter::detached(run_dir.join("deleter"))
+}
 
 /// What a call needs of the host, taken before it enters the container's namespace.
 #[derive(Debug)]

@@ -61,6 +61,37 @@ pub fn lease<'a>(
     Ok(answer)
 }
 
+/// DEL of a plugin that delegates: `remove` is given what the configuration names. What is wrong with
+/// that is told when all is removed. Nothing else of the configuration matters.
+///
+/// # Errors
+/// Those of `remove`, and codes 6 and 7 about the key.
+pub fn del(
+    call: &Call,
+    in_process: &[&dyn Plugin],
+    remove: impl FnOnce(Option<&dyn Addresses>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let ipam = Ipam::named_by(&call.config, &call.path, in_process);
+    remove(ipam.as_ref().ok().and_then(Option::as_ref).map(|ipam| ipam as &dyn Addresses))?;
+    ipam.map(drop)
+}
+
+/// GC of a plugin that delegates. IPAM comes first: without a list it knows the dead by their records,
+/// which `sweep` removes.
+///
+/// # Errors
+/// What went wrong, joined.
+pub fn gc(
+    call: &NetworkCall,
+    in_process: &[&dyn Plugin],
+    sweep: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let ipam = Ipam::named_by(&call.config, &call.path, in_process)?;
+    let released = ipam.map_or(Ok(()), |ipam| ipam.gc(call));
+    let errors = [sweep(), released].into_iter().filter_map(Result::err).collect();
+    Error::joined(errors).map_or(Ok(()), Err)
+}
+
 /// Claims that an IPAM plugin gave an address at all.
 ///
 /// # Errors
@@ -95,6 +126,18 @@ impl<'a> Ipam<'a> {
         in_process: &'a [&'a dyn Plugin],
     ) -> Self {
         Self { kind: kind.into(), path, in_process }
+    }
+
+    /// The one that `network` names, if it names any.
+    ///
+    /// # Errors
+    /// Codes 6 and 7.
+    fn named_by(
+        network: &Config,
+        path: &'a [PathBuf],
+        in_process: &'a [&'a dyn Plugin],
+    ) -> Result<Option<Self>, Error> {
+        Ok(network.ipam_type()?.map(|kind| Self::new(kind, path, in_process)))
     }
 
     /// Whether the plugin is called in this process.

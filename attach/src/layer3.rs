@@ -12,6 +12,12 @@ use types::{Family, IfName};
 
 use crate::error::refused;
 
+/// Lets neighbours learn of a link's addresses when it comes up; kernels without a switch do without.
+pub fn announce_when_up(ifname: &IfName) {
+    let _ = Key::conf_v4(ifname, "arp_notify").write("1");
+    let _ = Key::conf_v6(ifname, "ndisc_notify").write("1");
+}
+
 /// How long the kernel may look for duplicates of IPv6 addresses.
 const DAD_DEADLINE: Duration = Duration::from_secs(5);
 

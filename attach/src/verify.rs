@@ -4,9 +4,10 @@
 
 use cni::{AddResult, Call, Error, Interface, code};
 use kernel::addr;
-use kernel::link::Dev;
+use kernel::link::{self, Dev, Link};
 use kernel::netlink::Socket;
 use kernel::route::{self, Filter};
+use types::IfName;
 
 use crate::error::refused;
 
@@ -26,6 +27,37 @@ pub fn prev_result(call: &Call) -> Result<AddResult, Error> {
         Error::new(code::INVALID_CONFIG, "required prevResult missing")
             .with_hint("CHECK needs the result of ADD in \"prevResult\"")
     })
+}
+
+/// The container's link, with the kind and the address that were promised. An empty address promises
+/// none.
+///
+/// # Errors
+/// Code 101 with the first difference.
+pub fn link(inside: &Socket, ifname: &IfName, (kind, mac): (&str, &str)) -> Result<Link, Error> {
+    let link = link::find(inside, ifname).map_err(|e| refused(&e))?;
+    let place = inside.place();
+    let link = link.ok_or_else(|| differs(format!("link {ifname} is missing in {place}")))?;
+    if !link.is_kind(kind) {
+        return Err(differs(format!("link {ifname} in {place} is no {kind}")));
+    }
+    let there = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
+    if !mac.is_empty() && !there.eq_ignore_ascii_case(mac) {
+        let text = format!("link {ifname} in {place} has address {there}, promised {mac}");
+        return Err(differs(text));
+    }
+    Ok(link)
+}
+
+/// Claims that the container's link is up.
+///
+/// # Errors
+/// Code 101.
+pub fn is_up(link: &Link, inside: &Socket) -> Result<(), Error> {
+    match link.is_up() {
+        true => Ok(()),
+        false => Err(differs(format!("link {} in {} is down", link.dev.name, inside.place()))),
+    }
 }
 
 /// The interface of `result` named `ifname` in `sandbox`; both paths may lead to one namespace in

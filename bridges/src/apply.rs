@@ -180,7 +180,8 @@ impl<'a> Adding<'a> {
         let (ifname, dev) = (&self.call.attachment.ifname, &made.ends.container);
         let mut result = layer3.map(|layer3| layer3.result.clone()).unwrap_or_default();
         if layer3.is_some() {
-            announce_switches(ifname, self.config.enhanced_dad);
+            dad_switches(ifname, self.config.enhanced_dad);
+            layer3::announce_when_up(ifname);
             let dad = if self.config.enhanced_dad { Dad::Detect } else { Dad::Skip };
             layer3::configure(socket, dev, ifname, &result, dad)?;
         } else if !self.config.container_down {
@@ -200,8 +201,8 @@ impl<'a> Adding<'a> {
     }
 }
 
-/// Neighbours learn of the addresses when the link comes up; kernels without a switch do without.
-fn announce_switches(ifname: &IfName, enhanced_dad: bool) {
+/// Whether duplicates of IPv6 addresses are looked for; kernels without a switch do without.
+fn dad_switches(ifname: &IfName, enhanced_dad: bool) {
     let switches = match enhanced_dad {
         true => vec![("enhanced_dad", "1"), ("accept_dad", "1")],
         false => vec![("accept_dad", "0")],
@@ -209,6 +210,4 @@ fn announce_switches(ifname: &IfName, enhanced_dad: bool) {
     for (name, value) in switches {
         let _ = Key::conf_v6(ifname, name).write(value);
     }
-    let _ = Key::conf_v4(ifname, "arp_notify").write("1");
-    let _ = Key::conf_v6(ifname, "ndisc_notify").write("1");
 }

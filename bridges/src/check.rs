@@ -4,13 +4,13 @@
 
 use attach::error::{no_netns, refused};
 use attach::forwarding;
-use attach::verify::{addresses, differs, prev_result, promised_interface, routes};
+use attach::verify::{self, addresses, differs, is_up, prev_result, promised_interface, routes};
 use cni::{AddResult, Call, Error, code};
 use kernel::addr;
 use kernel::link::{self, Data, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
-use pairs::check::{container_end, host_end, is_up};
+use pairs::check::host_end;
 use types::{Cidr, IfName};
 
 use crate::config::{Config, Gateway};
@@ -34,7 +34,7 @@ pub fn compare(call: &Call, config: &Config) -> Result<(), Error> {
     let inside = Socket::open(call.sandbox()).map_err(|e| refused(&e))?;
     let ifname = &call.attachment.ifname;
     let (index, promised) = promised_interface(&result, ifname.as_str(), &call.sandbox())?;
-    let container = container_end(&inside, ifname, &promised.mac)?;
+    let container = verify::link(&inside, ifname, ("veth", &promised.mac))?;
     if !config.container_down {
         is_up(&container, &inside)?;
     }

@@ -4,11 +4,10 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use attach::error::no_netns;
-use attach::host::sandbox_identity;
+use attach::host::{deleter, sandbox_identity};
 use attach::steps::step;
 use cni::{AddResult, Call, Error, code};
 use firewalld::{Firewalld, Member, Zone};
-use kernel::link::Deleter;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
@@ -187,7 +186,7 @@ pub(crate) fn refused(error: &firewalld::Error) -> Error {
 pub fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let (socket, outcome) = take_back(call, run_dir);
     if let Some(socket) = socket {
-        Deleter::detached(run_dir.join("deleter")).close_later(vec![socket]);
+        deleter(run_dir).close_later(vec![socket]);
     }
     outcome
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use attach::error::refused;
+use attach::host::deleter;
 use attach::names::{self, key_of_alias};
 use attach::validity::Validity;
 use cni::record::Record;
@@ -12,8 +13,6 @@ use kernel::link;
 use kernel::netlink::Socket;
 use netfilter::kind::Kind;
 use netfilter::{Filter, Sweep};
-
-use crate::remove::deleter;
 
 /// Removes everything of the network that is not valid; without a list, what is proven dead.
 ///

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use attach::error::{no_netns, refused};
-use attach::host::Host;
+use attach::host::{Host, deleter};
 use attach::names;
 use attach::record::{self, Earlier};
 use cni::record::Record;
@@ -16,7 +16,7 @@ use kernel::sysctl::Key;
 use kernel::undo::Undo;
 use types::{Attachment, IfName, MacAddr, Mtu};
 
-use crate::remove::{deleter, take_back};
+use crate::remove::take_back;
 
 /// How many names of the host's end are tried where others have taken them.
 pub(crate) const NAMES: u32 = 8;

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use attach::error::{no_netns, refused};
-use attach::host::Host;
+use attach::host::{Host, deleter};
 use attach::ipam::Addresses;
 use attach::{names, record};
 use cni::record::Records;
@@ -99,12 +99,6 @@ fn remove_unnamed(
         }
         _ => Ok(()),
     }
-}
-
-/// Deletes without waiting for RCU where this host allows it; for the namespace that the calling
-/// thread is in.
-pub(crate) fn deleter(run_dir: &Path) -> Deleter {
-    Deleter::detached(run_dir.join("deleter"))
 }
 
 /// Deletes a link of the host from wherever the calling thread is, and waits for the kernel: only

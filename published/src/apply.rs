@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use attach::error::{no_netns, refused};
-use attach::host::sandbox_identity;
+use attach::host::{deleter, sandbox_identity};
 use attach::steps::step;
 use cni::{Call, Error, code};
-use kernel::link::{self, Deleter};
+use kernel::link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route;
@@ -164,7 +164,7 @@ fn link_to(publication: &Publication) -> Result<Option<IfName>, Error> {
 pub fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     let (socket, outcome) = take_back(call, run_dir);
     if let Some(socket) = socket {
-        Deleter::detached(run_dir.join("deleter")).close_later(vec![socket]);
+        deleter(run_dir).close_later(vec![socket]);
     }
     outcome
 }

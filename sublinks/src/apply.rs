@@ -10,10 +10,8 @@ use kernel::addr::Dad;
 use kernel::link::{self, Deleter, Link};
 use kernel::netlink::Socket;
 use kernel::netns::{Netns, SocketError};
-use kernel::sysctl::Key;
 use kernel::undo::Undo;
 use kernel::{RequestError, announce};
-use types::IfName;
 
 use crate::config::{Config, Master, Place};
 use crate::made::{Held, Users};
@@ -142,7 +140,7 @@ impl<'a> Adding<'a> {
         let ifname = &self.call.attachment.ifname;
         let mut result = match layer3 {
             Some(result) => {
-                announcing(ifname);
+                layer3::announce_when_up(ifname);
                 // Others on the master's wire may have an address that we were given.
                 layer3::configure(socket, &link.dev, ifname, &result, Dad::Detect)?;
                 if let Some(mac) = link.mac {
@@ -185,10 +183,4 @@ impl<'a> Adding<'a> {
         }
         Ok(link)
     }
-}
-
-/// Neighbours learn of the addresses when the link comes up; kernels without a switch do without.
-fn announcing(ifname: &IfName) {
-    let _ = Key::conf_v4(ifname, "arp_notify").write("1");
-    let _ = Key::conf_v6(ifname, "ndisc_notify").write("1");
 }

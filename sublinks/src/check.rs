@@ -2,9 +2,9 @@
 //! and does not matter to a link that is there.
 
 use attach::error::{no_netns, refused};
-use attach::verify::{addresses, differs, prev_result, promised_interface, routes};
+use attach::verify::{self, addresses, differs, is_up, prev_result, promised_interface, routes};
 use cni::{Call, Error};
-use kernel::link::{self, Link};
+use kernel::link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 
@@ -31,35 +31,13 @@ pub fn compare(call: &Call, config: &Config, sublink: &dyn Sublink) -> Result<()
     {
         return Err(differs(format!("master {name} is missing in {}", masters.place())));
     }
-    let ifname = call.attachment.ifname.as_str();
-    let (index, promised) = promised_interface(&result, ifname, &call.sandbox())?;
-    let link = compare_link(call, &inside, &promised.mac, sublink)?;
+    let ifname = &call.attachment.ifname;
+    let (index, promised) = promised_interface(&result, ifname.as_str(), &call.sandbox())?;
+    let link = verify::link(&inside, ifname, (sublink.kind(), &promised.mac))?;
+    sublink.compare(&link)?;
+    is_up(&link, &inside)?;
     addresses(&inside, &link.dev, &result, index)?;
     routes(&inside, &result)
-}
-
-fn compare_link(
-    call: &Call,
-    inside: &Socket,
-    promised_mac: &str,
-    sublink: &dyn Sublink,
-) -> Result<Link, Error> {
-    let (ifname, place) = (&call.attachment.ifname, inside.place());
-    let link = link::find(inside, ifname).map_err(|e| refused(&e))?;
-    let link = link.ok_or_else(|| differs(format!("link {ifname} is missing in {place}")))?;
-    if !link.is_kind(sublink.kind()) {
-        return Err(differs(format!("link {ifname} in {place} is no {}", sublink.kind())));
-    }
-    sublink.compare(&link)?;
-    if !link.is_up() {
-        return Err(differs(format!("link {ifname} in {place} is down")));
-    }
-    let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
-    if !promised_mac.is_empty() && !mac.eq_ignore_ascii_case(promised_mac) {
-        let text = format!("link {ifname} in {place} has address {mac}, promised {promised_mac}");
-        return Err(differs(text));
-    }
-    Ok(link)
 }
 
 /// Whether ADD can be served: the host has such a master, or the parent of one that can be made.

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use attach::error::{no_netns, refused};
+use attach::host::deleter;
 use attach::ipam::Addresses;
 use attach::{names, record};
 use cni::record::{Record, Records, boot_id};
 use cni::{Call, Error};
 use kernel::RequestError;
-use kernel::link::{self, Deleter};
+use kernel::link;
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 
@@ -92,10 +93,4 @@ pub(crate) fn delete_recorded(record: &Record, kind: &str, run_dir: &Path) -> Re
     };
     let deleted = netns.run(delete).map_err(|e| no_netns(&e))?;
     deleted.map_err(|e| refused(&e))
-}
-
-/// Deletes without waiting for RCU where this host allows it; for the namespace that the calling
-/// thread is in.
-fn deleter(run_dir: &Path) -> Deleter {
-    Deleter::detached(run_dir.join("deleter"))
 }

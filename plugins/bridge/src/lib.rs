@@ -18,7 +18,7 @@ mod tests;
 
 use attach::error::no_netns;
 use attach::host::Host;
-use attach::ipam::{Addresses, Ipam};
+use attach::ipam::{self, Addresses, Ipam};
 use bridges::apply::Adding;
 use bridges::check;
 use bridges::plan::Links;
@@ -68,14 +68,8 @@ impl Plugin for Bridge {
     }
 
     fn del(&self, call: &Call) -> Result<(), Error> {
-        // Nothing else of the configuration matters, so nothing else can be wrong with it.
-        let named = call.config.ipam_type();
-        let ipam = named.as_ref().ok().and_then(Option::as_ref);
-        let ipam = ipam.map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
-        let addresses = ipam.as_ref().map(|ipam| ipam as &dyn Addresses);
         let asks = (&kind::Interface as &dyn Kind, asks(&call.config), Vec::new());
-        remove(call, addresses, asks, &state::run_dir())?;
-        named.map(drop)
+        ipam::del(call, IN_PROCESS, |addresses| remove(call, addresses, asks, &state::run_dir()))
     }
 
     fn check(&self, call: &Call) -> Result<(), Error> {
@@ -87,14 +81,7 @@ impl Plugin for Bridge {
     }
 
     fn gc(&self, call: &NetworkCall) -> Result<(), Error> {
-        // IPAM first: without a list it knows the dead by their records, which the sweep removes.
-        let released = match call.config.ipam_type()? {
-            None => Ok(()),
-            Some(kind) => Ipam::new(kind, &call.path, IN_PROCESS).gc(call),
-        };
-        let swept = gc::sweep(&kind::Interface, call, &state::run_dir());
-        let errors = [swept, released].into_iter().filter_map(Result::err).collect();
-        Error::joined(errors).map_or(Ok(()), Err)
+        ipam::gc(call, IN_PROCESS, || gc::sweep(&kind::Interface, call, &state::run_dir()))
     }
 
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {

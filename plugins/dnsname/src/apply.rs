@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use attach::error::no_netns;
-use attach::host::Host;
+use attach::host::{Host, deleter};
 use attach::steps::{self, step};
 use cni::{AddResult, Call, Error};
-use kernel::link::Deleter;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
 use names::{Client, Place, Record};
@@ -88,6 +87,6 @@ pub(crate) fn remove(call: &Call, run_dir: &Path) -> Result<(), Error> {
     sockets.extend(inside);
     errors.extend(unled.err());
     errors.extend(naming::forget(&Client::new(run_dir, &call.path), key, NAME).err());
-    Deleter::detached(run_dir.join("deleter")).close_later(sockets);
+    deleter(run_dir).close_later(sockets);
     Error::joined(errors).map_or(Ok(()), Err)
 }

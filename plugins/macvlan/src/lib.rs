@@ -17,7 +17,7 @@ mod tests;
 
 use attach::error::no_netns;
 use attach::host::Host;
-use attach::ipam::{Addresses, Ipam};
+use attach::ipam::{self, Addresses, Ipam};
 use cni::schema::Key;
 use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
 use ipam_cni::{HostLocal, Static};
@@ -65,13 +65,7 @@ impl Plugin for Macvlan {
     }
 
     fn del(&self, call: &Call) -> Result<(), Error> {
-        // Nothing else of the configuration matters, so nothing else can be wrong with it.
-        let kind = call.config.ipam_type();
-        let ipam = kind.as_ref().ok().and_then(Option::as_ref);
-        let ipam = ipam.map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
-        let addresses = ipam.as_ref().map(|ipam| ipam as &dyn Addresses);
-        remove(call, KIND, addresses, &state::run_dir())?;
-        kind.map(drop)
+        ipam::del(call, IN_PROCESS, |addresses| remove(call, KIND, addresses, &state::run_dir()))
     }
 
     fn check(&self, call: &Call) -> Result<(), Error> {
@@ -83,14 +77,7 @@ impl Plugin for Macvlan {
     }
 
     fn gc(&self, call: &NetworkCall) -> Result<(), Error> {
-        // IPAM first: without a list it knows the dead by their records, which the sweep removes.
-        let released = match call.config.ipam_type()? {
-            None => Ok(()),
-            Some(kind) => Ipam::new(kind, &call.path, IN_PROCESS).gc(call),
-        };
-        let swept = gc::sweep(call, KIND, &state::run_dir());
-        let errors = [swept, released].into_iter().filter_map(Result::err).collect();
-        Error::joined(errors).map_or(Ok(()), Err)
+        ipam::gc(call, IN_PROCESS, || gc::sweep(call, KIND, &state::run_dir()))
     }
 
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 
 use attach::error::{no_netns, refused};
 use attach::forwarding;
-use attach::verify::{addresses, differs, prev_result, promised_interface, routes};
+use attach::verify::{self, addresses, differs, is_up, prev_result, promised_interface, routes};
 use cni::{Call, Error};
 use kernel::addr;
 use kernel::link::Link;
@@ -11,7 +11,7 @@ use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route::{self, Filter};
 use netfilter::kind;
-use pairs::check::{container_end, host_end, is_up};
+use pairs::check::host_end;
 use pairs::claim;
 
 use crate::config::Config;
@@ -39,7 +39,7 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
     let netns = Netns::open(&sandbox).map_err(|e| no_netns(&e))?;
     netns.enter_for_good().map_err(|e| no_netns(&e))?;
     let inside = Socket::open(sandbox).map_err(|e| refused(&e))?;
-    let container = container_end(&inside, ifname, &promised.mac)?;
+    let container = verify::link(&inside, ifname, ("veth", &promised.mac))?;
     is_up(&container, &inside)?;
     outside(&host, &host_end(&host, &container)?, &plan)?;
     addresses(&inside, &container.dev, &result, index)?;

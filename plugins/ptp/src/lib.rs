@@ -19,7 +19,7 @@ mod tests;
 
 use attach::error::no_netns;
 use attach::host::Host;
-use attach::ipam::{Addresses, Ipam};
+use attach::ipam::{self, Ipam};
 use cni::schema::Key;
 use cni::{AddResult, Args, Call, Error, NetworkCall, Plugin, state};
 use ipam_cni::{HostLocal, Static};
@@ -62,14 +62,10 @@ impl Plugin for Ptp {
     }
 
     fn del(&self, call: &Call) -> Result<(), Error> {
-        // Nothing else of the configuration matters, so nothing else can be wrong with it.
-        let kind = call.config.ipam_type();
-        let ipam = kind.as_ref().ok().and_then(Option::as_ref);
-        let ipam = ipam.map(|kind| Ipam::new(kind, &call.path, IN_PROCESS));
-        let addresses = ipam.as_ref().map(|ipam| ipam as &dyn Addresses);
         let asks = call.config.object().and_then(|keys| keys.flag("ipMasq")).unwrap_or(true);
-        remove(call, addresses, (&kind::Interface, asks, Vec::new()), &state::run_dir())?;
-        kind.map(drop)
+        ipam::del(call, IN_PROCESS, |addresses| {
+            remove(call, addresses, (&kind::Interface, asks, Vec::new()), &state::run_dir())
+        })
     }
 
     fn check(&self, call: &Call) -> Result<(), Error> {
@@ -79,14 +75,7 @@ impl Plugin for Ptp {
     }
 
     fn gc(&self, call: &NetworkCall) -> Result<(), Error> {
-        // IPAM first: without a list it knows the dead by their records, which the sweep removes.
-        let released = match call.config.ipam_type()? {
-            None => Ok(()),
-            Some(kind) => Ipam::new(kind, &call.path, IN_PROCESS).gc(call),
-        };
-        let swept = gc::sweep(&kind::Interface, call, &state::run_dir());
-        let errors = [swept, released].into_iter().filter_map(Result::err).collect();
-        Error::joined(errors).map_or(Ok(()), Err)
+        ipam::gc(call, IN_PROCESS, || gc::sweep(&kind::Interface, call, &state::run_dir()))
     }
 
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {

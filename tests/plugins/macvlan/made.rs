@@ -3,8 +3,8 @@
 use netns_fixtures::{Feature, Lab, lab_with_plugins, skip};
 use serde_json::{Value, json};
 
-use super::{OF_THE_STORE, attached, lan, layer2, master, with, with_addresses};
-use crate::under_test::{BOOKKEEPING, only_ours};
+use super::{attached, lan, layer2, master, with, with_addresses};
+use crate::under_test::{BOOKKEEPING, OF_THE_STORE, only_ours};
 
 const VLAN: &str = "lan0.50";
 

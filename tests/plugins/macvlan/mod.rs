@@ -17,9 +17,6 @@ use serde_json::{Value, json};
 use crate::battery::{Family, USUAL};
 use crate::under_test::{MASTER, furnish_host, least_config};
 
-/// What `host-local` never takes away: cursor and lock.
-const OF_THE_STORE: &[&str] = &["/last_reserved_ip.", "/lock ", "/var/lib/cni/cais/"];
-
 /// A link without addresses on [`MASTER`].
 fn layer2() -> Value {
     least_config("macvlan", USUAL)

@@ -3,10 +3,10 @@
 use netns_fixtures::{Container, Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
-use super::{OF_THE_STORE, attached, layer2, master, with, with_addresses, with_pool};
+use super::{attached, layer2, master, with, with_addresses, with_pool};
 use crate::battery::{Family, USUAL};
 use crate::fake::Fake;
-use crate::under_test::{BOOKKEEPING, are_ours, unlike_reference};
+use crate::under_test::{BOOKKEEPING, OF_THE_STORE, are_ours, unlike_reference};
 
 const LEAVES: &str = "leaves the link in the container when ADD with addresses fails [E]";
 

@@ -17,9 +17,6 @@ use serde_json::{Value, json};
 use crate::battery::{Family, USUAL};
 use crate::under_test::NETWORK;
 
-/// What `host-local` never takes away: cursor and lock.
-const OF_THE_STORE: &[&str] = &["/last_reserved_ip.", "/lock ", "/var/lib/cni/cais/"];
-
 /// Without an IPAM plugin, which it has to have.
 fn bare() -> Value {
     json!({ "cniVersion": USUAL, "name": NETWORK, "type": "ptp" })

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use netns_fixtures::{Container, Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
-use super::{OF_THE_STORE, attached, bare, with, with_addresses, with_pool};
+use super::{attached, bare, with, with_addresses, with_pool};
 use crate::battery::{Family, USUAL};
 use crate::fake::Fake;
-use crate::under_test::{BOOKKEEPING, are_ours, unlike_reference};
+use crate::under_test::{BOOKKEEPING, OF_THE_STORE, are_ours, unlike_reference};
 
 const LEAVES: &str = "leaves the pair and forwarding when ADD fails [E]";
 
