@@ -9,6 +9,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &host::Host,
     &ipam_cni::HostLocal,
     &ipam_cni::Static,
+    &ipvlan::Ipvlan,
     &loopback::Loopback,
     &macvlan::Macvlan,
     &none::NoNetwork,

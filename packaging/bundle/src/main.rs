@@ -9,6 +9,7 @@ fn main() -> std::process::ExitCode {
         &host::Host,
         &ipam_cni::HostLocal,
         &ipam_cni::Static,
+        &ipvlan::Ipvlan,
         &loopback::Loopback,
         &macvlan::Macvlan,
         &none::NoNetwork,
