@@ -47,6 +47,7 @@ macro_rules! every_plugin {
                 of_firewall: "firewall", of_dnsname: "dnsname",
                 of_user_bridge: "user-bridge",
                 of_macvlan: "macvlan", of_ipvlan: "ipvlan",
+                of_vlan: "vlan",
                 of_ptp: "ptp");
         }
     )*};

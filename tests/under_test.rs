@@ -103,6 +103,11 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
             config["master"] = json!(MASTER);
             config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" });
         }
+        "vlan" => {
+            config["master"] = json!(MASTER);
+            config["vlanId"] = json!(7);
+            config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" });
+        }
         // It has to have addresses.
         "ptp" => config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" }),
         "host-local" => config["ipam"] = json!({ "type": plugin, "subnet": "10.1.0.0/24" }),
@@ -144,7 +149,7 @@ pub(crate) const MASTER: &str = "lan0";
 
 /// What `plugin` needs of `host` beside a namespace.
 pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
-    if matches!(plugin, "ipvlan" | "macvlan") {
+    if matches!(plugin, "ipvlan" | "macvlan" | "vlan") {
         host.run(&format!("ip link add dev {MASTER} type veth peer name {MASTER}-peer"));
         host.run(&format!("ip link set dev {MASTER} up"));
         host.run(&format!("ip link set dev {MASTER}-peer up"));
@@ -157,6 +162,7 @@ pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
 fn driver(plugin: &str) -> Option<Feature> {
     match plugin {
         "ipvlan" => Some(Feature::Ipvlan),
+        "vlan" => Some(Feature::Vlan),
         _ => None,
     }
 }

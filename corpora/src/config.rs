@@ -16,6 +16,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &ptp::Ptp,
     &tuning::Tuning,
     &user_bridge::UserBridge,
+    &vlan::Vlan,
 ];
 
 pub(crate) fn target(data: &[u8]) {

@@ -101,6 +101,13 @@ impl Scene {
         scene
     }
 
+    /// A VLAN.
+    pub(crate) fn vlan() -> Self {
+        let mut scene = Self::sublink("vlan");
+        scene.config["vlanId"] = json!(7);
+        scene
+    }
+
     /// No IPv6, whose addresses are probed for as long as it takes, since calls are counted.
     fn sublink(plugin: &'static str) -> Self {
         let pool = json!({ "type": "host-local", "subnet": "10.1.0.0/30" });

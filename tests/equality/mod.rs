@@ -13,6 +13,7 @@ mod bridge;
 mod ipvlan;
 mod macvlan;
 mod ptp;
+mod vlan;
 
 /// A line that only one of both has, known by a word, and why that is right.
 type Difference = (&'static str, &'static str);

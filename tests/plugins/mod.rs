@@ -16,3 +16,4 @@ mod static_;
 mod sublinks;
 mod tuning;
 mod user_bridge;
+mod vlan;

@@ -62,10 +62,11 @@ pub(crate) fn system_calls(
         report.counted(&what, "calls", figures, Goal::None);
     }
     // Where the kernel has no driver for these, ADD is counted until it says so.
-    let pairs = [(
-        "ipvlan",
-        macvlan::unproven(options, scratch, "iv-calls", &json!({ "type": "ipvlan" }))?,
-    )];
+    let vlan = json!({ "type": "vlan", "vlanId": 7 });
+    let pairs = [
+        ("ipvlan", macvlan::unproven(options, scratch, "iv-calls", &json!({ "type": "ipvlan" }))?),
+        ("vlan", macvlan::unproven(options, scratch, "vl-calls", &vlan)?),
+    ];
     let calls = pairs.iter().flat_map(|pair| ["ADD", "DEL"].map(|verb| (pair, verb)));
     for ((plugin, pair), verb) in calls {
         let mut is_refused = false;

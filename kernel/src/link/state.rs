@@ -101,7 +101,7 @@ pub enum Data {
     },
     /// A VLAN.
     Vlan {
-        /// Its id.
+        /// Its id; `None` for 0.
         id: Option<VlanId>,
         /// Its tag.
         protocol: VlanProtocol,

@@ -155,7 +155,8 @@ impl RequestError {
                 Some("CAP_NET_ADMIN over this network namespace is needed".into())
             }
             (Error::Kernel { errno: Errno::EOPNOTSUPP, .. }, Action::Create { kind, .. }) => {
-                Some(format!("this kernel has no {kind} driver; load the module `{kind}`"))
+                let module = if *kind == "vlan" { "8021q" } else { kind };
+                Some(format!("this kernel has no {kind} driver; load the module `{module}`"))
             }
             (Error::Kernel { errno: Errno::EEXIST, .. }, Action::Create { name, .. }) => {
                 Some(format!("`ip link show {name}` tells what the existing link is"))
@@ -202,6 +203,11 @@ mod tests {
         let text = "count tracked connections in the host: EINVAL: Invalid argument";
         assert_eq!(error.to_string(), text);
         assert!(error.hint().unwrap().contains("`nf_conntrack_netlink`"));
+        for (kind, module) in [("ipvlan", "`ipvlan`"), ("vlan", "`8021q`")] {
+            let action = Action::Create { kind, name: "eth0".into() };
+            let hint = refused(Errno::EOPNOTSUPP, action).hint().unwrap();
+            assert!(hint.contains(kind) && hint.contains(module), "{hint}");
+        }
         let action = Action::Listeners { protocol: "udp", family: types::Family::V6 };
         let error = refused(Errno::ENOENT, action);
         let text = "list listeners of udp over IPv6 in the host: ENOENT: No such file or directory";

@@ -142,6 +142,7 @@ fn stacked(netns: &Netns) -> Cases {
         ("ipvlan, l2 bridge", ipvlan(IpvlanMode::L2).flag(IpvlanFlag::Bridge).create()),
         ("vlan", vlan(7).create()),
         ("vlan, 802.1ad", vlan(4094).protocol(VlanProtocol::Dot1Ad).netns(netns).create()),
+        ("vlan, 0", Vlan::new(name("eth0.7"), &dev(), None).create()),
         ("vxlan", vxlan().create()),
         (
             "vxlan, ipv4",

@@ -17,5 +17,6 @@ fn main() -> std::process::ExitCode {
         &ptp::Ptp,
         &tuning::Tuning,
         &user_bridge::UserBridge,
+        &vlan::Vlan,
     ])
 }

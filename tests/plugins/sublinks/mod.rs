@@ -18,7 +18,7 @@ macro_rules! every_sublink {
                 $body
             }
             stamp!(netns_fixtures::lab_with_plugins, case,
-                of_macvlan: "macvlan", of_ipvlan: "ipvlan");
+                of_macvlan: "macvlan", of_ipvlan: "ipvlan", of_vlan: "vlan");
         }
     )*};
 }

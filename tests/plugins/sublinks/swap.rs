@@ -15,6 +15,9 @@ every_sublink! {
     }
 
     fn our_gc_frees_what_the_reference_took_and_its_valid_link_stays(lab, plugin) {
+        if plugin == "vlan" {
+            netns_fixtures::skip("two containers of one configuration cannot have one VLAN");
+        }
         turns::collected(lab, &pool(plugin, Family::Dual));
     }
 }

@@ -1,0 +1,5 @@
+//! The drop-in plugin `vlan`.
+
+fn main() -> std::process::ExitCode {
+    cni::run(&vlan::Vlan)
+}
