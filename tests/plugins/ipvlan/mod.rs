@@ -5,7 +5,6 @@
 mod chain;
 mod check;
 mod defects;
-mod del;
 mod links;
 mod master;
 mod refused;

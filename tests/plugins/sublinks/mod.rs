@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 use crate::battery::{Family, USUAL};
 use crate::under_test::{MASTER, least_config};
 
-/// Stamps a case over these plugins: `fn sentence(lab, plugin) { … }`. The host has [`MASTER`].
+/// Stamps a case over these plugins: `fn sentence(lab, plugin) { … }`. The host has [`MASTER`], and
+/// the kernel the driver, or what another function after `with` wants.
 macro_rules! every_sublink {
-    ($($(#[$doc:meta])* fn $name:ident($lab:ident, $plugin:ident) $body:block)*) => {$(
+    (with $needs:path; $($(#[$doc:meta])* fn $name:ident($lab:ident, $plugin:ident) $body:block)*) => {$(
         $(#[$doc])*
         mod $name {
             use super::*;
             fn case($lab: &netns_fixtures::Lab, $plugin: &'static str) {
-                $crate::under_test::needs_driver($lab, $plugin);
+                $needs($lab, $plugin);
                 $crate::under_test::furnish_host($lab.host(), $plugin);
                 $body
             }
@@ -21,10 +22,14 @@ macro_rules! every_sublink {
                 of_macvlan: "macvlan", of_ipvlan: "ipvlan", of_vlan: "vlan");
         }
     )*};
+    ($($cases:tt)*) => {
+        every_sublink! { with $crate::under_test::needs_driver; $($cases)* }
+    };
 }
 
 mod del;
 mod gc;
+mod released;
 mod swap;
 pub(super) mod undo;
 

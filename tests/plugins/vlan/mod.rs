@@ -3,7 +3,6 @@
 
 mod check;
 mod defects;
-mod del;
 mod links;
 mod refused;
 
