@@ -165,6 +165,11 @@ impl RequestError {
                 "another link on the same master has its Ethernet address; give it one of its own"
                     .into(),
             ),
+            (Error::Kernel { errno: Errno::EADDRINUSE, .. }, Action::Addr { .. }) => Some(
+                "another link on the same master has this address; find its owner, or exclude the \
+                 address from the range"
+                    .into(),
+            ),
             (Error::Kernel { errno: Errno::EINVAL, .. }, Action::Conntrack { verb: "count" }) => {
                 Some("load the kernel module `nf_conntrack_netlink`".into())
             }
@@ -193,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_is_missing_is_named() {
+    fn what_is_missing_or_taken_is_named() {
         let refused = |errno, action| RequestError {
             action: Box::new(action),
             place: "the host".into(),
@@ -208,6 +213,9 @@ mod tests {
             let hint = refused(Errno::EOPNOTSUPP, action).hint().unwrap();
             assert!(hint.contains(kind) && hint.contains(module), "{hint}");
         }
+        let action = Action::Addr { verb: "add", addr: "10.1.0.5/24".into(), link: "eth0".into() };
+        let hint = refused(Errno::EADDRINUSE, action).hint().unwrap();
+        assert!(hint.contains("same master"), "{hint}");
         let action = Action::Listeners { protocol: "udp", family: types::Family::V6 };
         let error = refused(Errno::ENOENT, action);
         let text = "list listeners of udp over IPv6 in the host: ENOENT: No such file or directory";

@@ -96,3 +96,18 @@ fn nothing_in_cni_args_is_refused_by_ipvlan() {
         }
     });
 }
+
+#[test]
+fn an_address_that_another_container_on_the_master_has_is_refused_and_everything_is_taken_back() {
+    lab_with_plugins(|lab| {
+        super::driven_master(lab);
+        let config = super::with_addresses(&["10.1.0.5/24"]);
+        super::attached(lab, "a", &config);
+        let b = lab.container("b");
+        let before = lab.snapshot();
+        let error = lab.plugin("ipvlan").container(&b).config(&config).verb("ADD").run().error();
+        only_ours(lab, "leaves the link in the container when ADD with addresses fails [E]");
+        lab.assert_unchanged_but(&before, BOOKKEEPING);
+        error.says(&["10.1.0.5/24", "EADDRINUSE", "same master"]);
+    });
+}
