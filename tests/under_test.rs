@@ -4,7 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use netns_fixtures::{Call, Container, Lab, Namespace, skip};
+use netns_fixtures::{Call, Container, Feature, Lab, Namespace, skip};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
@@ -99,6 +99,15 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
     match plugin {
         "bridge" => config["bridge"] = json!("cni0"),
         "macvlan" => config["master"] = json!(MASTER),
+        "ipvlan" => {
+            config["master"] = json!(MASTER);
+            config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" });
+        }
+        "vlan" => {
+            config["master"] = json!(MASTER);
+            config["vlanId"] = json!(7);
+            config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" });
+        }
         // It has to have addresses.
         "ptp" => config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" }),
         "host-local" => config["ipam"] = json!({ "type": plugin, "subnet": "10.1.0.0/24" }),
@@ -140,13 +149,35 @@ pub(crate) const MASTER: &str = "lan0";
 
 /// What `plugin` needs of `host` beside a namespace.
 pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
-    if plugin == "macvlan" {
+    if matches!(plugin, "ipvlan" | "macvlan" | "vlan") {
         host.run(&format!("ip link add dev {MASTER} type veth peer name {MASTER}-peer"));
         host.run(&format!("ip link set dev {MASTER} up"));
         host.run(&format!("ip link set dev {MASTER}-peer up"));
         // The kernel gives both what follows from their MACs.
         host.settle_link_local();
     }
+}
+
+/// What this kernel needs for links of `plugin`, if not all kernels have it.
+fn driver(plugin: &str) -> Option<Feature> {
+    match plugin {
+        "ipvlan" => Some(Feature::Ipvlan),
+        "vlan" => Some(Feature::Vlan),
+        _ => None,
+    }
+}
+
+/// Ends the case where the kernel cannot make the links of `plugin`.
+pub(crate) fn needs_driver(lab: &Lab, plugin: &str) {
+    if let Some(driver) = driver(plugin) {
+        lab.needs(driver);
+    }
+}
+
+/// Whether `text`, of an error, says that the kernel cannot make the links of `plugin`: then the
+/// plugin has done all that it can.
+pub(crate) fn lacks_driver(plugin: &str, text: &str) -> bool {
+    driver(plugin).is_some() && text.contains(&format!("this kernel has no {plugin} driver"))
 }
 
 /// What `plugin` needs of `container` beside a namespace.

@@ -1,6 +1,6 @@
 //! Keys that every interface plugin has: their rows in its table, and how they are read.
 
-use cni::json::Object;
+use cni::json::{Object, Value};
 use cni::schema::{Key, Kind};
 use cni::{Args, Config, Dns, Error, code};
 use types::{MacAddr, Mtu};
@@ -50,6 +50,31 @@ pub fn mtu(keys: &Object<'_>) -> Result<Option<Mtu>, Error> {
         bytes => {
             let bytes = u32::try_from(bytes).expect("integer() kept it within 32 bits");
             Mtu::try_from(bytes).map(Some).map_err(|why| value.invalid(why))
+        }
+    }
+}
+
+/// One of `choices` by its name; nothing and an empty text mean the first. `what` they are is said
+/// where it is none of them.
+///
+/// # Errors
+/// Codes 6 and 7, the key named and its value quoted.
+pub fn choice<T: Copy, const N: usize>(
+    value: Option<Value<'_>>,
+    what: &str,
+    choices: &[(&str, T); N],
+) -> Result<T, Error> {
+    const { assert!(N > 0, "there has to be a first") };
+    let Some(value) = value else { return Ok(choices[0].1) };
+    let text = value.string()?;
+    match choices.iter().find(|(name, _)| *name == text) {
+        Some((_, choice)) => Ok(*choice),
+        None if text.is_empty() => Ok(choices[0].1),
+        None => {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            Err(value
+                .invalid(format!("unknown {what}: \"{text}\""))
+                .with_hint(format!("use one of {}", names.join(", "))))
         }
     }
 }

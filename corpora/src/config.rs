@@ -9,12 +9,14 @@ const PLUGINS: &[&dyn Plugin] = &[
     &host::Host,
     &ipam_cni::HostLocal,
     &ipam_cni::Static,
+    &ipvlan::Ipvlan,
     &loopback::Loopback,
     &macvlan::Macvlan,
     &none::NoNetwork,
     &ptp::Ptp,
     &tuning::Tuning,
     &user_bridge::UserBridge,
+    &vlan::Vlan,
 ];
 
 pub(crate) fn target(data: &[u8]) {

@@ -80,6 +80,7 @@ impl<'a> Adding<'a> {
         let (name, netns) = (&self.call.attachment.ifname, self.netns);
         let _held = self.made_master(undo)?;
         let master = master::find(socket, self.config)?;
+        self.sublink.accepts(&master)?;
         if !master.is_up() {
             let text = format!("{} is down: {name} carries nothing until it is up", master.dev);
             cni::warn(self.sublink.kind(), &text);
@@ -121,7 +122,7 @@ impl<'a> Adding<'a> {
         let (kind, name) = (self.sublink.kind(), &self.call.attachment.ifname);
         let tried =
             format!("create {kind} {name} over {} in {}", master.dev, self.netns.path().display());
-        if error.is_exists() {
+        if error.is_exists() && self.is_there() {
             let text = format!("{tried}: interface name {name} already exists");
             return Error::new(code::INVALID_ENVIRONMENT, text).with_hint(
                 "a previous ADD for this container was not undone; run DEL for it, or `cais gc`",
@@ -132,6 +133,14 @@ impl<'a> Adding<'a> {
             Some(hint) => told.with_hint(hint),
             None => told,
         }
+    }
+
+    /// Whether the container has an interface of that name; other things than names may be taken.
+    fn is_there(&self) -> bool {
+        let inside = self.netns.socket().ok();
+        inside.is_some_and(|socket| {
+            matches!(link::find(&socket, &self.call.attachment.ifname), Ok(Some(_)))
+        })
     }
 
     /// Alias, addresses, routes and switches of the link, and the result to print.

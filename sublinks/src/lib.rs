@@ -26,6 +26,14 @@ pub trait Sublink: Sync {
     /// As `ip link add type` calls it.
     fn kind(&self) -> &'static str;
 
+    /// Whether such a link can stand on `master` as it is now.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn accepts(&self, _master: &Link) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The request that makes `new`.
     fn create(&self, new: &New<'_>) -> Request;
 

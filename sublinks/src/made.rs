@@ -190,10 +190,9 @@ fn make(host: &Socket, name: &IfName, parent: &Link, id: VlanId) -> Result<(), E
     made.map_err(|error| {
         let told = refused(&error)
             .in_step(format!("make the master of key \"master\" over {}", parent.dev));
-        match (parent.is_up(), error.is_unsupported()) {
-            (false, _) => told.with_hint(format!("ip link set {} up", parent.dev)),
-            (_, true) => told.with_hint("VLANs need the kernel module 8021q"),
-            _ => told,
+        match parent.is_up() {
+            false => told.with_hint(format!("ip link set {} up", parent.dev)),
+            true => told,
         }
     })?;
     done.next().transpose().map(drop).map_err(|error| {

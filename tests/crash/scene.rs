@@ -3,7 +3,7 @@
 use netns_fixtures::{Call, Container, Feature, Lab};
 use serde_json::{Value, json};
 
-use crate::under_test::{MASTER, NETWORK, furnish, furnish_host, result_before};
+use crate::under_test::{MASTER, NETWORK, furnish, furnish_host, needs_driver, result_before};
 
 /// The newest version, which alone has GC.
 const VERSION: &str = "1.1.0";
@@ -89,17 +89,35 @@ impl Scene {
         Self { plugin: "user-bridge", config: config.clone(), stock: Some(("user-bridge", config)) }
     }
 
-    /// A link on a master of the host, and room for one container. No IPv6, whose addresses are
-    /// probed for as long as it takes, since calls are counted.
+    /// A link on a master of the host, and room for one container.
     pub(crate) fn macvlan() -> Self {
+        Self::sublink("macvlan")
+    }
+
+    /// The same at layer 3.
+    pub(crate) fn ipvlan() -> Self {
+        let mut scene = Self::sublink("ipvlan");
+        scene.config["mode"] = json!("l3");
+        scene
+    }
+
+    /// A VLAN.
+    pub(crate) fn vlan() -> Self {
+        let mut scene = Self::sublink("vlan");
+        scene.config["vlanId"] = json!(7);
+        scene
+    }
+
+    /// No IPv6, whose addresses are probed for as long as it takes, since calls are counted.
+    fn sublink(plugin: &'static str) -> Self {
         let pool = json!({ "type": "host-local", "subnet": "10.1.0.0/30" });
         let config = json!({
-            "cniVersion": VERSION, "name": NETWORK, "type": "macvlan", "master": MASTER,
+            "cniVersion": VERSION, "name": NETWORK, "type": plugin, "master": MASTER,
             "ipam": pool,
         });
         let mut stock = of_host_local();
         stock["ipam"] = pool;
-        Self { plugin: "macvlan", config, stock: Some(("host-local", stock)) }
+        Self { plugin, config, stock: Some(("host-local", stock)) }
     }
 
     /// The same on a VLAN that is made for it.
@@ -186,6 +204,7 @@ impl Scene {
 
     /// Makes on the host what plugins before this one would have made.
     pub(crate) fn prepare(&self, lab: &Lab) {
+        needs_driver(lab, self.plugin);
         furnish_host(lab.host(), self.plugin);
         if self.config["master"] == json!(format!("{MASTER}.50")) {
             lab.needs(Feature::Vlan);

@@ -10,6 +10,7 @@ use super::asking::Door;
 use super::message::kind::A;
 use super::resident::{cli, inner, web};
 use super::town::{Town, UPLINK};
+use crate::under_test::{needs_driver, with_keys};
 
 /// Answers every datagram with these bytes, until the case ends.
 fn shout(place: &netns_fixtures::Namespace, address: &'static str, word: &'static [u8]) {
@@ -88,35 +89,25 @@ fn case_71_a_host_that_drops_what_comes_in_lets_names_through() {
     });
 }
 
-/// A container on a link of that kind, with its own address and no gateway, as a plugin that has not
-/// been written yet would leave it; and what that would answer.
-fn on_link(lab: &Lab, container: &Container, kind: &str, address: &str) -> Value {
-    let name = container.id();
-    lab.host().run(&format!("ip link add link lan name m-{name} {kind}"));
-    lab.host().run(&format!("ip link set dev m-{name} netns {}", container.path().display()));
-    container.run(&format!("ip link set dev m-{name} name eth0"));
-    container.run("ip link set dev eth0 up");
-    container.run(&format!("ip addr add {address}/24 dev eth0"));
-    let mac = container.link("eth0").unwrap()["address"].clone();
-    json!({
-        "cniVersion": "1.0.0",
-        "interfaces": [{ "name": "eth0", "mac": mac, "sandbox": container.path() }],
-        "ips": [{ "address": format!("{address}/24"), "interface": 0 }],
-    })
-}
-
-/// The same by the plugin `macvlan`.
-fn on_macvlan(lab: &Lab, container: &Container, address: &str) -> Value {
+/// `container` on a link of the kind that `plugin` makes with the keys `more`, with its own address
+/// and no gateway.
+fn on_link(
+    lab: &Lab,
+    (plugin, more): (&str, &Value),
+    container: &Container,
+    address: &str,
+) -> Value {
     let addresses = json!([{ "address": format!("{address}/24") }]);
     let config = json!({
-        "cniVersion": "1.0.0", "name": "lan-1", "type": "macvlan", "master": "lan",
+        "cniVersion": "1.0.0", "name": "lan-1", "type": plugin, "master": "lan",
         "ipam": { "type": "static", "addresses": addresses },
     });
-    lab.add("macvlan", container, &config)
+    lab.add(plugin, container, &with_keys(config, more))
 }
 
-/// Names are found, and others are asked, on links that the host is no gateway of and `attach` makes.
-fn names_on(lab: &Lab, attach: impl Fn(&Container, &str) -> Value) {
+/// Names are found, and others are asked, on links that the host is no gateway of.
+fn names_on(lab: &Lab, plugin: &str, more: &Value) {
+    needs_driver(lab, plugin);
     let town = Town::new(lab);
     lab.host().run("ip link add lan type veth peer name lan-peer");
     lab.host().run("ip link set dev lan up");
@@ -126,7 +117,7 @@ fn names_on(lab: &Lab, attach: impl Fn(&Container, &str) -> Value) {
         container.run("ip link set dev lo up");
         let config = json!({
             "cniVersion": "1.0.0", "name": "lan-1", "type": "dnsname",
-            "prevResult": attach(&container, address),
+            "prevResult": on_link(lab, (plugin, more), &container, address),
         });
         let result = lab.add("dnsname", &container, &config);
         assert_eq!(result["dns"]["nameservers"], json!(["127.0.0.11"]));
@@ -141,25 +132,15 @@ fn names_on(lab: &Lab, attach: impl Fn(&Container, &str) -> Value) {
 
 #[test]
 fn case_72_names_are_found_on_macvlan() {
-    lab_with_plugins(|lab| names_on(lab, |c, address| on_macvlan(lab, c, address)));
+    lab_with_plugins(|lab| names_on(lab, "macvlan", &json!({})));
 }
 
 mod case_72_names_are_found_on_ipvlan {
     use super::*;
 
-    #[test]
-    fn in_mode_l2() {
-        lab_with_plugins(|lab| {
-            lab.needs(Feature::Ipvlan);
-            names_on(lab, |c, address| on_link(lab, c, "type ipvlan mode l2", address));
-        });
+    fn case(lab: &Lab, mode: &str) {
+        names_on(lab, "ipvlan", &json!({ "mode": mode }));
     }
 
-    #[test]
-    fn in_mode_l3() {
-        lab_with_plugins(|lab| {
-            lab.needs(Feature::Ipvlan);
-            names_on(lab, |c, address| on_link(lab, c, "type ipvlan mode l3", address));
-        });
-    }
+    stamp!(lab_with_plugins, case, in_mode_l2: "l2", in_mode_l3: "l3", in_mode_l3s: "l3s");
 }

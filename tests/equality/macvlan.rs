@@ -4,13 +4,10 @@ use netns_fixtures::lab_with_plugins;
 use serde_json::{Value, json};
 
 use super::{
-    Difference, EMPTY_DNS, KEPT_ADDRESSES, MTU, NEIGHBOURS_TOLD, V4, V6, assert_equal, pool,
+    EMPTY_DNS, KEPT_ADDRESSES, LINK_ALIAS, MTU, NEIGHBOURS_TOLD, V4, V6, assert_equal, pool,
 };
 use crate::battery::USUAL;
 use crate::under_test::{least_config, with_keys};
-
-const ALIAS: Difference =
-    ("the container's link has an alias", "it carries its key, so that GC knows whose it is");
 
 fn macvlan(more: &Value) -> Value {
     with_keys(least_config("macvlan", USUAL), more)
@@ -19,7 +16,7 @@ fn macvlan(more: &Value) -> Value {
 #[test]
 fn a_macvlan_without_addresses_is_equal() {
     lab_with_plugins(|lab| {
-        assert_equal(lab, &macvlan(&json!({})), &[MTU, EMPTY_DNS, ALIAS]);
+        assert_equal(lab, &macvlan(&json!({})), &[MTU, EMPTY_DNS, LINK_ALIAS]);
     });
 }
 
@@ -27,7 +24,7 @@ fn a_macvlan_without_addresses_is_equal() {
 fn a_macvlan_with_ipv4_addresses_is_equal() {
     lab_with_plugins(|lab| {
         let config = macvlan(&json!({ "ipam": pool(&[V4]) }));
-        assert_equal(lab, &config, &[MTU, EMPTY_DNS, ALIAS, NEIGHBOURS_TOLD]);
+        assert_equal(lab, &config, &[MTU, EMPTY_DNS, LINK_ALIAS, NEIGHBOURS_TOLD]);
     });
 }
 
@@ -35,7 +32,7 @@ fn a_macvlan_with_ipv4_addresses_is_equal() {
 fn a_macvlan_with_addresses_of_both_families_is_equal() {
     lab_with_plugins(|lab| {
         let config = macvlan(&json!({ "ipam": pool(&[V4, V6]) }));
-        let differences = [MTU, EMPTY_DNS, ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
+        let differences = [MTU, EMPTY_DNS, LINK_ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
         assert_equal(lab, &config, &differences);
     });
 }
@@ -45,7 +42,7 @@ mod every_mode_of_the_reference_is_equal {
     use super::*;
 
     fn case(lab: &netns_fixtures::Lab, mode: &str) {
-        assert_equal(lab, &macvlan(&json!({ "mode": mode })), &[MTU, EMPTY_DNS, ALIAS]);
+        assert_equal(lab, &macvlan(&json!({ "mode": mode })), &[MTU, EMPTY_DNS, LINK_ALIAS]);
     }
 
     stamp!(lab_with_plugins, case,
@@ -56,7 +53,7 @@ mod every_mode_of_the_reference_is_equal {
 fn mac_and_mtu_are_equal() {
     lab_with_plugins(|lab| {
         let config = macvlan(&json!({ "mac": "02:00:00:00:00:07", "mtu": 1400 }));
-        assert_equal(lab, &config, &[MTU, EMPTY_DNS, ALIAS]);
+        assert_equal(lab, &config, &[MTU, EMPTY_DNS, LINK_ALIAS]);
     });
 }
 
@@ -76,7 +73,7 @@ fn routes_of_ipam_are_equal_on_macvlan() {
                 { "dst": "fd00:8::/64" },
             ],
         }}));
-        let differences = [MTU, EMPTY_DNS, ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
+        let differences = [MTU, EMPTY_DNS, LINK_ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES];
         assert_equal(lab, &config, &differences);
     });
 }
@@ -85,7 +82,7 @@ fn routes_of_ipam_are_equal_on_macvlan() {
 fn a_result_of_macvlan_in_0_4_0_is_equal() {
     lab_with_plugins(|lab| {
         let config = macvlan(&json!({ "cniVersion": "0.4.0", "ipam": pool(&[V4, V6]) }));
-        assert_equal(lab, &config, &[ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES]);
+        assert_equal(lab, &config, &[LINK_ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES]);
     });
 }
 
@@ -93,7 +90,7 @@ fn a_result_of_macvlan_in_0_4_0_is_equal() {
 fn a_result_of_macvlan_in_0_2_0_is_equal() {
     lab_with_plugins(|lab| {
         let config = macvlan(&json!({ "cniVersion": "0.2.0", "ipam": pool(&[V4, V6]) }));
-        assert_equal(lab, &config, &[ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES]);
+        assert_equal(lab, &config, &[LINK_ALIAS, NEIGHBOURS_TOLD, KEPT_ADDRESSES]);
     });
 }
 
@@ -102,6 +99,6 @@ fn dns_of_the_config_is_equal_on_macvlan() {
     lab_with_plugins(|lab| {
         let dns = json!({ "nameservers": ["10.1.0.53"] });
         let config = macvlan(&json!({ "dns": dns, "ipam": pool(&[V4]) }));
-        assert_equal(lab, &config, &[MTU, ALIAS, NEIGHBOURS_TOLD]);
+        assert_equal(lab, &config, &[MTU, LINK_ALIAS, NEIGHBOURS_TOLD]);
     });
 }

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use crate::under_test::{NETWORK, are_ours, furnish_host};
 
 mod bridge;
+mod ipvlan;
 mod macvlan;
 mod ptp;
+mod vlan;
 
 /// A line that only one of both has, known by a word, and why that is right.
 type Difference = (&'static str, &'static str);
@@ -28,6 +30,8 @@ const KEPT_ADDRESSES: Difference = (
 );
 const ALIAS: Difference =
     ("the host's end has an alias", "it carries its key, so that DEL and GC know whose it is");
+const LINK_ALIAS: Difference =
+    ("the container's link has an alias", "it carries its key, so that GC knows whose it is");
 
 /// What a network's config made: the state of host and container, and the result.
 struct Made {

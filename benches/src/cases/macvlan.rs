@@ -1,6 +1,8 @@
 //! A container on the wire of a link of the host: ADD and DEL as a runtime calls them.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Pair;
@@ -35,30 +37,12 @@ pub(super) fn with_addresses(options: &Options, scratch: &Scratch, name: &str) -
 /// Both subjects with a container, a master and files of their own. Another container is on each
 /// master, as there is on a host in use: the first and the last have the kernel do more.
 fn pair(options: &Options, scratch: &Scratch, name: &str, ipam: &[Value; 2]) -> Result<Pair> {
-    let subject = |folder, letter: char, ipam: &Value| -> Result<Plugin> {
+    let subject = |folder: &Path, letter: char, ipam: &Value| -> Result<Plugin> {
         let master = format!("{name}-{letter}");
-        run(
-            "ip",
-            &["link", "add", &master, "type", "veth", "peer", "name", &format!("{master}p")],
-        )?;
-        run("ip", &["link", "set", &master, "up"])?;
-        run("ip", &["link", "set", &format!("{master}p"), "up"])?;
-        let config = json!({
-            "cniVersion": "1.0.0",
-            "name": format!("bench-{name}"),
-            "type": "macvlan",
-            "master": master,
-            "ipam": ipam,
-        });
-        let of = |container: &Container| {
-            Plugin::new(folder, "macvlan", &config)
-                .with("CNI_NETNS", container.path.clone())
-                .with("CNI_IFNAME", "eth0")
-                .with("CNI_CONTAINERID", container.name.clone())
-                .with("CAIS_ROOT", scratch.path("root").display().to_string())
-        };
-        of(&Container::new(&format!("{name}-{letter}-n"))?).call("ADD")?;
-        let plugin = of(&Container::new(&format!("{name}-{letter}"))?);
+        let alone =
+            on_master(scratch, folder, &master, &json!({ "type": "macvlan", "ipam": ipam }))?;
+        within(&alone, &Container::new(&format!("{master}-n"))?).call("ADD")?;
+        let plugin = within(&alone, &Container::new(&master)?);
         plugin.call("ADD")?;
         plugin.call("DEL")?;
         Ok(plugin)
@@ -67,4 +51,45 @@ fn pair(options: &Options, scratch: &Scratch, name: &str, ipam: &[Value; 2]) -> 
         ours: subject(&options.ours, 'c', &ipam[0])?,
         peer: subject(&options.peer, 'g', &ipam[1])?,
     })
+}
+
+/// Both subjects of another kind with a container, a master and files of their own; the kernel may
+/// refuse what they want.
+pub(super) fn unproven(
+    options: &Options,
+    scratch: &Scratch,
+    name: &str,
+    keys: &Value,
+) -> Result<Pair> {
+    let subject = |folder: &Path, letter: char| -> Result<Plugin> {
+        let master = format!("{name}-{letter}");
+        let mut keys = keys.clone();
+        keys["ipam"] = pool(&scratch.path(&master));
+        let plugin = on_master(scratch, folder, &master, &keys)?;
+        Ok(within(&plugin, &Container::new(&master)?))
+    };
+    Ok(Pair { ours: subject(&options.ours, 'c')?, peer: subject(&options.peer, 'g')? })
+}
+
+/// The plugin that `keys` name, on a link of the host that it makes for it.
+fn on_master(scratch: &Scratch, folder: &Path, master: &str, keys: &Value) -> Result<Plugin> {
+    let other = format!("{master}p");
+    run("ip", &["link", "add", master, "type", "veth", "peer", "name", &other])?;
+    run("ip", &["link", "set", master, "up"])?;
+    run("ip", &["link", "set", &other, "up"])?;
+    let mut config = keys.clone();
+    config["cniVersion"] = json!("1.0.0");
+    config["name"] = json!(format!("bench-{master}"));
+    config["master"] = json!(master);
+    let kind = keys["type"].as_str().context("keys name no plugin")?;
+    Ok(Plugin::new(folder, kind, &config)
+        .with("CNI_IFNAME", "eth0")
+        .with("CAIS_ROOT", scratch.path("root").display().to_string()))
+}
+
+fn within(plugin: &Plugin, container: &Container) -> Plugin {
+    plugin
+        .clone()
+        .with("CNI_NETNS", container.path.clone())
+        .with("CNI_CONTAINERID", container.name.clone())
 }

@@ -27,7 +27,7 @@ pub use bridge::Bridge;
 pub use change::{Change, delete, move_to, rename, set};
 pub use detach::{Deleted, Deleter, not_reaped, reap};
 pub use dummy::Dummy;
-pub use ipvlan::{Ipvlan, IpvlanMode};
+pub use ipvlan::{Ipvlan, IpvlanFlag, IpvlanMode};
 pub use macvlan::{Macvlan, MacvlanMode};
 pub use monitor::{Event, Monitor};
 pub use port::{PortChange, set_port};

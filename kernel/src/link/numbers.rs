@@ -7,6 +7,7 @@ pub(super) const VETH_INFO_PEER: u16 = 1;
 pub(super) const IFLA_BR_VLAN_FILTERING: u16 = 7;
 pub(super) const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 pub(super) const IFLA_IPVLAN_MODE: u16 = 1;
+pub(super) const IFLA_IPVLAN_FLAGS: u16 = 2;
 pub(super) const IFLA_MACVLAN_MODE: u16 = 1;
 pub(super) const IFLA_MACVLAN_MACADDR_MODE: u16 = 3;
 pub(super) const IFLA_MACVLAN_MACADDR: u16 = 4;

@@ -4,11 +4,11 @@ use types::{IfName, MacAddr, VlanId};
 
 use super::numbers::{
     IFLA_BR_VLAN_DEFAULT_PVID, IFLA_BR_VLAN_FILTERING, IFLA_BRPORT_ISOLATED, IFLA_BRPORT_LEARNING,
-    IFLA_BRPORT_MODE, IFLA_BRPORT_STATE, IFLA_BRPORT_UNICAST_FLOOD, IFLA_IPVLAN_MODE,
-    IFLA_MACVLAN_MODE, IFLA_VLAN_ID, IFLA_VLAN_PROTOCOL, IFLA_VRF_TABLE, IFLA_VXLAN_ID,
-    IFLA_VXLAN_PORT,
+    IFLA_BRPORT_MODE, IFLA_BRPORT_STATE, IFLA_BRPORT_UNICAST_FLOOD, IFLA_IPVLAN_FLAGS,
+    IFLA_IPVLAN_MODE, IFLA_MACVLAN_MODE, IFLA_VLAN_ID, IFLA_VLAN_PROTOCOL, IFLA_VRF_TABLE,
+    IFLA_VXLAN_ID, IFLA_VXLAN_PORT,
 };
-use super::{Dev, IpvlanMode, MacvlanMode, VlanProtocol};
+use super::{Dev, IpvlanFlag, IpvlanMode, MacvlanMode, VlanProtocol};
 use crate::netlink::Reply;
 use crate::netlink::attributes::{Attribute, Attributes, u32_at};
 
@@ -101,7 +101,7 @@ pub enum Data {
     },
     /// A VLAN.
     Vlan {
-        /// Its id.
+        /// Its id; `None` for 0.
         id: Option<VlanId>,
         /// Its tag.
         protocol: VlanProtocol,
@@ -110,6 +110,8 @@ pub enum Data {
     Ipvlan {
         /// Which layer it works on; `None` for one we do not know.
         mode: Option<IpvlanMode>,
+        /// How it sees its siblings; `None` for a way we do not know.
+        flag: Option<IpvlanFlag>,
     },
     /// A VXLAN tunnel end.
     Vxlan {
@@ -293,7 +295,10 @@ impl Data {
                 id: vlan_of(IFLA_VLAN_ID),
                 protocol: VlanProtocol::from_ethertype(u16::from_be(u16_of(IFLA_VLAN_PROTOCOL))),
             },
-            "ipvlan" => Self::Ipvlan { mode: IpvlanMode::from_kernel(u16_of(IFLA_IPVLAN_MODE)) },
+            "ipvlan" => Self::Ipvlan {
+                mode: IpvlanMode::from_kernel(u16_of(IFLA_IPVLAN_MODE)),
+                flag: IpvlanFlag::from_kernel(u16_of(IFLA_IPVLAN_FLAGS)),
+            },
             "vxlan" => Self::Vxlan {
                 vni: u32_of(IFLA_VXLAN_ID),
                 port: u16::from_be(u16_of(IFLA_VXLAN_PORT)),

@@ -35,16 +35,18 @@ impl VlanProtocol {
 pub struct Vlan {
     name: IfName,
     common: Common,
-    id: VlanId,
+    id: Option<VlanId>,
     protocol: VlanProtocol,
 }
 
 impl Vlan {
     /// VLAN `id` of `master`, which lives in the namespace of the socket that the request is
-    /// sent on. A master has each id once: the second is `EEXIST`.
+    /// sent on. A master has each id once: the second is `EEXIST`. `None` is 0, frames with a
+    /// priority and no VLAN.
     #[must_use]
-    pub fn new(name: IfName, master: &Dev, id: VlanId) -> Self {
+    pub fn new(name: IfName, master: &Dev, id: impl Into<Option<VlanId>>) -> Self {
         let common = Common { parent: Some(master.index), ..Common::default() };
+        let id = id.into();
         Self { name, common, id, protocol: VlanProtocol::default() }
     }
 
@@ -62,7 +64,7 @@ impl Vlan {
     #[must_use]
     pub fn create(&self) -> Request {
         let mut data = Encoder::default();
-        data.u16(IFLA_VLAN_ID, self.id.get());
+        data.u16(IFLA_VLAN_ID, self.id.map_or(0, VlanId::get));
         data.u16_be(IFLA_VLAN_PROTOCOL, self.protocol.ethertype());
         create(self.common.message(&self.name), &self.name, "vlan", &data)
     }

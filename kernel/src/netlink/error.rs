@@ -155,13 +155,19 @@ impl RequestError {
                 Some("CAP_NET_ADMIN over this network namespace is needed".into())
             }
             (Error::Kernel { errno: Errno::EOPNOTSUPP, .. }, Action::Create { kind, .. }) => {
-                Some(format!("this kernel has no {kind} driver; load the module `{kind}`"))
+                let module = if *kind == "vlan" { "8021q" } else { kind };
+                Some(format!("this kernel has no {kind} driver; load the module `{module}`"))
             }
             (Error::Kernel { errno: Errno::EEXIST, .. }, Action::Create { name, .. }) => {
                 Some(format!("`ip link show {name}` tells what the existing link is"))
             }
             (Error::Kernel { errno: Errno::EADDRINUSE, .. }, Action::Change { .. }) => Some(
                 "another link on the same master has its Ethernet address; give it one of its own"
+                    .into(),
+            ),
+            (Error::Kernel { errno: Errno::EADDRINUSE, .. }, Action::Addr { .. }) => Some(
+                "another link on the same master has this address; find its owner, or exclude the \
+                 address from the range"
                     .into(),
             ),
             (Error::Kernel { errno: Errno::EINVAL, .. }, Action::Conntrack { verb: "count" }) => {
@@ -192,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_is_missing_is_named() {
+    fn what_is_missing_or_taken_is_named() {
         let refused = |errno, action| RequestError {
             action: Box::new(action),
             place: "the host".into(),
@@ -202,6 +208,14 @@ mod tests {
         let text = "count tracked connections in the host: EINVAL: Invalid argument";
         assert_eq!(error.to_string(), text);
         assert!(error.hint().unwrap().contains("`nf_conntrack_netlink`"));
+        for (kind, module) in [("ipvlan", "`ipvlan`"), ("vlan", "`8021q`")] {
+            let action = Action::Create { kind, name: "eth0".into() };
+            let hint = refused(Errno::EOPNOTSUPP, action).hint().unwrap();
+            assert!(hint.contains(kind) && hint.contains(module), "{hint}");
+        }
+        let action = Action::Addr { verb: "add", addr: "10.1.0.5/24".into(), link: "eth0".into() };
+        let hint = refused(Errno::EADDRINUSE, action).hint().unwrap();
+        assert!(hint.contains("same master"), "{hint}");
         let action = Action::Listeners { protocol: "udp", family: types::Family::V6 };
         let error = refused(Errno::ENOENT, action);
         let text = "list listeners of udp over IPv6 in the host: ENOENT: No such file or directory";

@@ -13,8 +13,8 @@ use super::Request;
 use crate::addr::{self, Addr, Dad, PrefixRoute};
 use crate::announce;
 use crate::link::{
-    self, Bridge, Dev, Dummy, Ipvlan, IpvlanMode, Macvlan, MacvlanMode, PortVlan, Queues, Side,
-    Veth, Vlan, VlanProtocol, Vrf, Vxlan,
+    self, Bridge, Dev, Dummy, Ipvlan, IpvlanFlag, IpvlanMode, Macvlan, MacvlanMode, PortVlan,
+    Queues, Side, Veth, Vlan, VlanProtocol, Vrf, Vxlan,
 };
 use crate::neigh;
 use crate::netns::Netns;
@@ -137,8 +137,12 @@ fn stacked(netns: &Netns) -> Cases {
         ("ipvlan, l2", ipvlan(IpvlanMode::L2).mtu(mtu()).netns(netns).up().create()),
         ("ipvlan, l3", ipvlan(IpvlanMode::L3).create()),
         ("ipvlan, l3s", ipvlan(IpvlanMode::L3s).create()),
+        ("ipvlan, l3 private", ipvlan(IpvlanMode::L3).flag(IpvlanFlag::Private).create()),
+        ("ipvlan, l3s vepa", ipvlan(IpvlanMode::L3s).flag(IpvlanFlag::Vepa).create()),
+        ("ipvlan, l2 bridge", ipvlan(IpvlanMode::L2).flag(IpvlanFlag::Bridge).create()),
         ("vlan", vlan(7).create()),
         ("vlan, 802.1ad", vlan(4094).protocol(VlanProtocol::Dot1Ad).netns(netns).create()),
+        ("vlan, 0", Vlan::new(name("eth0.7"), &dev(), None).create()),
         ("vxlan", vxlan().create()),
         (
             "vxlan, ipv4",

@@ -1,6 +1,6 @@
 use kernel::link::{
-    self, Bridge, Data, Dev, Dummy, Ipvlan, IpvlanMode, Link, Macvlan, MacvlanMode, Queues, Veth,
-    Vlan, VlanProtocol, Vrf, Vxlan,
+    self, Bridge, Data, Dev, Dummy, Ipvlan, IpvlanFlag, IpvlanMode, Link, Macvlan, MacvlanMode,
+    Queues, Veth, Vlan, VlanProtocol, Vrf, Vxlan,
 };
 use kernel::{addr, netns, route};
 use types::{MacAddr, Mtu, VlanId};
@@ -174,12 +174,15 @@ fn an_ipvlan_child_works_at_the_layer_asked_for() {
     isolated(|| {
         let socket = here();
         let child = Ipvlan::new(name("ipv0"), &wire(&socket), IpvlanMode::L3s);
+        let child = child.flag(IpvlanFlag::Private);
         if !available(&socket, &child.create(), "ipvlan") {
             return;
         }
-        assert_eq!(ip_link("ipv0")["linkinfo"]["info_data"]["mode"], "l3s");
+        let info = &ip_link("ipv0")["linkinfo"]["info_data"];
+        assert_eq!((&info["mode"], &info["private"]), (&"l3s".into(), &true.into()));
         let ours = link::get(&socket, &name("ipv0")).unwrap();
-        assert_eq!(ours.data, Data::Ipvlan { mode: Some(IpvlanMode::L3s) });
+        let (mode, flag) = (Some(IpvlanMode::L3s), Some(IpvlanFlag::Private));
+        assert_eq!(ours.data, Data::Ipvlan { mode, flag });
     });
 }
 

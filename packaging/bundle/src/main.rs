@@ -8,6 +8,7 @@ cni::program!(cni::run_by_name(&[
     &host::Host,
     &ipam_cni::HostLocal,
     &ipam_cni::Static,
+    &ipvlan::Ipvlan,
     &loopback::Loopback,
     &macvlan::Macvlan,
     &none::NoNetwork,
@@ -15,4 +16,5 @@ cni::program!(cni::run_by_name(&[
     &ptp::Ptp,
     &tuning::Tuning,
     &user_bridge::UserBridge,
+    &vlan::Vlan,
 ]));

@@ -14,7 +14,7 @@ use crate::link::Macvlan;
 const SOURCES_MAX: usize = 4096;
 
 /// Modes by their names.
-const MODES: &[(&str, MacvlanMode)] = &[
+const MODES: &[(&str, MacvlanMode); 5] = &[
     ("bridge", MacvlanMode::Bridge),
     ("private", MacvlanMode::Private),
     ("vepa", MacvlanMode::Vepa),
@@ -80,7 +80,7 @@ pub fn parse(network: &Network, args: &Args) -> Result<(Config, Macvlan), Error>
     let object = network.object()?;
     let own: Option<MacAddr> = object.parsed("mac")?;
     let config = Config::parse(network, keys::mac(network, args)?.or(own))?;
-    let mode = mode(&object)?;
+    let mode = keys::choice(object.get("mode"), "macvlan mode", MODES)?;
     let queue = object.integer("bcqueuelen", 0..=i64::from(u32::MAX))?.unwrap_or_default();
     let queue = u32::try_from(queue).expect("integer() kept it within 32 bits");
     let macvlan = Macvlan {
@@ -89,18 +89,6 @@ pub fn parse(network: &Network, args: &Args) -> Result<(Config, Macvlan), Error>
         sources: sources(&object, mode)?,
     };
     Ok((config, macvlan))
-}
-
-fn mode(object: &Object<'_>) -> Result<MacvlanMode, Error> {
-    let Some(value) = object.get("mode") else { return Ok(MacvlanMode::Bridge) };
-    let text = value.string()?;
-    match MODES.iter().find(|(name, _)| *name == text) {
-        Some((_, mode)) => Ok(*mode),
-        None if text.is_empty() => Ok(MacvlanMode::Bridge),
-        None => Err(value
-            .invalid(format!("unknown macvlan mode: \"{text}\""))
-            .with_hint("use bridge, private, vepa, passthru or source")),
-    }
 }
 
 fn sources(object: &Object<'_>, mode: MacvlanMode) -> Result<Vec<MacAddr>, Error> {

@@ -4,6 +4,7 @@ use netns_fixtures::{Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
 use super::{attached, lan, layer2, link, master, with, with_addresses};
+use crate::plugins::sublinks::other_link;
 use crate::under_test::{MASTER, are_ours, only_ours};
 
 const UNKNOWN: &str = "does not know STATUS (1.1.1)";
@@ -24,24 +25,11 @@ fn index(lab: &Lab, name: &str) -> Value {
     lab.host().link(name).expect("the case made it")["ifindex"].clone()
 }
 
-/// Another link than [`MASTER`], with 10.7.0.1/24 and fd00:7::1/64.
-fn other(lab: &Lab) {
-    lab.host().run("ip link add dev other0 type veth peer name other1");
-    for command in [
-        "ip link set dev other0 up",
-        "ip link set dev other1 up",
-        "ip addr add 10.7.0.1/24 dev other0",
-        "ip addr add fd00:7::1/64 dev other0 nodad",
-    ] {
-        lab.host().run(command);
-    }
-}
-
 #[test]
 fn without_a_master_it_is_the_link_of_the_default_route() {
     lab_with_plugins(|lab| {
         master(lab);
-        other(lab);
+        other_link(lab);
         lab.host().run("ip route add default via 10.7.0.254");
         assert_eq!(stands_on(lab, "a", &unnamed()), index(lab, "other0"));
         assert_eq!(
@@ -55,7 +43,7 @@ fn without_a_master_it_is_the_link_of_the_default_route() {
 fn without_ipv4_the_default_route_of_ipv6_counts() {
     lab_with_plugins(|lab| {
         master(lab);
-        other(lab);
+        other_link(lab);
         lab.host().run("ip -6 route add default via fd00:7::254");
         assert_eq!(stands_on(lab, "a", &unnamed()), index(lab, "other0"));
     });
@@ -65,7 +53,7 @@ fn without_ipv4_the_default_route_of_ipv6_counts() {
 fn of_two_default_routes_the_one_in_use_counts() {
     lab_with_plugins(|lab| {
         master(lab).run("ip addr add 10.8.0.1/24 dev lan0");
-        other(lab);
+        other_link(lab);
         lab.host().run("ip route add default via 10.8.0.254 metric 200");
         lab.host().run("ip route add default via 10.7.0.254 metric 100");
         assert_eq!(stands_on(lab, "a", &unnamed()), index(lab, "other0"));

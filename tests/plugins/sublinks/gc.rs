@@ -1,29 +1,29 @@
 //! GC: links in containers that live, leases and records of attachments that are valid no more.
 
-use netns_fixtures::{Container, Lab, lab_with_plugins};
+use netns_fixtures::{Container, Lab};
 use serde_json::{Value, json};
 
-use super::{attached, master, with, with_pool};
+use super::{attached, pool, sibling, with};
 use crate::battery::Family;
 use crate::under_test::{leases, only_ours};
 
-fn config() -> Value {
-    with(with_pool(Family::V4), "cniVersion", json!("1.1.0"))
+fn config(plugin: &str) -> Value {
+    with(pool(plugin, Family::V4), "cniVersion", json!("1.1.0"))
 }
 
 /// `a`, `b` and `c` with 10.1.0.2 to 10.1.0.4.
-fn three(lab: &Lab) -> [Container; 3] {
+fn three(lab: &Lab, plugin: &str) -> [Container; 3] {
     only_ours(lab, "cleans nothing in GC [E]");
-    master(lab);
-    let containers = ["a", "b", "c"].map(|name| attached(lab, name, &config()));
+    let containers = [("a", 1), ("b", 2), ("c", 3)]
+        .map(|(name, number)| attached(lab, name, &sibling(config(plugin), number)));
     assert_eq!(leases(), ["10.1.0.2", "10.1.0.3", "10.1.0.4"]);
     containers
 }
 
 /// GC with `valid` under the key of the specification.
-fn gc(lab: &Lab, valid: Value) {
-    let config = with(config(), "cni.dev/valid-attachments", valid);
-    lab.plugin("macvlan").config(&config).verb("GC").run().is_silent();
+fn gc(lab: &Lab, plugin: &str, valid: Value) {
+    let config = with(config(plugin), "cni.dev/valid-attachments", valid);
+    lab.plugin(plugin).config(&config).verb("GC").run().is_silent();
 }
 
 fn records(lab: &Lab) -> usize {
@@ -31,40 +31,33 @@ fn records(lab: &Lab) -> usize {
     lab.snapshot().lines().iter().filter(is_record).count()
 }
 
-#[test]
-fn gc_takes_macvlans_that_are_not_listed_out_of_living_containers() {
-    lab_with_plugins(|lab| {
-        let [a, b, c] = three(lab);
-        gc(lab, json!([{ "containerID": "b", "ifname": "eth0" }]));
+every_sublink! {
+    fn gc_takes_links_that_are_not_listed_out_of_living_containers(lab, plugin) {
+        let [a, b, c] = three(lab, plugin);
+        gc(lab, plugin, json!([{ "containerID": "b", "ifname": "eth0" }]));
         assert_eq!(leases(), ["10.1.0.3"]);
         assert_eq!(b.addresses("eth0"), ["10.1.0.3/24"]);
         assert!(a.link("eth0").is_none() && c.link("eth0").is_none());
         assert_eq!(records(lab), 1);
-    });
-}
+    }
 
-#[test]
-fn without_a_list_gc_of_macvlan_takes_only_what_is_proven_dead() {
-    lab_with_plugins(|lab| {
-        let [a, b, c] = three(lab);
+    fn without_a_list_gc_takes_only_what_is_proven_dead(lab, plugin) {
+        let [a, b, c] = three(lab, plugin);
         a.remove();
-        lab.plugin("macvlan").config(&config()).verb("GC").run().is_silent();
+        lab.plugin(plugin).config(&config(plugin)).verb("GC").run().is_silent();
         assert_eq!(leases(), ["10.1.0.3", "10.1.0.4"]);
         assert!(b.link("eth0").is_some() && c.link("eth0").is_some());
         assert_eq!(records(lab), 2);
-    });
-}
+    }
 
-/// A namespace may have been handed to another container since.
-#[test]
-fn gc_of_macvlan_leaves_a_link_of_others_alone() {
-    lab_with_plugins(|lab| {
-        let [a, ..] = three(lab);
+    /// A namespace may have been handed to another container since.
+    fn gc_leaves_a_link_of_others_alone(lab, plugin) {
+        let [a, ..] = three(lab, plugin);
         a.run("ip link del dev eth0");
         a.run("ip link add dev eth0 type veth peer name peer0");
         a.run("ip link set dev eth0 alias cais:other/x/eth0");
-        gc(lab, json!([]));
+        gc(lab, plugin, json!([]));
         assert!(a.link("eth0").is_some());
         assert_eq!((leases().len(), records(lab)), (0, 0));
-    });
+    }
 }

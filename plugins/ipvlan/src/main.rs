@@ -1,0 +1,3 @@
+//! The drop-in plugin `ipvlan`.
+
+cni::program!(cni::run(&ipvlan::Ipvlan));

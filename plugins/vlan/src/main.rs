@@ -1,0 +1,3 @@
+//! The drop-in plugin `vlan`.
+
+cni::program!(cni::run(&vlan::Vlan));
