@@ -93,6 +93,14 @@ pub(crate) fn must_have(lab: &Lab, plugin: &str) {
     }
 }
 
+/// Ends the case where the Go plugins beside ours have no such plugin: those of Debian lack the
+/// younger ones.
+pub(crate) fn reference_must_have(plugin: &str) {
+    if !netns_fixtures::bins::reference().join(plugin).exists() {
+        skip(&format!("the Go plugins of this machine have no {plugin}"));
+    }
+}
+
 /// The least configuration with which `plugin` can ADD.
 pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
     let mut config = json!({ "cniVersion": version, "name": NETWORK, "type": plugin });

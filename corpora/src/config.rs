@@ -13,6 +13,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &macvlan::Macvlan,
     &none::NoNetwork,
     &ptp::Ptp,
+    &tap::Tap,
     &tuning::Tuning,
     &user_bridge::UserBridge,
 ];

@@ -109,6 +109,17 @@ impl Scene {
         scene
     }
 
+    /// A tap with owner, address and bridge, and room for one container.
+    pub(crate) fn tap() -> Self {
+        let mut scene = Self::macvlan();
+        scene.plugin = "tap";
+        scene.config["type"] = json!("tap");
+        scene.config["owner"] = json!(0);
+        scene.config["group"] = json!(0);
+        scene.config["mac"] = json!("02:00:00:00:00:cc");
+        scene
+    }
+
     /// A wire of both families whose packets are masqueraded, and a pool with room for one container.
     pub(crate) fn ptp() -> Self {
         let config = json!({
@@ -187,6 +198,9 @@ impl Scene {
     /// Makes on the host what plugins before this one would have made.
     pub(crate) fn prepare(&self, lab: &Lab) {
         furnish_host(lab.host(), self.plugin);
+        if self.plugin == "tap" {
+            lab.needs(Feature::Tun);
+        }
         if self.config["master"] == json!(format!("{MASTER}.50")) {
             lab.needs(Feature::Vlan);
         }

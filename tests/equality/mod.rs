@@ -12,6 +12,7 @@ use crate::under_test::{NETWORK, are_ours, furnish_host};
 mod bridge;
 mod macvlan;
 mod ptp;
+mod tap;
 
 /// A line that only one of both has, known by a word, and why that is right.
 type Difference = (&'static str, &'static str);

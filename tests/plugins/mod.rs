@@ -12,5 +12,6 @@ mod none;
 mod portmap;
 mod ptp;
 mod static_;
+mod tap;
 mod tuning;
 mod user_bridge;

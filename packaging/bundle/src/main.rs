@@ -14,6 +14,7 @@ fn main() -> std::process::ExitCode {
         &none::NoNetwork,
         &portmap::Portmap,
         &ptp::Ptp,
+        &tap::Tap,
         &tuning::Tuning,
         &user_bridge::UserBridge,
     ])

@@ -56,6 +56,7 @@ const EVERYDAY: &[&str] = &[
     "ipvlan",
     "a_macvlan_is_in_the_mode_asked_for",
     "macvlan::made::",
+    "a_tap_is_the_one_that_iproute2_makes",
     "deletes::",
     "closes::",
     "connections::",
