@@ -48,7 +48,8 @@ macro_rules! every_plugin {
                 of_user_bridge: "user-bridge",
                 of_macvlan: "macvlan",
                 of_ptp: "ptp",
-                of_tap: "tap");
+                of_tap: "tap",
+                of_dummy: "dummy");
         }
     )*};
 }

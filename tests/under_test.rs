@@ -4,7 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use netns_fixtures::{Call, Container, Lab, Namespace, skip};
+use netns_fixtures::{Call, Container, Feature, Lab, Namespace, skip};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
@@ -107,8 +107,10 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
     match plugin {
         "bridge" => config["bridge"] = json!("cni0"),
         "macvlan" => config["master"] = json!(MASTER),
-        // It has to have addresses.
-        "ptp" => config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" }),
+        // These have to have addresses.
+        "dummy" | "ptp" => {
+            config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" });
+        }
         "host-local" => config["ipam"] = json!({ "type": plugin, "subnet": "10.1.0.0/24" }),
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
@@ -155,6 +157,27 @@ pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
         // The kernel gives both what follows from their MACs.
         host.settle_link_local();
     }
+}
+
+/// What this kernel needs for links of `plugin`, if not all kernels have it.
+fn driver(plugin: &str) -> Option<Feature> {
+    match plugin {
+        "dummy" => Some(Feature::Dummy),
+        _ => None,
+    }
+}
+
+/// Ends the case where the kernel cannot make the links of `plugin`.
+pub(crate) fn needs_driver(lab: &Lab, plugin: &str) {
+    if let Some(driver) = driver(plugin) {
+        lab.needs(driver);
+    }
+}
+
+/// Whether `text`, of an error, says that the kernel cannot make the links of `plugin`: then the
+/// plugin has done all that it can.
+pub(crate) fn lacks_driver(plugin: &str, text: &str) -> bool {
+    driver(plugin).is_some() && text.contains(&format!("this kernel has no {plugin} driver"))
 }
 
 /// What `plugin` needs of `container` beside a namespace.

@@ -6,6 +6,7 @@ use cni::{Config, Plugin, json};
 const PLUGINS: &[&dyn Plugin] = &[
     &bridge::Bridge,
     &dnsname::Dnsname,
+    &dummy::Dummy,
     &host::Host,
     &ipam_cni::HostLocal,
     &ipam_cni::Static,

@@ -3,7 +3,7 @@
 use netns_fixtures::{Call, Container, Feature, Lab};
 use serde_json::{Value, json};
 
-use crate::under_test::{MASTER, NETWORK, furnish, furnish_host, result_before};
+use crate::under_test::{MASTER, NETWORK, furnish, furnish_host, needs_driver, result_before};
 
 /// The newest version, which alone has GC.
 const VERSION: &str = "1.1.0";
@@ -120,6 +120,16 @@ impl Scene {
         scene
     }
 
+    /// A link that leads nowhere, and room for one container.
+    pub(crate) fn dummy() -> Self {
+        let mut scene = Self::bridge();
+        scene.plugin = "dummy";
+        scene.config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "dummy", "ipam": pool_of_one(),
+        });
+        scene
+    }
+
     /// A wire of both families whose packets are masqueraded, and a pool with room for one container.
     pub(crate) fn ptp() -> Self {
         let config = json!({
@@ -198,6 +208,7 @@ impl Scene {
     /// Makes on the host what plugins before this one would have made.
     pub(crate) fn prepare(&self, lab: &Lab) {
         furnish_host(lab.host(), self.plugin);
+        needs_driver(lab, self.plugin);
         if self.plugin == "tap" {
             lab.needs(Feature::Tun);
         }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::under_test::{NETWORK, are_ours, furnish_host};
 
 mod bridge;
+mod dummy;
 mod macvlan;
 mod ptp;
 mod tap;

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod dnsname;
+mod dummy;
 mod example;
 mod firewall;
 mod host;

@@ -5,6 +5,7 @@ fn main() -> std::process::ExitCode {
     cni::run_by_name(&[
         &bridge::Bridge,
         &dnsname::Dnsname,
+        &dummy::Dummy,
         &firewall::Firewall,
         &host::Host,
         &ipam_cni::HostLocal,

@@ -57,6 +57,8 @@ const EVERYDAY: &[&str] = &[
     "a_macvlan_is_in_the_mode_asked_for",
     "macvlan::made::",
     "a_tap_is_the_one_that_iproute2_makes",
+    "plugins::dummy::",
+    "killed_call_of_dummy",
     "deletes::",
     "closes::",
     "connections::",
