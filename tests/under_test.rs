@@ -163,6 +163,7 @@ pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
 fn driver(plugin: &str) -> Option<Feature> {
     match plugin {
         "dummy" => Some(Feature::Dummy),
+        "tap" => Some(Feature::Tun),
         _ => None,
     }
 }
@@ -177,7 +178,12 @@ pub(crate) fn needs_driver(lab: &Lab, plugin: &str) {
 /// Whether `text`, of an error, says that the kernel cannot make the links of `plugin`: then the
 /// plugin has done all that it can.
 pub(crate) fn lacks_driver(plugin: &str, text: &str) -> bool {
-    driver(plugin).is_some() && text.contains(&format!("this kernel has no {plugin} driver"))
+    let why = match plugin {
+        // The right to open it may be what is missing.
+        "tap" => "open /dev/net/tun".to_owned(),
+        _ => format!("this kernel has no {plugin} driver"),
+    };
+    driver(plugin).is_some() && text.contains(&why)
 }
 
 /// What `plugin` needs of `container` beside a namespace.

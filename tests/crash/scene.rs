@@ -209,9 +209,6 @@ impl Scene {
     pub(crate) fn prepare(&self, lab: &Lab) {
         furnish_host(lab.host(), self.plugin);
         needs_driver(lab, self.plugin);
-        if self.plugin == "tap" {
-            lab.needs(Feature::Tun);
-        }
         if self.config["master"] == json!(format!("{MASTER}.50")) {
             lab.needs(Feature::Vlan);
         }

@@ -10,17 +10,17 @@ mod swap;
 mod traffic;
 mod undo;
 
-use netns_fixtures::{Container, Feature, Lab};
+use netns_fixtures::{Container, Lab};
 use serde_json::{Value, json};
 
 use crate::battery::{Family, USUAL};
-use crate::under_test::{least_config, must_have};
+use crate::under_test::{least_config, must_have, needs_driver};
 
 /// A case in a lab where taps can be made, and the plugins under test have one to make them.
 fn lab_with_taps(case: impl FnOnce(&Lab)) {
     netns_fixtures::lab_with_plugins(|lab| {
         must_have(lab, "tap");
-        lab.needs(Feature::Tun);
+        needs_driver(lab, "tap");
         case(lab);
     });
 }
