@@ -48,7 +48,9 @@ macro_rules! every_plugin {
                 of_user_bridge: "user-bridge",
                 of_macvlan: "macvlan", of_ipvlan: "ipvlan",
                 of_vlan: "vlan",
-                of_ptp: "ptp");
+                of_ptp: "ptp",
+                of_tap: "tap",
+                of_dummy: "dummy");
         }
     )*};
 }

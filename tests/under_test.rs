@@ -93,6 +93,14 @@ pub(crate) fn must_have(lab: &Lab, plugin: &str) {
     }
 }
 
+/// Ends the case where the Go plugins beside ours have no such plugin: those of Debian lack the
+/// younger ones.
+pub(crate) fn reference_must_have(plugin: &str) {
+    if !netns_fixtures::bins::reference().join(plugin).exists() {
+        skip(&format!("the Go plugins of this machine have no {plugin}"));
+    }
+}
+
 /// The least configuration with which `plugin` can ADD.
 pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
     let mut config = json!({ "cniVersion": version, "name": NETWORK, "type": plugin });
@@ -108,8 +116,10 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
             config["vlanId"] = json!(7);
             config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" });
         }
-        // It has to have addresses.
-        "ptp" => config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" }),
+        // These have to have addresses.
+        "dummy" | "ptp" => {
+            config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" });
+        }
         "host-local" => config["ipam"] = json!({ "type": plugin, "subnet": "10.1.0.0/24" }),
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
@@ -163,6 +173,8 @@ fn driver(plugin: &str) -> Option<Feature> {
     match plugin {
         "ipvlan" => Some(Feature::Ipvlan),
         "vlan" => Some(Feature::Vlan),
+        "dummy" => Some(Feature::Dummy),
+        "tap" => Some(Feature::Tun),
         _ => None,
     }
 }
@@ -177,7 +189,12 @@ pub(crate) fn needs_driver(lab: &Lab, plugin: &str) {
 /// Whether `text`, of an error, says that the kernel cannot make the links of `plugin`: then the
 /// plugin has done all that it can.
 pub(crate) fn lacks_driver(plugin: &str, text: &str) -> bool {
-    driver(plugin).is_some() && text.contains(&format!("this kernel has no {plugin} driver"))
+    let why = match plugin {
+        // The right to open it may be what is missing.
+        "tap" => "open /dev/net/tun".to_owned(),
+        _ => format!("this kernel has no {plugin} driver"),
+    };
+    driver(plugin).is_some() && text.contains(&why)
 }
 
 /// What `plugin` needs of `container` beside a namespace.

@@ -17,6 +17,7 @@
 pub mod error;
 pub mod forwarding;
 pub mod host;
+pub mod inside;
 pub mod ipam;
 pub mod keys;
 pub mod layer3;

@@ -6,6 +6,7 @@ use cni::{Config, Plugin, json};
 const PLUGINS: &[&dyn Plugin] = &[
     &bridge::Bridge,
     &dnsname::Dnsname,
+    &dummy::Dummy,
     &host::Host,
     &ipam_cni::HostLocal,
     &ipam_cni::Static,
@@ -14,6 +15,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &macvlan::Macvlan,
     &none::NoNetwork,
     &ptp::Ptp,
+    &tap::Tap,
     &tuning::Tuning,
     &user_bridge::UserBridge,
     &vlan::Vlan,

@@ -5,11 +5,14 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int};
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
 
 use crate::suite::Note;
 
@@ -184,6 +187,141 @@ pub(crate) fn receive_with_descriptors(
         }
     }
     Ok(WithDescriptors { length, descriptors, flags: message.msg_flags })
+}
+
+/// What a tap is made of: see `Documentation/networking/tuntap.rst` of the kernel.
+pub(crate) struct TapParts<'a> {
+    /// Its name, at most 15 bytes.
+    pub(crate) name: &'a str,
+    /// `IFF_` flags of `TUNSETIFF`.
+    pub(crate) flags: c_int,
+    pub(crate) owner: Option<u32>,
+    pub(crate) group: Option<u32>,
+}
+
+/// What making a tap consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TapStep {
+    Child,
+    Context,
+    Open,
+    Claim,
+    Owner,
+    Group,
+    Persist,
+}
+
+impl TapStep {
+    const ALL: [Self; 7] = [
+        Self::Child,
+        Self::Context,
+        Self::Open,
+        Self::Claim,
+        Self::Owner,
+        Self::Group,
+        Self::Persist,
+    ];
+}
+
+/// Where a tap was not made, and why.
+pub(crate) type TapFailure = (TapStep, Errno);
+
+/// Makes a tap that stays in the calling thread's network namespace. Until its last step it goes
+/// with its descriptor. Makes system calls only.
+pub(crate) fn make_tap(parts: &TapParts<'_>) -> Result<(), TapFailure> {
+    let file = open_tun().map_err(|errno| (TapStep::Open, errno))?;
+    claim_tap(file.as_fd(), parts.name, parts.flags).map_err(|errno| (TapStep::Claim, errno))?;
+    let set = |step: TapStep, request: libc::Ioctl, value: u32| {
+        // SAFETY: these requests take an integer instead of a pointer, and touch none of our memory.
+        let done = unsafe { libc::ioctl(file.as_raw_fd(), request, libc::c_ulong::from(value)) };
+        Errno::result(done).map(drop).map_err(|errno| (step, errno))
+    };
+    if let Some(owner) = parts.owner {
+        set(TapStep::Owner, libc::TUNSETOWNER, owner)?;
+    }
+    if let Some(group) = parts.group {
+        set(TapStep::Group, libc::TUNSETGROUP, group)?;
+    }
+    set(TapStep::Persist, libc::TUNSETPERSIST, 1)
+}
+
+/// Opens what taps are made of and reached by.
+pub(crate) fn open_tun() -> Result<OwnedFd, Errno> {
+    // SAFETY: the path is a C string that lives for ever; what is returned is owned on the next line.
+    let raw = unsafe { libc::open(c"/dev/net/tun".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+    Errno::result(raw)?;
+    // SAFETY: `raw` was returned just now and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Makes `file` a queue of the tap called `name`, which is made where it is missing: `TUNSETIFF`.
+pub(crate) fn claim_tap(file: BorrowedFd<'_>, name: &str, flags: c_int) -> Result<(), Errno> {
+    // SAFETY: all zero is a valid value of this plain structure of integers.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays a NUL.
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    // SAFETY: the kernel reads and writes one `ifreq`, which lives on for the whole call.
+    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })
+        .map(drop)
+}
+
+/// The same by a child that first changes to the security context `context` (`attr/current` in
+/// proc(5)). The kernel labels a tap by the process that makes it, whatever else is asked for
+/// (`selinux_tun_dev_create`), and lets only a process of one thread change its own label.
+pub(crate) fn make_tap_as(context: &[u8], parts: &TapParts<'_>) -> Result<(), TapFailure> {
+    let no_child = |error: io::Error| {
+        (TapStep::Child, error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+    };
+    let (mut ours, theirs) = UnixStream::pair().map_err(no_child)?;
+    // SAFETY: other threads may hold any lock at this moment, so that the child must not allocate,
+    // lock or unwind. It only makes system calls, with memory that was prepared above, and ends by
+    // _exit(2), which runs no destructor or exit handler.
+    let child = unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let done = take_context(context).and_then(|()| make_tap(parts));
+            if let Err((step, errno)) = done {
+                // Error numbers are below 134.
+                let told = [step as u8, errno as i32 as u8];
+                libc::write(theirs.as_raw_fd(), told.as_ptr().cast(), told.len());
+            }
+            libc::_exit(0);
+        }
+        child
+    };
+    Errno::result(child).map_err(|errno| (TapStep::Child, errno))?;
+    drop(theirs);
+    let mut told = Vec::new();
+    let heard = ours.read_to_end(&mut told);
+    let ended = waitpid(Pid::from_raw(child), None);
+    heard.map_err(no_child)?;
+    match (&told[..], ended) {
+        (&[step, errno], _) => {
+            let step = TapStep::ALL.get(usize::from(step)).copied().unwrap_or(TapStep::Child);
+            Err((step, Errno::from_raw(errno.into())))
+        }
+        // Where nobody waits for children (SIGCHLD is ignored) their ends are not told.
+        (&[], Ok(WaitStatus::Exited(_, 0)) | Err(Errno::ECHILD)) => Ok(()),
+        _ => Err((TapStep::Child, Errno::EIO)),
+    }
+}
+
+/// Changes the calling process's security context.
+fn take_context(context: &[u8]) -> Result<(), TapFailure> {
+    let failed = |errno| (TapStep::Context, errno);
+    let path = c"/proc/thread-self/attr/current";
+    // SAFETY: the path is a C string that lives for ever; what is returned is owned on the next line.
+    let raw = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
+    Errno::result(raw).map_err(failed)?;
+    // SAFETY: `raw` was returned just now and belongs to nobody else.
+    let file = unsafe { OwnedFd::from_raw_fd(raw) };
+    // SAFETY: `context` lives on for the whole call, and the length is its own.
+    let done = unsafe { libc::write(file.as_raw_fd(), context.as_ptr().cast(), context.len()) };
+    Errno::result(done).map(drop).map_err(failed)
 }
 
 /// Another descriptor of what `number` is open for, closed on exec. See `F_DUPFD_CLOEXEC` in fcntl(2).

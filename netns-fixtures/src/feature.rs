@@ -20,6 +20,8 @@ pub enum Feature {
     Ipvlan,
     /// `CONFIG_NET_VRF`.
     Vrf,
+    /// `CONFIG_TUN`, and the right to open its device file.
+    Tun,
     /// `CONFIG_WIREGUARD`.
     Wireguard,
     /// IPv6, which can be switched off at boot.
@@ -101,6 +103,7 @@ impl Feature {
             Self::Dummy => "dummy links (CONFIG_DUMMY)",
             Self::Ipvlan => "ipvlan links (CONFIG_IPVLAN)",
             Self::Vrf => "vrf links (CONFIG_NET_VRF)",
+            Self::Tun => "taps (CONFIG_TUN)",
             Self::Wireguard => "wireguard links (CONFIG_WIREGUARD)",
             Self::Ipv6 => "IPv6",
             Self::ReferencePlugins => "the Go plugins (package containernetworking-plugins)",
@@ -141,6 +144,9 @@ impl Feature {
             Self::Dummy => link("type dummy"),
             Self::Ipvlan => link("link base type ipvlan"),
             Self::Vrf => link("type vrf table 10"),
+            Self::Tun => lab.scratch(|scratch| {
+                scratch.try_run("ip tuntap add mode tap dev probe").status.success()
+            }),
             Self::Wireguard => link("type wireguard"),
             Self::Ipv6 => std::path::Path::new("/proc/sys/net/ipv6").exists(),
             Self::ReferencePlugins => crate::bins::reference().join("bridge").exists(),

@@ -73,6 +73,18 @@ impl Namespace {
         }
     }
 
+    /// Waits until the link is operational: a bridge is when a port of it passes frames.
+    ///
+    /// # Panics
+    /// When that takes longer than 20 s.
+    #[track_caller]
+    pub fn wait_until_up(&self, link: &str) {
+        let is_up = || self.link(link).is_some_and(|link| link["operstate"] == "UP");
+        if !self.wait_for("link", is_up) {
+            panic!("{}: link {link} stays without a carrier", self.name());
+        }
+    }
+
     /// Looks again after each event that `ip monitor <objects>` reports; whether it came true.
     fn wait_for(&self, objects: &str, done: impl Fn() -> bool) -> bool {
         self.wait_for_event(&format!("ip monitor {objects}"), done)

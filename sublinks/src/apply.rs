@@ -2,20 +2,19 @@
 
 use attach::error::{no_netns, refused};
 use attach::host::Host;
-use attach::ipam::{self, Addresses};
-use attach::steps::{self, step};
-use attach::{layer3, names, record};
-use cni::{AddResult, Call, Error, Interface, code};
+use attach::inside;
+use attach::ipam::Addresses;
+use cni::{AddResult, Call, Error};
+use kernel::RequestError;
 use kernel::addr::Dad;
-use kernel::link::{self, Deleter, Link};
+use kernel::link::{self, Link};
 use kernel::netlink::Socket;
 use kernel::netns::{Netns, SocketError};
 use kernel::undo::Undo;
-use kernel::{RequestError, announce};
 
 use crate::config::{Config, Master, Place};
 use crate::made::{Held, Users};
-use crate::{New, Sublink, master, plan};
+use crate::{New, Sublink, master};
 
 /// Everything that ADD works with.
 pub struct Adding<'a> {
@@ -39,32 +38,22 @@ impl<'a> Adding<'a> {
     /// # Errors
     /// What was tried and why it failed; what could not be taken back is in the details.
     pub fn run(&self) -> Result<AddResult, Error> {
-        steps::run(|undo| self.steps(undo))
-    }
-
-    fn steps(&self, undo: &mut Undo<'a>) -> Result<AddResult, Error> {
-        step("record");
-        record::write(record::of(self.call, self.netns)?, &self.host.run_dir, undo)?;
-        step("link");
-        match self.config.master.place {
-            Place::Host => self.link(&self.host.socket, undo)?,
-            Place::Container => self.link(&self.socket_inside()?, undo)?,
-        }
-        let layer3 = match self.addresses {
-            None => None,
-            Some(addresses) => {
-                step("ipam");
-                let answer = ipam::lease(addresses, self.call, self.host, undo)?;
-                Some(plan::result(self.config, answer)?)
-            }
+        let adding = inside::Adding {
+            call: self.call,
+            host: self.host,
+            netns: self.netns,
+            addresses: self.addresses,
+            dns: self.config.dns.as_ref(),
+            // Others on the master's wire may have an address that we were given.
+            dad: Dad::Detect,
         };
-        step("container");
-        self.netns.enter_for_good().map_err(|e| no_netns(&e))?;
-        let inside =
-            Socket::open(self.netns.path().display().to_string()).map_err(|e| refused(&e))?;
-        let result = self.container(&inside, layer3)?;
-        step("done");
-        Ok(result)
+        adding.run(
+            |undo| match self.config.master.place {
+                Place::Host => self.link(&self.host.socket, undo),
+                Place::Container => self.link(&self.socket_inside()?, undo),
+            },
+            |inside, link| self.dress(inside, link),
+        )
     }
 
     /// A socket in the container, while the thread is still on the host.
@@ -95,14 +84,6 @@ impl<'a> Adding<'a> {
         if let Err(error) = socket.run(&self.sublink.create(&new)) {
             return Err(self.not_made(&master, &error));
         }
-        undo.push(format!("delete link {name} in {}", netns.path().display()), move || {
-            // Wherever the thread is by then.
-            let delete = || -> Result<(), RequestError> {
-                let socket = Socket::open(netns.path().display().to_string())?;
-                Deleter::waiting().delete(&socket, name, &[]).map(drop)
-            };
-            Ok(netns.run(delete)??)
-        });
         Ok(())
     }
 
@@ -122,13 +103,10 @@ impl<'a> Adding<'a> {
         let (kind, name) = (self.sublink.kind(), &self.call.attachment.ifname);
         let tried =
             format!("create {kind} {name} over {} in {}", master.dev, self.netns.path().display());
-        if error.is_exists() && self.is_there() {
-            let text = format!("{tried}: interface name {name} already exists");
-            return Error::new(code::INVALID_ENVIRONMENT, text).with_hint(
-                "a previous ADD for this container was not undone; run DEL for it, or `cais gc`",
-            );
-        }
-        let told = Error { msg: format!("{tried}: {}", error.source), ..refused(error) };
+        let told = match error.is_exists() && !self.is_there() {
+            true => Error { msg: format!("{tried}: {}", error.source), ..refused(error) },
+            false => inside::not_made(&tried, name, error),
+        };
         match self.sublink.hint(master, error) {
             Some(hint) => told.with_hint(hint),
             None => told,
@@ -143,53 +121,12 @@ impl<'a> Adding<'a> {
         })
     }
 
-    /// Alias, addresses, routes and switches of the link, and the result to print.
-    fn container(&self, socket: &Socket, layer3: Option<AddResult>) -> Result<AddResult, Error> {
-        let link = self.named(socket)?;
-        let ifname = &self.call.attachment.ifname;
-        let mut result = match layer3 {
-            Some(result) => {
-                layer3::announce_when_up(ifname);
-                // Others on the master's wire may have an address that we were given.
-                layer3::configure(socket, &link.dev, ifname, &result, Dad::Detect)?;
-                if let Some(mac) = link.mac {
-                    // Once more, now that all addresses are final: a neighbour that knew an earlier
-                    // owner learns of the new one.
-                    let _ = socket.run(&announce::by_kernel(&link.dev, mac));
-                }
-                result
-            }
-            None => {
-                socket.run(&link::set(&link).up().request()).map_err(|e| refused(&e))?;
-                plan::bare_result(self.config)
-            }
-        };
-        result.interfaces = vec![Interface {
-            name: ifname.to_string(),
-            mac: link.mac.map(|mac| mac.to_string()).unwrap_or_default(),
-            mtu: link.mtu,
-            sandbox: self.call.sandbox(),
-            ..Interface::default()
-        }];
-        Ok(result)
-    }
-
-    /// Says by its alias whose the link is, and reads it.
-    fn named(&self, socket: &Socket) -> Result<Link, Error> {
-        let ifname = &self.call.attachment.ifname;
-        let alias = link::set(ifname).alias(&names::alias(&self.call.attachment)).request();
-        let mut answers = socket.batch(&[alias, link::query(ifname)]).into_iter();
-        let mut answer = || answers.next().transpose().map_err(|e| refused(&e));
-        answer()?;
-        let reply = answer()?.flatten();
-        let mut link = reply.as_ref().and_then(Link::from_reply).ok_or_else(|| {
-            Error::new(code::IO, format!("look up link {ifname}: the kernel gave no answer"))
-        })?;
+    fn dress(&self, inside: &Socket, link: &mut Link) -> Result<(), Error> {
         // In some modes the kernel gives it its master's at first.
         if let Some(mac) = self.config.mac.filter(|mac| link.mac != Some(*mac)) {
-            socket.run(&link::set(&link).mac(mac).request()).map_err(|e| refused(&e))?;
+            inside.run(&link::set(&*link).mac(mac).request()).map_err(|e| refused(&e))?;
             link.mac = Some(mac);
         }
-        Ok(link)
+        Ok(())
     }
 }

@@ -2,7 +2,8 @@
 //! and does not matter to a link that is there.
 
 use attach::error::{no_netns, refused};
-use attach::verify::{self, addresses, differs, is_up, prev_result, promised_interface, routes};
+use attach::inside;
+use attach::verify::{differs, prev_result};
 use cni::{Call, Error};
 use kernel::link;
 use kernel::netlink::Socket;
@@ -31,13 +32,7 @@ pub fn compare(call: &Call, config: &Config, sublink: &dyn Sublink) -> Result<()
     {
         return Err(differs(format!("master {name} is missing in {}", masters.place())));
     }
-    let ifname = &call.attachment.ifname;
-    let (index, promised) = promised_interface(&result, ifname.as_str(), &call.sandbox())?;
-    let link = verify::link(&inside, ifname, (sublink.kind(), &promised.mac))?;
-    sublink.compare(&link)?;
-    is_up(&link, &inside)?;
-    addresses(&inside, &link.dev, &result, index)?;
-    routes(&inside, &result)
+    inside::compare(call, &inside, &result, sublink.kind(), |link| sublink.compare(link))
 }
 
 /// Whether ADD can be served: the host has such a master, or the parent of one that can be made.

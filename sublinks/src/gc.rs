@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use attach::error::refused;
+use attach::inside;
 use attach::validity::Validity;
 use cni::{Error, NetworkCall};
 use kernel::netlink::Socket;
 
 use crate::made::Users;
-use crate::remove::delete_recorded;
 
 /// Removes everything of the network, whose links are of `kind`, that is not valid; without a list,
 /// what is proven dead.
@@ -18,9 +18,7 @@ use crate::remove::delete_recorded;
 /// What went wrong, joined; all else was still tried.
 pub fn sweep(call: &NetworkCall, kind: &str, run_dir: &Path) -> Result<(), Error> {
     let validity = Validity::of(call, run_dir)?;
-    let left = validity.dead().filter(|record| validity.has_namespace(record));
-    let mut errors: Vec<Error> =
-        left.filter_map(|record| delete_recorded(record, kind, run_dir).err()).collect();
+    let mut errors = inside::sweep_links(&validity, kind, run_dir);
     let users = Users::under(run_dir);
     for key in validity.dead().map(|record| &record.key) {
         let left = match users.has(key) {

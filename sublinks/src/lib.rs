@@ -1,6 +1,6 @@
 //! Links that stand on another one, their master, and live in the container: macvlan and its like.
-//! Finding the master, making the link straight in the container, its addresses, its record;
-//! removing, comparing and sweeping it.
+//! Finding the master and making the link straight in the container; the rest is
+//! [`attach::inside`]'s.
 //!
 //! This crate refuses to know which kinds there are: plugins say what theirs is called and how it is
 //! made ([`Sublink`]). It never changes a master, and makes none but VLANs that are named as such.
@@ -11,7 +11,6 @@ pub mod config;
 pub mod gc;
 mod made;
 pub mod master;
-pub mod plan;
 pub mod remove;
 
 use cni::Error;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use netns_fixtures::lab_with_plugins;
 
 use crate::battery::USUAL;
-use crate::under_test::{complete_call, least_config, only_ours, unlike_reference};
+use crate::under_test::{complete_call, least_config, needs_driver, only_ours, unlike_reference};
 
 /// Why Debian's 1.1.1 answers in another order than the reference of today.
 const OLD_ORDER: &str = "looks at all variables before it checks the first (1.1.1)";
@@ -115,6 +115,7 @@ every_plugin! {
     }
 
     fn gc_and_status_do_not_look_at_container_and_interface(lab, plugin) {
+        needs_driver(lab, plugin);
         let mut config = least_config(plugin, "1.1.0");
         config["cni.dev/valid-attachments"] = serde_json::json!([]);
         for verb in ["GC", "STATUS"] {

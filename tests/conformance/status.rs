@@ -4,18 +4,20 @@ use netns_fixtures::lab_with_plugins;
 use serde_json::json;
 
 use crate::fake::Fake;
-use crate::under_test::{least_config, only_ours};
+use crate::under_test::{least_config, needs_driver, only_ours};
 
 const UNKNOWN: &str = "does not know STATUS (1.1.1)";
 
 every_plugin! {
     fn a_node_in_order_is_ready(lab, plugin) {
         only_ours(lab, UNKNOWN);
+        needs_driver(lab, plugin);
         lab.plugin(plugin).config(&least_config(plugin, "1.1.0")).verb("STATUS").run().is_silent();
     }
 
     fn status_changes_nothing(lab, plugin) {
         only_ours(lab, UNKNOWN);
+        needs_driver(lab, plugin);
         let before = lab.snapshot();
         lab.plugin(plugin).config(&least_config(plugin, "1.1.0")).verb("STATUS").run().succeeded();
         lab.assert_unchanged(&before);

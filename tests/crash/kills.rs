@@ -87,6 +87,8 @@ killed! {
     a_killed_call_of_macvlan_on_a_vlan: Scene::macvlan_on_a_vlan(),
     a_killed_call_of_ipvlan: Scene::ipvlan(),
     a_killed_call_of_vlan: Scene::vlan(),
+    a_killed_call_of_tap: Scene::tap(),
+    a_killed_call_of_dummy: Scene::dummy(),
     a_killed_call_of_ptp: Scene::ptp() => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),

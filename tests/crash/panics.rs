@@ -91,6 +91,22 @@ mod an_add_of_vlan_that_panics_is_undone {
     );
 }
 
+mod an_add_of_tap_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::tap(), step);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_record: "record",
+        at_step_link: "link",
+        at_step_ipam: "ipam",
+        at_step_container: "container",
+        at_step_done: "done",
+    );
+}
+
 mod an_add_of_ptp_that_panics_is_undone {
     use super::*;
 

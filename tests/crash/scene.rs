@@ -127,6 +127,27 @@ impl Scene {
         scene
     }
 
+    /// A tap with owner, address and bridge, and room for one container.
+    pub(crate) fn tap() -> Self {
+        let mut scene = Self::macvlan();
+        scene.plugin = "tap";
+        scene.config["type"] = json!("tap");
+        scene.config["owner"] = json!(0);
+        scene.config["group"] = json!(0);
+        scene.config["mac"] = json!("02:00:00:00:00:cc");
+        scene
+    }
+
+    /// A link that leads nowhere, and room for one container.
+    pub(crate) fn dummy() -> Self {
+        let mut scene = Self::bridge();
+        scene.plugin = "dummy";
+        scene.config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "dummy", "ipam": pool_of_one(),
+        });
+        scene
+    }
+
     /// A wire of both families whose packets are masqueraded, and a pool with room for one container.
     pub(crate) fn ptp() -> Self {
         let config = json!({
@@ -206,6 +227,7 @@ impl Scene {
     pub(crate) fn prepare(&self, lab: &Lab) {
         needs_driver(lab, self.plugin);
         furnish_host(lab.host(), self.plugin);
+        needs_driver(lab, self.plugin);
         if self.config["master"] == json!(format!("{MASTER}.50")) {
             lab.needs(Feature::Vlan);
         }

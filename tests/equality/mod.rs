@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use crate::under_test::{NETWORK, are_ours, furnish_host};
 
 mod bridge;
+mod dummy;
 mod ipvlan;
 mod macvlan;
 mod ptp;
+mod tap;
 mod vlan;
 
 /// A line that only one of both has, known by a word, and why that is right.

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod dnsname;
+mod dummy;
 mod example;
 mod firewall;
 mod host;
@@ -14,6 +15,7 @@ mod portmap;
 mod ptp;
 mod static_;
 mod sublinks;
+mod tap;
 mod tuning;
 mod user_bridge;
 mod vlan;

@@ -21,6 +21,7 @@ mod ptp;
 mod published;
 mod reload;
 mod start;
+mod tap;
 mod weight;
 
 /// A case: measures and adds rows.
@@ -32,6 +33,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("bridge-bare", bridge::without_addresses),
     ("macvlan", macvlan::add_and_del),
     ("ptp", ptp::add_and_del),
+    ("tap", tap::add_and_del),
     ("masquerade", masquerade::add_and_del),
     ("ports", ports::publish),
     ("chain", chain::whole),

@@ -1,6 +1,8 @@
+use std::io::Read;
+
 use kernel::link::{
     self, Bridge, Data, Dev, Dummy, Ipvlan, IpvlanFlag, IpvlanMode, Link, Macvlan, MacvlanMode,
-    Queues, Veth, Vlan, VlanProtocol, Vrf, Vxlan,
+    Queues, Tap, TapError, Veth, Vlan, VlanProtocol, Vrf, Vxlan, open_tap, taps_are_there,
 };
 use kernel::{addr, netns, route};
 use types::{MacAddr, Mtu, VlanId};
@@ -214,6 +216,53 @@ fn a_dummy_has_the_address_and_mtu_asked_for() {
         let seen = ip_link("d0");
         assert_eq!((&seen["address"], &seen["mtu"]), (&"02:00:00:00:00:0d".into(), &1234.into()));
         assert_eq!(seen["linkinfo"]["info_kind"], "dummy");
+    });
+}
+
+#[test]
+fn a_tap_has_the_queues_and_the_owner_asked_for_and_carries_frames() {
+    isolated(|| {
+        let (socket, other) = (here(), netns::create_unnamed().unwrap());
+        if taps_are_there().is_err() {
+            println!("skipped: taps (CONFIG_TUN)");
+            return;
+        }
+        Tap::new(name("eth0")).multi_queue().owner(0).group(0).create(&other).unwrap();
+        let seen = &ip_in(&other, "-d link show dev eth0")[0]["linkinfo"];
+        assert_eq!(
+            (&seen["info_kind"], &seen["info_data"]["type"]),
+            (&"tun".into(), &"tap".into())
+        );
+        for key in ["persist", "multi_queue", "vnet_hdr"] {
+            assert_eq!(seen["info_data"][key], true, "{key}");
+        }
+        assert!(!seen["info_data"]["user"].is_null() && !seen["info_data"]["group"].is_null());
+        assert_eq!(link_names(), [""; 0]);
+        let again = Tap::new(name("eth0")).create(&other).unwrap_err();
+        assert!(matches!(again, TapError::Exists { .. }), "{again}");
+
+        Tap::new(name("tap0")).create(&netns::Netns::current().unwrap()).unwrap();
+        let mut queue = open_tap(&name("tap0")).unwrap();
+        socket.run(&link::set(&name("tap0")).up().request()).unwrap();
+        // What the kernel itself says on a new link.
+        let mut frame = [0; 2048];
+        assert!(queue.read(&mut frame).unwrap() > 14);
+        assert_eq!(frame[0], 0x33, "an IPv6 multicast");
+    });
+}
+
+/// The child that takes the context is refused it, and says so; on a host with SELinux as well.
+#[test]
+fn a_tap_with_a_context_that_cannot_be_had_is_not_made() {
+    isolated(|| {
+        if taps_are_there().is_err() {
+            println!("skipped: taps (CONFIG_TUN)");
+            return;
+        }
+        let here = netns::Netns::current().unwrap();
+        let error = Tap::new(name("tap0")).context("no:such:context").create(&here).unwrap_err();
+        assert!(error.to_string().contains("write no:such:context to /proc/"), "{error}");
+        assert_eq!(link_names(), [""; 0]);
     });
 }
 

@@ -4,6 +4,7 @@
 cni::program!(cni::run_by_name(&[
     &bridge::Bridge,
     &dnsname::Dnsname,
+    &dummy::Dummy,
     &firewall::Firewall,
     &host::Host,
     &ipam_cni::HostLocal,
@@ -14,6 +15,7 @@ cni::program!(cni::run_by_name(&[
     &none::NoNetwork,
     &portmap::Portmap,
     &ptp::Ptp,
+    &tap::Tap,
     &tuning::Tuning,
     &user_bridge::UserBridge,
     &vlan::Vlan,

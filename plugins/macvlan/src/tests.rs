@@ -1,8 +1,6 @@
-use cni::{AddResult, Args, Dns, Error, Ip, Route};
+use cni::{Args, Error};
 use kernel::link::MacvlanMode;
 use sublinks::config::{Config, Place};
-use sublinks::plan;
-use types::Cidr;
 
 use crate::config;
 use crate::link::Macvlan;
@@ -82,44 +80,4 @@ fn what_cannot_be_is_refused_with_its_path() {
     }
     let error = parse(r#","mode":"source","sources":["c2:00:00:00:00:01","x"]"#).unwrap_err();
     assert!(error.msg.starts_with("key \"sources[1]\": "), "{error}");
-}
-
-fn answer(addresses: &[&str], routes: &[&str]) -> AddResult {
-    let cidr = |text: &str| -> Cidr { text.parse().unwrap() };
-    let ip = |address: &&str| Ip { interface: Some(7), address: cidr(address), gateway: None };
-    AddResult {
-        ips: addresses.iter().map(ip).collect(),
-        routes: routes.iter().map(|dst| Route::via(cidr(dst), None)).collect(),
-        dns: Dns { domain: "of-ipam".into(), ..Dns::default() },
-        ..AddResult::default()
-    }
-}
-
-#[test]
-fn all_addresses_are_the_links_and_twice_the_same_route_is_one() {
-    let (config, _) = parse("").unwrap();
-    let routes = ["0.0.0.0/0", "10.9.0.0/16", "10.9.0.0/16"];
-    let result = plan::result(&config, answer(&["10.1.0.5/16", "fd00::5/64"], &routes)).unwrap();
-    assert!(result.ips.iter().all(|ip| ip.interface == Some(plan::LINK)));
-    let shown: Vec<String> = result.routes.iter().map(|route| route.dst.to_string()).collect();
-    assert_eq!(shown, ["0.0.0.0/0", "10.9.0.0/16"]);
-}
-
-#[test]
-fn dns_is_that_of_ipam_unless_the_configuration_has_its_own() {
-    let domain = |text: &str| {
-        let (config, _) = parse(text).unwrap();
-        plan::result(&config, answer(&["10.1.0.5/16"], &[])).unwrap().dns.domain
-    };
-    assert_eq!(domain(""), "of-ipam");
-    assert_eq!(domain(r#","dns":{}"#), "of-ipam");
-    assert_eq!(domain(r#","dns":{"domain":"own"}"#), "own");
-    assert_eq!(domain(r#","dns":{"search":[]}"#), "");
-}
-
-#[test]
-fn ipam_without_an_address_is_an_error() {
-    let (config, _) = parse("").unwrap();
-    let error = plan::result(&config, answer(&[], &[])).unwrap_err();
-    assert_eq!(error.msg, "IPAM plugin returned missing IP config");
 }

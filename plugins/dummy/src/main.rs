@@ -1,0 +1,3 @@
+//! The drop-in plugin `dummy`.
+
+cni::program!(cni::run(&dummy::Dummy));

@@ -1,0 +1,3 @@
+//! The drop-in plugin `tap`.
+
+cni::program!(cni::run(&tap::Tap));
