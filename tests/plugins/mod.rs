@@ -1,6 +1,7 @@
 //! What each plugin does, key by key.
 
 mod bridge;
+mod dhcp;
 mod dnsname;
 mod example;
 mod firewall;

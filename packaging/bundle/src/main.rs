@@ -2,8 +2,12 @@
 //! links), and each call serves the one that it was called by.
 
 fn main() -> std::process::ExitCode {
+    if let Some(ended) = dhcp::run_daemon_if_asked() {
+        return ended;
+    }
     cni::run_by_name(&[
         &bridge::Bridge,
+        &dhcp::Dhcp,
         &dnsname::Dnsname,
         &firewall::Firewall,
         &host::Host,

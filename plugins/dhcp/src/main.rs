@@ -1,0 +1,5 @@
+//! The drop-in IPAM plugin `dhcp`, and its daemon, `dhcp daemon`.
+
+fn main() -> std::process::ExitCode {
+    dhcp::run_daemon_if_asked().unwrap_or_else(|| cni::run(&dhcp::Dhcp))
+}
