@@ -47,7 +47,8 @@ macro_rules! every_plugin {
                 of_firewall: "firewall", of_dnsname: "dnsname",
                 of_user_bridge: "user-bridge",
                 of_macvlan: "macvlan",
-                of_ptp: "ptp");
+                of_ptp: "ptp",
+                of_dhcp: "dhcp");
         }
     )*};
 }

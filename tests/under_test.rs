@@ -102,6 +102,7 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
         // It has to have addresses.
         "ptp" => config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" }),
         "host-local" => config["ipam"] = json!({ "type": plugin, "subnet": "10.1.0.0/24" }),
+        "dhcp" => config["ipam"] = json!({ "type": plugin }),
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
         }

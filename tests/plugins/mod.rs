@@ -3,7 +3,7 @@
 mod bridge;
 mod dhcp;
 mod dnsname;
-mod example;
+pub(crate) mod example;
 mod firewall;
 mod host;
 mod host_local;

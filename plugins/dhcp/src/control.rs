@@ -45,7 +45,8 @@ impl Key {
     /// # Errors
     /// Code 4 when it is none.
     pub(crate) fn attachment(&self) -> Result<Attachment, Error> {
-        let bad = |part: &str| Error::new(code::INVALID_ENVIRONMENT, format!("{part:?} is no name"));
+        let bad =
+            |part: &str| Error::new(code::INVALID_ENVIRONMENT, format!("{part:?} is no name"));
         Ok(Attachment {
             network: self.network.parse().map_err(|_| bad(&self.network))?,
             container: self.container.parse().map_err(|_| bad(&self.container))?,
@@ -172,4 +173,3 @@ impl<'a> Client<'a> {
         }
     }
 }
-

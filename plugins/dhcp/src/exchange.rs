@@ -204,12 +204,8 @@ pub(crate) fn release(lease: &Lease, client: &Client, xid: u32) -> Option<Vec<u8
     if let Some((number, value)) = id {
         message.options.set(*number, value.clone());
     }
-    let way = Way {
-        from_mac: client.mac,
-        from: lease.address,
-        to_mac: lease.server_mac(),
-        to: server,
-    };
+    let way =
+        Way { from_mac: client.mac, from: lease.address, to_mac: lease.server_mac(), to: server };
     Some(frame::encode(&way, &message.encode()))
 }
 

@@ -107,8 +107,7 @@ impl Lease {
     #[must_use]
     pub(crate) fn result(&self, priority: u32) -> Option<AddResult> {
         let router = self.options.addresses(option::ROUTERS).first().copied();
-        let ip =
-            Ip { interface: None, address: self.cidr()?, gateway: router.map(IpAddr::V4) };
+        let ip = Ip { interface: None, address: self.cidr()?, gateway: router.map(IpAddr::V4) };
         let mut routes = match self.options.get(option::CLASSLESS_ROUTES) {
             // RFC 3442: then all other routes, and the router, must be ignored.
             Some(bytes) => classless(bytes),

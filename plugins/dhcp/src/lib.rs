@@ -20,9 +20,9 @@ mod config;
 mod control;
 mod daemon;
 mod exchange;
+mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
-mod frame;
 mod lease;
 mod options;
 mod place;
@@ -95,10 +95,8 @@ impl Plugin for Dhcp {
         if given.is_empty() || given.contains(&lease.address) {
             return Ok(());
         }
-        let text = format!(
-            "dhcp: {key} was given {}; the server gives {} now",
-            given[0], lease.address
-        );
+        let text =
+            format!("dhcp: {key} was given {}; the server gives {} now", given[0], lease.address);
         Err(Error::new(code::DIFFERS, text).with_hint("attach the container again: DEL, then ADD"))
     }
 
@@ -173,7 +171,10 @@ fn forget(key: &Attachment, socket: &Path) -> Result<(), Error> {
         None => forget_files(&Store::under(&state::lib_dir()), key, "")?,
     };
     if let Some(why) = unreleased {
-        cni::warn("dhcp", &format!("the lease of {key} stays with its server until it ends: {why}"));
+        cni::warn(
+            "dhcp",
+            &format!("the lease of {key} stays with its server until it ends: {why}"),
+        );
     }
     Ok(())
 }

@@ -141,7 +141,9 @@ impl Place {
             }
         }
         // All of them: with its last address a link loses its routes.
-        for route in wanted_routes.iter().filter(|route| had != wanted || !had_routes.contains(route)) {
+        for route in
+            wanted_routes.iter().filter(|route| had != wanted || !had_routes.contains(route))
+        {
             step(self.run_unless_there(&route.prepend()));
         }
         Error::joined(errors).map_or(Ok(()), Err)
@@ -193,8 +195,7 @@ pub(crate) fn release(entry: &Entry, prefix: &str) -> Result<(), Error> {
         return Err(Error::new(code::UNKNOWN_CONTAINER, text));
     }
     let client = place.client(entry, false);
-    let frame = exchange::release(lease, &client, crate::xid()).ok_or_else(|| {
-        Error::new(code::IO, "the server did not say its address (option 54)")
-    })?;
+    let frame = exchange::release(lease, &client, crate::xid())
+        .ok_or_else(|| Error::new(code::IO, "the server did not say its address (option 54)"))?;
     place.send(&frame)
 }

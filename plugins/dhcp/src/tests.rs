@@ -80,7 +80,10 @@ fn a_wrong_configuration_is_named() {
         text(json!({ "request": [{ "option": "256" }] })),
         "key \"ipam.request[0].option\": 256 is no option: a number up to 255, or a name"
     );
-    assert_eq!(text(json!({ "provide": [{}] })), "key \"ipam.provide[0]\": an entry needs an option");
+    assert_eq!(
+        text(json!({ "provide": [{}] })),
+        "key \"ipam.provide[0]\": an entry needs an option"
+    );
     let without = Network::parse(br#"{"cniVersion":"1.1.0","name":"lan"}"#).unwrap();
     assert_eq!(config::parse(&without).unwrap_err().msg, "IPAM config missing 'ipam' key");
 }
@@ -190,7 +193,10 @@ fn questions_are_sent_twice_as_late_each_time_up_to_the_most() {
 #[test]
 fn renewal_goes_to_the_server_alone_and_rebinding_to_all() {
     let lease = lease(&[]);
-    assert_eq!((lease.renew_at(), lease.rebind_at(), lease.ends_at()), (at(600), at(975), at(1100)));
+    assert_eq!(
+        (lease.renew_at(), lease.rebind_at(), lease.ends_at()),
+        (at(600), at(975), at(1100))
+    );
     let mut renewal = Exchange::prolong(&lease, 7, at(600));
     let (from, to, mac, kind, message) = read(&renewal.send(&client(), &PATIENCE, at(600)));
     assert_eq!((from, to, mac, kind), (ADDRESS, SERVER, SERVER_MAC.bytes(), 3));
@@ -239,11 +245,7 @@ fn routes_come_from_one_option_or_from_the_others() {
     let fixed: (u8, &[u8]) = (33, &[10, 0, 0, 0, 10, 9, 0, 3, 192, 168, 1, 7, 10, 9, 0, 4]);
     assert_eq!(
         routes(&[router, fixed]),
-        [
-            "10.0.0.0/8 10.9.0.3 None",
-            "192.168.1.0/24 10.9.0.4 None",
-            "0.0.0.0/0 10.9.0.1 None"
-        ]
+        ["10.0.0.0/8 10.9.0.3 None", "192.168.1.0/24 10.9.0.4 None", "0.0.0.0/0 10.9.0.1 None"]
     );
     let classless: (u8, &[u8]) = (121, &[24, 10, 8, 1, 10, 9, 0, 5, 32, 10, 7, 0, 1, 0, 0, 0, 0]);
     assert_eq!(

@@ -207,7 +207,8 @@ impl Message {
     #[must_use]
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
-        let address = |at: usize| Ipv4Addr::from(*header[at..].first_chunk::<4>().expect(IN_HEADER));
+        let address =
+            |at: usize| Ipv4Addr::from(*header[at..].first_chunk::<4>().expect(IN_HEADER));
         if header[0] != REPLY || header[1..3] != ETHERNET || header[236..] != MARK {
             return None;
         }

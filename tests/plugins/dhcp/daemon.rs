@@ -45,10 +45,10 @@ fn a_daemon_that_is_told_to_end_takes_socket_and_pidfile_away_and_no_lease() {
         assert!(fs::read_to_string("/run/dhcp.pid").unwrap().trim().parse::<u32>().is_ok());
         let c1 = plugged(lab, &lan, "c1");
         let first = lab.add("dhcp", &c1, &config(&json!({})));
+        only_ours(lab, "of 1.1.1 leaves them, and forgets its leases [E]");
         daemon.signal(Signal::SIGTERM);
         until("the socket is gone", || !Path::new(SOCKET).exists());
         until("the pidfile is gone", || !Path::new("/run/dhcp.pid").exists());
-        only_ours(lab, "forgets its leases [E]");
         drop(daemon);
         let _daemon = Daemon::start(lab);
         assert_eq!(lab.add("dhcp", &c1, &config(&json!({}))), first);
@@ -93,9 +93,8 @@ fn with_broadcast_the_server_is_asked_to_broadcast() {
         let lan = Lan::new(lab, &[]);
         let _daemon = Daemon::with(lab, "-broadcast");
         lab.add("dhcp", &plugged(lab, &lan, "c1"), &config(&json!({})));
-        unlike_reference(lab, "parses the flag and forgets it [E]", || {
-            lan.wait_for("broadcast response");
-        });
+        // Later releases of the reference forget the flag [E].
+        lan.wait_for("broadcast response");
     });
 }
 

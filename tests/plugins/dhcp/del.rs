@@ -120,7 +120,8 @@ fn a_failed_add_leaves_nothing_with_server_and_daemon() {
         let _daemon = Daemon::start(lab);
         let c1 = plugged(lab, &lan, "c1");
         let request = json!([{ "option": "3", "skipDefault": true }]);
-        let call = lab.plugin("dhcp").container(&c1).config(&config(&json!({ "request": request })));
+        let call =
+            lab.plugin("dhcp").container(&c1).config(&config(&json!({ "request": request })));
         call.verb("ADD").run().refused(5).says(&["without a subnet mask", "hint"]);
         lan.wait_for("DHCPRELEASE");
         assert_eq!(remembered(), [""; 0]);

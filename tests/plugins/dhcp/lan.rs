@@ -66,8 +66,7 @@ impl Lan {
             options.join(" "),
         );
         let dnsmasq = self.server.spawn(&command);
-        let mut tail =
-            self.server.spawn(&format!("tail -n +1 -s 0.05 -F {}", self.log.display()));
+        let mut tail = self.server.spawn(&format!("tail -n +1 -s 0.05 -F {}", self.log.display()));
         let (to, lines) = channel();
         let from = BufReader::new(tail.stdout());
         // Ends with the tail.
@@ -143,8 +142,17 @@ impl Daemon {
 
     /// With `flags`.
     pub(super) fn with(lab: &Lab, flags: &str) -> Self {
+        Self::run(lab, "", flags)
+    }
+
+    /// Under another program.
+    pub(super) fn under(lab: &Lab, wrapper: &str) -> Self {
+        Self::run(lab, wrapper, "")
+    }
+
+    fn run(lab: &Lab, wrapper: &str, flags: &str) -> Self {
         let program = lab.plugins().join("dhcp");
-        let process = lab.host().spawn(&format!("{} daemon {flags}", program.display()));
+        let process = lab.host().spawn(&format!("{wrapper} {} daemon {flags}", program.display()));
         let daemon = Self { process };
         until("the daemon listens", || is_listening(Path::new(SOCKET)));
         daemon
@@ -164,9 +172,8 @@ pub(super) fn is_listening(path: &Path) -> bool {
     first.push(".new");
     let names = [path.to_str(), first.to_str()];
     let mut fields = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    fields.any(|fields| {
-        fields.get(3) == Some(&LISTENS) && names.contains(&fields.last().copied())
-    }) && path.exists()
+    fields.any(|fields| fields.get(3) == Some(&LISTENS) && names.contains(&fields.last().copied()))
+        && path.exists()
 }
 
 /// Looks again and again; what it looks at tells of no event.

@@ -3,6 +3,8 @@
 mod check;
 mod daemon;
 mod del;
+mod equal;
+mod kills;
 mod lan;
 mod leases;
 mod renewal;

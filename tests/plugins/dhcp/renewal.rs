@@ -66,7 +66,9 @@ fn another_address_at_renewal_is_put_on_the_interface_with_its_routes() {
         lan.serve("10.9.0.60,10.9.0.70", &others);
         lan.wait_for("DHCPNAK");
         lan.wait_for("DHCPACK");
-        until("the new route is there", || c1.routes().iter().any(|r| r.starts_with("10.8.0.0/16")));
+        until("the new route is there", || {
+            c1.routes().iter().any(|r| r.starts_with("10.8.0.0/16"))
+        });
         let addresses = c1.addresses("eth0");
         assert_eq!(addresses.len(), 1, "{addresses:?}");
         let last: u8 = addresses[0]["10.9.0.".len()..].trim_end_matches("/24").parse().unwrap();
@@ -90,10 +92,14 @@ fn other_routes_at_renewal_are_made_and_the_address_stays() {
         lan.serve("10.9.0.10,10.9.0.50", &["--dhcp-option=option:router,10.9.0.2"]);
         lan.wait_for("DHCPACK");
         until("the new default route is there", || {
-            c1.routes() == ["default via 10.9.0.2 dev eth0", &format!(
-                "10.9.0.0/24 dev eth0 proto kernel scope link src {}",
-                address(&result)
-            )]
+            c1.routes()
+                == [
+                    "default via 10.9.0.2 dev eth0",
+                    &format!(
+                        "10.9.0.0/24 dev eth0 proto kernel scope link src {}",
+                        address(&result)
+                    ),
+                ]
         });
     });
 }

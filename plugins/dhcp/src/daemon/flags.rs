@@ -69,7 +69,9 @@ impl Flags {
                 flags.broadcast = match given {
                     None | Some("true" | "1" | "t" | "T" | "TRUE" | "True") => true,
                     Some("false" | "0" | "f" | "F" | "FALSE" | "False") => false,
-                    Some(other) => return Err(format!("-broadcast: {other:?} is not true or false")),
+                    Some(other) => {
+                        return Err(format!("-broadcast: {other:?} is not true or false"));
+                    }
                 };
                 continue;
             }
@@ -134,7 +136,8 @@ mod tests {
 
     #[test]
     fn flags_are_read_as_go_reads_them() {
-        let flags = parse("-hostprefix /host --socketpath=/s -timeout 1m30s -broadcast -pidfile /p");
+        let flags =
+            parse("-hostprefix /host --socketpath=/s -timeout 1m30s -broadcast -pidfile /p");
         let flags = flags.unwrap();
         assert_eq!(flags.host_prefix, "/host");
         assert_eq!(flags.socket, PathBuf::from("/s"));

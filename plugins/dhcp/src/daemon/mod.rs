@@ -101,7 +101,8 @@ enum Source {
 impl Daemon {
     fn begin(flags: Flags, control: &UnixListener) -> Result<Self, Error> {
         let dir = lib_dir(&flags.host_prefix);
-        let failed = |step: &str, error: std::io::Error| Error::new(code::IO, format!("{step}: {error}"));
+        let failed =
+            |step: &str, error: std::io::Error| Error::new(code::IO, format!("{step}: {error}"));
         control.set_nonblocking(true).map_err(|error| failed("take the control socket", error))?;
         let store = Store::under(&dir);
         let entries = store.all().map_err(|error| failed("read the leases", error))?;
@@ -284,14 +285,18 @@ impl Daemon {
             }
             Next::GiveUp => {
                 let place = format!("{} in {}", key.ifname, held.entry.what.netns);
-                let waited = now.saturating_sub(held.talk.as_ref().map_or(now, |t| t.exchange.began()));
+                let waited =
+                    now.saturating_sub(held.talk.as_ref().map_or(now, |t| t.exchange.began()));
                 let text = format!(
                     "dhcp: look for a lease on {place}: no server gave one within {} s",
                     waited.as_secs()
                 );
-                self.fail(key, &Error::new(code::TRY_AGAIN, text).with_hint(
-                    "is there a DHCP server on that network, and do its answers get here?",
-                ));
+                self.fail(
+                    key,
+                    &Error::new(code::TRY_AGAIN, text).with_hint(
+                        "is there a DHCP server on that network, and do its answers get here?",
+                    ),
+                );
             }
             Next::Prolong => self.prolong(key),
             Next::Expire => self.expire(key, "nobody gave it more time"),
@@ -303,14 +308,15 @@ impl Daemon {
     /// A conversation led nowhere.
     fn fail(&mut self, key: &Attachment, error: &Error) {
         let Some(held) = self.held.get_mut(key) else { return };
-        held.talk = None;
+        let now = now();
+        let until = held.talk.take().map_or(now, |talk| talk.until);
         if held.waiting.is_some() {
             let held = self.held.remove(key).expect("it was there a line ago");
             self.forget(key);
             return self.refuse(held.waiting, error);
         }
         log(key, &error.msg);
-        held.due = Some(held.next_attempt(now(), self.flags.patience.resend_most));
+        held.due = Some(held.next_attempt(until, now, self.flags.patience.resend_most));
     }
 
     /// Asks for more time.
@@ -371,13 +377,18 @@ impl Daemon {
         let held = self.held.get_mut(key)?;
         let what = &held.entry.what;
         let path = format!("{}{}", self.flags.host_prefix, what.netns);
-        let failed = match Place::open(&path, &key.ifname) {
+        let lasts_until = what.lease.as_ref().map(Lease::ends_at);
+        let (failed, due) = match Place::open(&path, &key.ifname) {
             Ok(place) if place.netns_id == what.netns_id() => return Some(place),
-            Ok(_) => format!("{path} is another namespace by now"),
-            Err(error) => error.msg,
+            Ok(_) => (format!("{path} is another namespace by now"), lasts_until),
+            Err(error) if error.code == code::INVALID_ENVIRONMENT => (error.msg, lasts_until),
+            Err(error) => {
+                let (now, pause) = (now(), self.flags.patience.resend_most);
+                (error.msg, Some(held.next_attempt(now, now, pause)))
+            }
         };
         log(key, &failed);
-        held.due = what.lease.as_ref().map(Lease::ends_at);
+        held.due = due;
         None
     }
 
@@ -386,7 +397,9 @@ impl Daemon {
         const TURN: usize = 32;
         for _ in 0..TURN {
             let now = now();
-            let Some(talk) = self.held.get_mut(key).and_then(|held| held.talk.as_mut()) else { return };
+            let Some(talk) = self.held.get_mut(key).and_then(|held| held.talk.as_mut()) else {
+                return;
+            };
             let Some(frame) = talk.place.receive() else { return };
             match talk.exchange.hear(&frame, &talk.client, now) {
                 Heard::Nothing => {}

@@ -80,7 +80,9 @@ impl Peers {
                     ))
                 }
             },
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
                 Said::Nothing
             }
             _ => {
