@@ -8,6 +8,7 @@ use netns_fixtures::{Call, Container, Lab, Namespace, skip};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
+use crate::plugins::dhcp::lan::{Daemon, Lan};
 
 /// The network's name in all cases.
 pub(crate) const NETWORK: &str = "net";
@@ -150,8 +151,19 @@ pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
     }
 }
 
+/// What `plugin` needs beside host and container: it lives as long as the lab.
+pub(crate) fn furnish_lab(lab: &Lab, plugin: &str) {
+    if plugin == "dhcp" {
+        std::mem::forget(Lan::traceless(lab));
+        std::mem::forget(Daemon::start(lab));
+    }
+}
+
 /// What `plugin` needs of `container` beside a namespace.
 pub(crate) fn furnish(container: &Container, plugin: &str) {
+    if plugin == "dhcp" {
+        Lan::plug_in(container);
+    }
     if matches!(plugin, "tuning" | "dnsname") {
         // An interface that an earlier plugin of the list made.
         container.run(

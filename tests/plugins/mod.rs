@@ -1,7 +1,7 @@
 //! What each plugin does, key by key.
 
 mod bridge;
-mod dhcp;
+pub(crate) mod dhcp;
 mod dnsname;
 pub(crate) mod example;
 mod firewall;

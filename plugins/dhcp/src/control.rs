@@ -15,6 +15,9 @@ use crate::lease::Lease;
 /// The daemon as its clients see it.
 const DAEMON: Daemon = Daemon { program: "dhcp daemon" };
 
+/// Where it listens is in this key.
+const PATH_KEY: &str = "ipam.daemonSocketPath";
+
 /// How long anything but looking for a lease may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client waits for a lease: longer than the daemon does by default, less than those wait
@@ -136,19 +139,20 @@ impl<'a> Client<'a> {
     /// # Errors
     /// Code 11 in time; code 5 with what the system said.
     pub(crate) fn connect(path: &'a Path, limit: Duration) -> Result<Option<Self>, Error> {
-        let channel = DAEMON.connect(path, Instant::now() + limit)?;
+        let connected = DAEMON.connect(path, Instant::now() + limit);
+        let channel = connected.map_err(|error| error.in_step(PATH_KEY))?;
         Ok(channel.map(|channel| Self { channel, path }))
     }
 
     /// As [`Self::connect`], for what nobody else can do.
     ///
     /// # Errors
-    /// Code 11 when none listens, too.
+    /// Code 5 when none listens, too.
     pub(crate) fn must_connect(path: &'a Path, limit: Duration) -> Result<Self, Error> {
         Self::connect(path, limit)?.ok_or_else(|| {
-            let text = format!("connect to {}: no dhcp daemon listens there", path.display());
-            Error::new(code::TRY_AGAIN, text)
-                .with_hint("start `dhcp daemon`, or enable cais-dhcp.socket")
+            let text =
+                format!("{PATH_KEY}: connect to {}: no dhcp daemon listens there", path.display());
+            Error::new(code::IO, text).with_hint("start `dhcp daemon`, or enable cais-dhcp.socket")
         })
     }
 

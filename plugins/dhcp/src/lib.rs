@@ -78,6 +78,7 @@ impl Plugin for Dhcp {
     fn check(&self, call: &Call) -> Result<(), Error> {
         let config = config::parse(&call.config)?;
         let key = &call.attachment;
+        must_fit(key, 0)?;
         let given: Vec<Ipv4Addr> = call.config.prev_result()?.map(addresses).unwrap_or_default();
         let request = Request::Check { key: key.into() };
         let lease = match Client::must_connect(&config.socket, PATIENCE)?.ask(&request)? {
@@ -141,6 +142,7 @@ fn acquire(
     let netns = call.netns.clone().unwrap_or_default();
     // The daemon lives elsewhere.
     let netns = std::path::absolute(&netns).unwrap_or(netns);
+    must_fit(key, netns.as_os_str().len())?;
     let request = Request::Add(Add {
         key: key.into(),
         netns: netns.to_string_lossy().into_owned(),
@@ -163,7 +165,7 @@ fn forget(key: &Attachment, socket: &Path) -> Result<(), Error> {
         cni::warn("dhcp", &format!("{error}"));
         None
     });
-    let unreleased = match connected {
+    let unreleased = match connected.filter(|_| fits(key, 0)) {
         Some(client) => match client.ask(&Request::Del { key: key.into() })? {
             Reply::Forgotten { unreleased } => unreleased,
             _ => None,
@@ -186,6 +188,22 @@ fn forget_files(store: &Store, key: &Attachment, prefix: &str) -> Result<Option<
         .remove(key)
         .map_err(|error| Error::new(code::IO, format!("forget the lease of {key}: {error}")))?;
     Ok(released.err().map(|error| error.msg))
+}
+
+/// Whether the daemon can be told of `key`, with so many bytes of path. No lease has one that is longer.
+fn fits(key: &Attachment, path_bytes: usize) -> bool {
+    const MOST_BYTES: usize = 32 * 1024;
+    let ids = key.network.as_str().len() + key.container.as_str().len();
+    ids + path_bytes <= MOST_BYTES
+}
+
+fn must_fit(key: &Attachment, path_bytes: usize) -> Result<(), Error> {
+    if fits(key, path_bytes) {
+        return Ok(());
+    }
+    let text = "tell dhcp daemon of name, container id (CNI_CONTAINERID) and CNI_NETNS: they are longer \
+                than 32 KiB";
+    Err(Error::new(code::INVALID_ENVIRONMENT, text).with_hint("choose shorter ids"))
 }
 
 fn addresses(result: AddResult) -> Vec<Ipv4Addr> {

@@ -59,7 +59,7 @@ fn check_without_a_daemon_says_how_to_start_it() {
         only_ours(lab, "gives the system's words");
         check(lab, &c1, &result)
             .run()
-            .refused(11)
+            .refused(5)
             .says(&["no dhcp daemon listens", "cais-dhcp.socket"]);
     });
 }

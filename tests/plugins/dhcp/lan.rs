@@ -20,10 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) const SOCKET: &str = "/run/cni/dhcp.sock";
 
 /// A server on a bridge of its own: 10.9.0.1, with 10.9.0.10 to 10.9.0.50 to give.
-pub(super) struct Lan {
+pub(crate) struct Lan {
     pub(super) server: Namespace,
     log: PathBuf,
     serving: Option<Serving>,
+    traceless: Option<Process>,
 }
 
 struct Serving {
@@ -40,6 +41,23 @@ impl Lan {
         lan
     }
 
+    /// That keeps no files, for cases that compare what there is.
+    pub(crate) fn traceless(lab: &Lab) -> Self {
+        let mut lan = Self::silent(lab);
+        let command = "dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=br0 \
+             --user=root --no-ping --log-facility=/dev/null --pid-file= --leasefile-ro \
+             --dhcp-range=10.9.0.10,10.9.0.50,2m";
+        lan.traceless = Some(lan.server.spawn(command));
+        lan
+    }
+
+    /// Plugs `container`, which knows nothing of a lab, in as `eth0`.
+    pub(crate) fn plug_in(container: &Container) {
+        let (port, server) = (format!("p-{}", container.id()), "/run/lab/server");
+        container.run(&format!("ip link add dev eth0 type veth peer name {port} netns {server}"));
+        container.run(&format!("nsenter --net={server} ip link set dev {port} master br0 up"));
+    }
+
     /// Without anybody who serves.
     pub(super) fn silent(lab: &Lab) -> Self {
         if lab.host().try_run("dnsmasq --version").status.code() != Some(0) {
@@ -51,7 +69,7 @@ impl Lan {
         server.run("ip link set dev br0 up");
         server.run("nft add table inet seen");
         server.run("nft add chain inet seen in { type filter hook input priority 0; }");
-        Self { server, log: "/run/dnsmasq.log".into(), serving: None }
+        Self { server, log: "/run/dnsmasq.log".into(), serving: None, traceless: None }
     }
 
     /// Begins to serve `range`, in place of what was served before.
@@ -131,12 +149,12 @@ impl Serving {
 }
 
 /// `dhcp daemon`; killed when dropped.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     process: Process,
 }
 
 impl Daemon {
-    pub(super) fn start(lab: &Lab) -> Self {
+    pub(crate) fn start(lab: &Lab) -> Self {
         Self::with(lab, "")
     }
 

@@ -5,7 +5,7 @@ mod daemon;
 mod del;
 mod equal;
 mod kills;
-mod lan;
+pub(crate) mod lan;
 mod leases;
 mod renewal;
 mod within;
