@@ -1,10 +1,16 @@
 //! The daemon itself: its socket, its end.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::process::Command;
 
 use netns_fixtures::lab_with_plugins;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use super::lan::{SOCKET, is_listening, until};
@@ -115,5 +121,31 @@ fn a_host_prefix_comes_before_every_path() {
         lab.add("dhcp", &c1, &config(&json!({})));
         lab.del("dhcp", &c1, &config(&json!({})));
         lan.wait_for("DHCPRELEASE");
+    });
+}
+
+#[test]
+fn a_socket_that_systemd_passes_is_taken_and_left_to_it() {
+    lab_with_plugins(|lab| {
+        only_ours(lab, "takes sockets for streams");
+        let lan = Lan::new(lab, &[]);
+        fs::create_dir_all("/run/cni").unwrap();
+        let (family, kind) = (AddressFamily::Unix, SockType::SeqPacket);
+        let passed = socket(family, kind, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(passed.as_raw_fd(), &UnixAddr::new(SOCKET).unwrap()).unwrap();
+        listen(&passed, Backlog::new(16).unwrap()).unwrap();
+        // As sd_listen_fds(3) has it.
+        let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+        let mut daemon = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(lab.plugins().join("dhcp"))
+            .arg("daemon")
+            .stdin(passed)
+            .spawn()
+            .unwrap();
+        lab.add("dhcp", &plugged(lab, &lan, "c1"), &config(&json!({})));
+        kill(Pid::from_raw(daemon.id().cast_signed()), Signal::SIGTERM).unwrap();
+        assert!(daemon.wait().unwrap().success());
+        assert!(Path::new(SOCKET).exists());
     });
 }
