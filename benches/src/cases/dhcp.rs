@@ -73,7 +73,7 @@ pub(crate) fn add_and_del(options: &Options, scratch: &Scratch, report: &mut Rep
     let (ours, _daemon) = subject(&options.ours, "ours")?;
     let (peer, _other) = subject(&options.peer, "go")?;
     let series = in_turns(&[&ours, &peer], &verbs, options.runs)?;
-    for ((verb, [ours, peer]), goal) in verbs.iter().zip(&series).zip([0.35, 0.35]) {
+    for ((verb, [ours, peer]), goal) in verbs.iter().zip(&series).zip([0.35, 0.2]) {
         report.pair(&format!("dhcp {verb}"), ours, peer, Goal::Ratio(goal));
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! Nothing of it is kept while nobody talks: an open socket would keep a dead namespace alive.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread;
 
 use attach::error::{no_netns, refused};
 use attach::host::identity;
@@ -31,7 +32,27 @@ pub(crate) struct Place {
     /// Its namespace.
     pub(crate) netns_id: NetnsId,
     netlink: Socket,
-    packets: PacketSocket,
+    packets: Packets,
+}
+
+/// The socket that frames go through.
+#[derive(Debug)]
+struct Packets(Option<PacketSocket>);
+
+impl Packets {
+    fn socket(&self) -> &PacketSocket {
+        self.0.as_ref().expect("it is taken when it is dropped, and not before")
+    }
+}
+
+impl Drop for Packets {
+    /// To close it takes an RCU grace period, up to 20 ms, which no other lease is to wait for.
+    fn drop(&mut self) {
+        const STACK_BYTES: usize = 64 * 1024;
+        let socket = self.0.take();
+        // Where there may be no more threads it is closed here.
+        let _ = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || drop(socket));
+    }
 }
 
 impl Place {
@@ -65,7 +86,7 @@ impl Place {
         let Some(mac) = link.mac else {
             return Err(failed("ask for a lease on", &"it has no Ethernet address"));
         };
-        Ok(Self { link, mac, netns_id, netlink, packets })
+        Ok(Self { link, mac, netns_id, netlink, packets: Packets(Some(packets)) })
     }
 
     /// Who asks here. Where a link shares the address of another one, only what is broadcast gets
@@ -85,14 +106,14 @@ impl Place {
             let (link, path) = (&self.link.dev, self.netlink.place());
             Error::new(code::IO, format!("send DHCP on {link} in {path}: {error}"))
         };
-        self.packets.send(frame).map_err(failed)
+        self.packets.socket().send(frame).map_err(failed)
     }
 
     /// The next frame that was heard, if any.
     #[must_use]
     pub(crate) fn receive(&self) -> Option<Vec<u8>> {
         // A link that went down is found so when something is sent.
-        self.packets.receive().ok().flatten()
+        self.packets.socket().receive().ok().flatten()
     }
 
     /// Lowers the link's MTU to what `lease` says; `usual` is what it has without.
@@ -178,7 +199,7 @@ impl Place {
 
 impl AsFd for Place {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.packets.as_fd()
+        self.packets.socket().as_fd()
     }
 }
 
