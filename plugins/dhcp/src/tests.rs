@@ -331,3 +331,26 @@ fn what_is_said_and_remembered_comes_back() {
     let text = serde_json::to_vec(&reply).unwrap();
     assert_eq!(serde_json::from_slice::<crate::control::Reply>(&text).unwrap(), reply);
 }
+
+/// Else fuzzers would begin with nothing.
+#[test]
+fn what_fuzzers_begin_with_is_understood() {
+    macro_rules! corpus {
+        ($name:literal) => {
+            &include_bytes!(concat!("../../../fuzz/corpus/", $name))[..]
+        };
+    }
+    for (frame, kind) in
+        [(corpus!("dhcp_frame/offer"), Kind::Offer), (corpus!("dhcp_frame/ack"), Kind::Ack)]
+    {
+        let message = Message::parse(frame::decode(frame).unwrap().1).unwrap();
+        assert_eq!((message.kind, message.xid, message.chaddr), (kind, 7, MAC));
+        let result = Lease::of(&message, SERVER_MAC, at(0)).result(0).unwrap();
+        assert_eq!(result.dns.search, ["eng.lan", "a.lan"]);
+    }
+    let entry = crate::store::parse(corpus!("dhcp_entry/lease")).unwrap();
+    assert!(entry.what.lease.unwrap().result(0).is_some());
+    for request in [corpus!("dhcp_request/add"), corpus!("dhcp_request/del")] {
+        serde_json::from_slice::<crate::control::Request>(request).unwrap();
+    }
+}
