@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Daemon, Lan};
 use crate::battery::USUAL;
 use crate::plugins::example::works;
-use crate::under_test::{MASTER, NETWORK, unlike_reference};
+use crate::under_test::{MASTER, NETWORK, must_know, unlike_reference};
 
 const ROUTER: &[&str] = &["--dhcp-option=option:router,10.9.0.1"];
 
@@ -65,6 +65,7 @@ fn a_macvlan_gets_and_gives_back_an_address_of_the_lan() {
 #[test]
 fn the_example_of_dhcp_works() {
     lab_with_plugins(|lab| {
+        must_know(lab, "1.1.0");
         let lan = Lan::new(lab, ROUTER);
         lab.wire((lab.host(), "eth0"), (&lan.server, "down"));
         lan.server.run("ip link set dev down master br0");
