@@ -2,7 +2,11 @@
 //! links), and each call serves the one that it was called by.
 
 fn main() -> std::process::ExitCode {
-    if let Some(ended) = dhcp::run_daemon_if_asked() {
+    // Only under that name: the other plugins ignore arguments.
+    let name = std::env::args_os().next().unwrap_or_default();
+    if std::path::Path::new(&name).file_name() == Some("dhcp".as_ref())
+        && let Some(ended) = dhcp::run_daemon_if_asked()
+    {
         return ended;
     }
     cni::run_by_name(&[
