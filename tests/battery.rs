@@ -39,6 +39,7 @@ macro_rules! every_plugin {
             fn case($lab: &netns_fixtures::Lab, $plugin: &'static str) {
                 $crate::under_test::must_have($lab, $plugin);
                 $crate::under_test::furnish_host($lab.host(), $plugin);
+                $crate::under_test::furnish_lab($lab, $plugin);
                 $body
             }
             stamp!(netns_fixtures::lab_with_plugins, case,
@@ -50,7 +51,8 @@ macro_rules! every_plugin {
                 of_vlan: "vlan",
                 of_ptp: "ptp",
                 of_tap: "tap",
-                of_dummy: "dummy");
+                of_dummy: "dummy",
+                of_dhcp: "dhcp");
         }
     )*};
 }

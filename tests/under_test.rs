@@ -8,6 +8,7 @@ use netns_fixtures::{Call, Container, Feature, Lab, Namespace, skip};
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
+use crate::plugins::dhcp::lan::{Daemon, Lan};
 
 /// The network's name in all cases.
 pub(crate) const NETWORK: &str = "net";
@@ -121,6 +122,7 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
             config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" });
         }
         "host-local" => config["ipam"] = json!({ "type": plugin, "subnet": "10.1.0.0/24" }),
+        "dhcp" => config["ipam"] = json!({ "type": plugin }),
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
         }
@@ -197,8 +199,19 @@ pub(crate) fn lacks_driver(plugin: &str, text: &str) -> bool {
     driver(plugin).is_some() && text.contains(&why)
 }
 
+/// What `plugin` needs beside host and container: it lives as long as the lab.
+pub(crate) fn furnish_lab(lab: &Lab, plugin: &str) {
+    if plugin == "dhcp" {
+        std::mem::forget(Lan::traceless(lab));
+        std::mem::forget(Daemon::start(lab));
+    }
+}
+
 /// What `plugin` needs of `container` beside a namespace.
 pub(crate) fn furnish(container: &Container, plugin: &str) {
+    if plugin == "dhcp" {
+        Lan::plug_in(container);
+    }
     if matches!(plugin, "tuning" | "dnsname") {
         // An interface that an earlier plugin of the list made.
         container.run(

@@ -60,6 +60,18 @@ impl Keyed {
         contents(&self.dir.join(short(network.as_str(), NAME_MAX_BYTES)), |_| true)
     }
 
+    /// What all files hold, in no order. Unreadable ones are left out.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn all(&self) -> io::Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        for network in entries(&self.dir)? {
+            found.extend(contents(&network, |name| !name.ends_with(UNFINISHED))?);
+        }
+        Ok(found)
+    }
+
     /// What the files of `container` hold, on whatever network, in no order.
     ///
     /// # Errors

@@ -45,6 +45,8 @@ impl<'a> Channel<'a> {
             Ok(()) => Ok(Some(channel)),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ECONNREFUSED) => Ok(None),
             Err(Errno::EAGAIN) => Err(daemon.unanswered(path)),
+            Err(error @ Errno::EPROTOTYPE) => Err(failed(step(), error)
+                .with_hint("another program listens there: end it, and start the one of cais")),
             Err(error) => Err(failed(step(), error)),
         }
     }

@@ -5,6 +5,7 @@ use cni::{Config, Plugin, json};
 /// Whoever reads one.
 const PLUGINS: &[&dyn Plugin] = &[
     &bridge::Bridge,
+    &dhcp::Dhcp,
     &dnsname::Dnsname,
     &dummy::Dummy,
     &host::Host,

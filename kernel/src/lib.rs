@@ -37,6 +37,7 @@ pub mod neigh;
 pub mod netlink;
 pub mod netns;
 pub mod nft;
+pub mod packet;
 pub mod privileges;
 pub mod route;
 pub mod rule;

@@ -110,16 +110,8 @@ pub(crate) fn receive_now(socket: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> io::R
 
 /// Sends one Ethernet frame, its header included, out of the link with `index`. See packet(7).
 pub(crate) fn send_frame(index: u32, frame: &[u8]) -> io::Result<()> {
-    // SAFETY: socket(2) takes no memory; what it returns is owned on the next line.
-    let raw = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-    checked(raw.into())?;
-    // SAFETY: `raw` was returned just now and belongs to nobody else.
-    let socket = unsafe { OwnedFd::from_raw_fd(raw) };
-    // SAFETY: all zero is a valid value of this plain structure of integers.
-    let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    to.sll_family = libc::AF_PACKET as u16;
-    to.sll_ifindex = index.cast_signed();
-    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    let socket = packet_socket()?;
+    let (to, length) = link_address(0, index);
     // SAFETY: `frame` and `to` live on for the whole call, and the lengths are their own.
     let sent = unsafe {
         libc::sendto(
@@ -132,6 +124,57 @@ pub(crate) fn send_frame(index: u32, frame: &[u8]) -> io::Result<()> {
         )
     };
     checked(sent as i64).map(drop)
+}
+
+/// A packet socket, which hears nothing until it is bound. See packet(7).
+pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
+    // SAFETY: socket(2) takes no memory; what it returns is owned on the next line.
+    let raw = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    checked(raw.into())?;
+    // SAFETY: `raw` was returned just now and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Lets a packet socket hear frames of `protocol`, an `ETH_P_` number, at the link with `index`.
+pub(crate) fn bind_packet_socket(
+    socket: BorrowedFd<'_>,
+    protocol: c_int,
+    index: u32,
+) -> io::Result<()> {
+    let (at, length) = link_address(protocol as u16, index);
+    // SAFETY: `at` lives on for the whole call, and the length is its own.
+    let done = unsafe { libc::bind(socket.as_raw_fd(), (&raw const at).cast(), length) };
+    checked(done.into()).map(drop)
+}
+
+/// Lets `socket` hear only what `program` lets through. See socket(7), `SO_ATTACH_FILTER`.
+pub(crate) fn attach_filter(
+    socket: BorrowedFd<'_>,
+    program: &mut [libc::sock_filter],
+) -> io::Result<()> {
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    let length = size_of::<libc::sock_fprog>() as libc::socklen_t;
+    // SAFETY: `filter` and the program that it points to live on for the whole call, in which the
+    // kernel copies both; its length is that of the program.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const filter).cast(),
+            length,
+        )
+    };
+    checked(done.into()).map(drop)
+}
+
+fn link_address(protocol: u16, index: u32) -> (libc::sockaddr_ll, libc::socklen_t) {
+    // SAFETY: all zero is a valid value of this plain structure of integers.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_protocol = protocol.to_be();
+    address.sll_ifindex = index.cast_signed();
+    (address, size_of::<libc::sockaddr_ll>() as libc::socklen_t)
 }
 
 /// What came with one message of a Unix socket.

@@ -92,6 +92,10 @@ fn usual_config(plugin: &str) -> Value {
             config["ipam"] = json!({ "type": plugin, "ranges": ranges, "routes": routes });
         }
         "static" => config["ipam"]["routes"] = routes,
+        "dhcp" => {
+            config["ipam"]["provide"] = json!([{ "option": "12" }]);
+            config["ipam"]["request"] = json!([{ "option": "42" }]);
+        }
         "tuning" => {
             config["mtu"] = json!(1400);
             config["sysctl"] = json!({ "net.ipv4.conf.IFNAME.arp_notify": "1" });

@@ -4,6 +4,6 @@
 mod cold;
 mod kills;
 mod panics;
-mod points;
+pub(crate) mod points;
 mod scene;
 mod unreaped;

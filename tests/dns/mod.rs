@@ -3,7 +3,7 @@
 
 mod abuse;
 mod asking;
-mod daemon;
+pub(crate) mod daemon;
 mod doors;
 mod forwarding;
 mod front;

@@ -1,9 +1,10 @@
 //! What each plugin does, key by key.
 
 mod bridge;
+pub(crate) mod dhcp;
 mod dnsname;
 mod dummy;
-mod example;
+pub(crate) mod example;
 mod firewall;
 mod host;
 mod host_local;

@@ -30,7 +30,7 @@ impl std::error::Error for BadMac {}
 impl MacAddr {
     /// The address from the six bytes that the kernel gave. Zero is what `lo` has.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 6]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 6]) -> Self {
         Self(bytes)
     }
 

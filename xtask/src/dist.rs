@@ -46,7 +46,9 @@ impl Kind {
             // Why more than was aimed at: docs/adr/0007-packet-filter.md.
             Kind::Plugin if name == "user-bridge" => Some(2_200_000),
             // Those that know nothing of the packet filter.
-            Kind::Plugin if matches!(name, "dummy" | "ipvlan" | "macvlan" | "tap" | "vlan") => {
+            Kind::Plugin
+                if matches!(name, "dhcp" | "dummy" | "ipvlan" | "macvlan" | "tap" | "vlan") =>
+            {
                 Some(1_200_000)
             }
             Kind::Plugin => Some(1_650_000),

@@ -18,6 +18,11 @@ const TOOLS: &[Tool] = &[
     },
     Tool { proof: "conntrack", package: "conntrack", without: "cases of tracked connections fail" },
     Tool { proof: "unshare", package: "util-linux", without: "every case in a namespace fails" },
+    Tool {
+        proof: "dnsmasq",
+        package: "dnsmasq-base",
+        without: "cases with a DHCP server are skipped",
+    },
     Tool { proof: "strace", package: "strace", without: "crash cases are skipped" },
     Tool {
         proof: "/usr/lib/cni/bridge",

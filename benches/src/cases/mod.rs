@@ -12,6 +12,7 @@ mod bridge;
 mod chain;
 mod connect;
 mod conntrack;
+mod dhcp;
 mod leases;
 mod macvlan;
 mod masquerade;
@@ -34,6 +35,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("macvlan", macvlan::add_and_del),
     ("ptp", ptp::add_and_del),
     ("tap", tap::add_and_del),
+    ("dhcp", dhcp::add_and_del),
     ("masquerade", masquerade::add_and_del),
     ("ports", ports::publish),
     ("chain", chain::whole),
