@@ -105,7 +105,7 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
         }
-        "tuning" | "firewall" | "dnsname" => {
+        "tuning" | "firewall" | "dnsname" | "bandwidth" => {
             config["prevResult"] = result_before(version, "/run/netns/c1");
         }
         _ => {}
@@ -133,6 +133,25 @@ pub(crate) fn result_before(version: &str, sandbox: &str) -> Value {
     }
     let interface = json!({ "name": "eth0", "mac": "02:00:00:00:00:aa", "sandbox": sandbox });
     json!({ "cniVersion": version, "interfaces": [interface], "ips": [ip] })
+}
+
+/// Gives `container` an `eth0` whose other end is on the host.
+pub(crate) fn with_a_pair(lab: &Lab, container: &Container) {
+    lab.wire((lab.host(), &end_of(container)), (container, "eth0"));
+}
+
+/// The host's end of that pair.
+pub(crate) fn end_of(container: &Container) -> String {
+    format!("end-{}", container.name())
+}
+
+/// What the plugin that made that pair may have answered.
+pub(crate) fn of_a_pair(version: &str, container: &Container) -> Value {
+    let mut result = result_before(version, &container.path().display().to_string());
+    if let Some(interfaces) = result["interfaces"].as_array_mut() {
+        interfaces.push(json!({ "name": end_of(container), "mac": "02:00:00:00:00:bb" }));
+    }
+    result
 }
 
 /// The link of the host that others stand on; [`furnish_host`] makes it.

@@ -4,6 +4,7 @@ use cni::{Config, Plugin, json};
 
 /// Whoever reads one.
 const PLUGINS: &[&dyn Plugin] = &[
+    &bandwidth::Bandwidth,
     &bridge::Bridge,
     &dnsname::Dnsname,
     &host::Host,

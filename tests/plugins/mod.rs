@@ -1,5 +1,6 @@
 //! What each plugin does, key by key.
 
+mod bandwidth;
 mod bridge;
 mod dnsname;
 mod example;

@@ -1,5 +1,6 @@
 //! Filters of kind `u32`, which look at numbers in a packet; tc-u32(8).
 
+use std::fmt;
 use std::net::IpAddr;
 
 use types::{Cidr, Family};
@@ -66,7 +67,24 @@ mod number {
 /// One number to compare: mask, value and where it is, as in the kernel's messages.
 type Key = ([u8; 4], [u8; 4], u32);
 
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all packets"),
+            Self::Network(End::Source, network) => write!(f, "packets from {network}"),
+            Self::Network(End::Destination, network) => write!(f, "packets to {network}"),
+        }
+    }
+}
+
 impl Match {
+    /// Whether both take the same packets. Of a family's whole, the end does not matter, and is lost
+    /// on the way to the kernel.
+    #[must_use]
+    pub fn is_same_as(self, other: Self) -> bool {
+        self.protocol() == other.protocol() && self.keys() == other.keys()
+    }
+
     fn protocol(self) -> u16 {
         match self {
             Self::All => ETH_P_ALL,
@@ -104,6 +122,9 @@ impl Match {
             ETH_P_IPV6 => Family::V6,
             _ => return None,
         };
+        if keys == [EVERYTHING] {
+            return Some(Self::Network(End::Source, family.default_route()));
+        }
         let &(_, _, offset) = keys.first()?;
         let sides = [End::Source, End::Destination];
         let side = sides.into_iter().find(|side| self::offset(family, *side) == offset)?;
@@ -293,6 +314,8 @@ mod tests {
                 assert_eq!(Match::parse(matches.protocol(), &matches.keys()), Some(matches));
             }
         }
+        let all = Match::Network(End::Destination, "::/0".parse().unwrap());
+        assert!(Match::parse(ETH_P_IPV6, &all.keys()).unwrap().is_same_as(all));
         assert_eq!(Match::parse(ETH_P_ALL, &Match::All.keys()), Some(Match::All));
         assert_eq!(Match::parse(ETH_P_IP, &[([255, 0, 255, 0], [10, 0, 1, 0], 12)]), None);
     }

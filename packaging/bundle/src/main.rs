@@ -3,6 +3,7 @@
 
 fn main() -> std::process::ExitCode {
     cni::run_by_name(&[
+        &bandwidth::Bandwidth,
         &bridge::Bridge,
         &dnsname::Dnsname,
         &firewall::Firewall,
