@@ -91,6 +91,7 @@ impl Adding<'_> {
         let mut requests = Vec::new();
         if let (Some(bucket), Some(shaper)) = (self.config.egress, &shaper) {
             requests.extend(Way::for_all(bucket).requests(&shaper.dev));
+            requests.push(link::set(&shaper.dev).up().request());
             let at = self.place(shaper.dev.index, &mut requests)?;
             let filters = plan::taken_away(subnets, shaper.dev.index, at);
             requests.extend(filters.iter().map(|filter| filter.add(end)));
@@ -120,14 +121,21 @@ impl Adding<'_> {
         Ok(())
     }
 
+    /// Down, since the kernel waits for packets under way when a link that is up gets a queue.
     fn make_shaper(&self, name: &str) -> Result<Link, Error> {
         let name = ifname(name);
-        let mut ifb = Ifb::new(name.clone()).up();
+        let mut ifb = Ifb::new(name.clone());
         if let Ok(mtu) = Mtu::try_from(self.end.mtu) {
             ifb = ifb.mtu(mtu);
         }
-        self.host.run(&ifb.create()).map_err(|e| refused(&e))?;
-        link::get(&self.host, &name).map_err(|e| refused(&e))
+        let answers = self.host.batch(&[ifb.create(), link::query(&name)]);
+        let mut told = None;
+        for answer in answers {
+            told = answer.map_err(|e| refused(&e))?;
+        }
+        told.as_ref().and_then(Link::from_reply).ok_or_else(|| {
+            Error::new(code::IO, format!("look up link {name}: the kernel gave no answer"))
+        })
     }
 
     /// Where filters of arriving packets are to be, for which `requests` may have to make a queue.
