@@ -46,7 +46,7 @@ macro_rules! every_plugin {
                 of_loopback: "loopback", of_none: "none", of_host: "host", of_tuning: "tuning",
                 of_firewall: "firewall", of_dnsname: "dnsname",
                 of_user_bridge: "user-bridge",
-                of_macvlan: "macvlan", of_bandwidth: "bandwidth",
+                of_macvlan: "macvlan", of_bandwidth: "bandwidth", of_sbr: "sbr",
                 of_ptp: "ptp");
         }
     )*};

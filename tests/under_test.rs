@@ -47,6 +47,16 @@ pub(crate) fn unlike_reference(lab: &Lab, why: &str, claim: impl FnOnce()) {
     println!("as expected, the reference {why}");
 }
 
+/// Makes `claim` about DEL of `plugin` without a namespace, which one plugin of the reference does not
+/// keep.
+#[track_caller]
+pub(crate) fn of_a_gone_namespace(lab: &Lab, plugin: &str, claim: impl FnOnce()) {
+    match plugin {
+        "sbr" => unlike_reference(lab, "makes an empty file there, and fails [E]", claim),
+        _ => claim(),
+    }
+}
+
 /// Makes `claim`, which ours does not keep yet. It has to fail: what is mended is claimed plainly.
 #[track_caller]
 #[allow(dead_code, reason = "nothing of ours is known to fail at the moment")]
@@ -105,8 +115,12 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
         }
-        "tuning" | "firewall" | "dnsname" | "bandwidth" => {
+        "tuning" | "firewall" | "dnsname" | "bandwidth" | "sbr" => {
             config["prevResult"] = result_before(version, "/run/netns/c1");
+            if plugin == "sbr" {
+                // Rules alone need no interface.
+                config["table"] = json!(200);
+            }
         }
         _ => {}
     }
@@ -170,7 +184,7 @@ pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
 
 /// What `plugin` needs of `container` beside a namespace.
 pub(crate) fn furnish(container: &Container, plugin: &str) {
-    if matches!(plugin, "tuning" | "dnsname") {
+    if matches!(plugin, "tuning" | "dnsname" | "sbr") {
         // An interface that an earlier plugin of the list made.
         container.run(
             "ip link add dev eth0 address 02:00:00:00:00:aa type veth \

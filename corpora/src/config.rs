@@ -14,6 +14,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &macvlan::Macvlan,
     &none::NoNetwork,
     &ptp::Ptp,
+    &sbr::Sbr,
     &tuning::Tuning,
     &user_bridge::UserBridge,
 ];

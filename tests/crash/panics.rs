@@ -75,6 +75,23 @@ mod an_add_of_bandwidth_that_panics_is_undone {
     );
 }
 
+mod an_add_of_sbr_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::sbr(), step);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_record: "record",
+        at_step_routes: "routes",
+        at_step_rules: "rules",
+        at_step_main_table: "main table",
+        at_step_earlier_tables: "earlier tables",
+        at_step_done: "done",
+    );
+}
+
 mod an_add_of_ptp_that_panics_is_undone {
     use super::*;
 

@@ -163,6 +163,15 @@ impl Scene {
         Self { plugin: "bandwidth", config, stock: None }
     }
 
+    /// Rules and tables of an interface that has routes.
+    pub(crate) fn sbr() -> Self {
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "sbr",
+            "prevResult": result_before(VERSION, ""),
+        });
+        Self { plugin: "sbr", config, stock: None }
+    }
+
     /// Names, asked for at the bridge's address and at 127.0.0.11.
     pub(crate) fn dnsname() -> Self {
         let config = json!({
@@ -185,6 +194,16 @@ impl Scene {
         furnish(&container, self.plugin);
         if self.plugin == "bandwidth" {
             with_a_pair(lab, &container);
+        }
+        if self.plugin == "sbr" {
+            for command in [
+                "ip link set dev peer0 up",
+                "ip link set dev eth0 up",
+                "ip addr add 10.1.0.2/24 dev eth0",
+                "ip route add default via 10.1.0.1",
+            ] {
+                container.run(command);
+            }
         }
         container
     }

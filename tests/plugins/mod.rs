@@ -12,6 +12,7 @@ mod macvlan;
 mod none;
 mod portmap;
 mod ptp;
+mod sbr;
 mod static_;
 mod tuning;
 mod user_bridge;

@@ -45,7 +45,7 @@ impl Kind {
             // Why more than was aimed at: docs/adr/0007-packet-filter.md.
             Kind::Plugin if name == "user-bridge" => Some(2_200_000),
             // Those that know nothing of the packet filter.
-            Kind::Plugin if ["bandwidth", "macvlan"].contains(&name) => Some(1_200_000),
+            Kind::Plugin if ["bandwidth", "macvlan", "sbr"].contains(&name) => Some(1_200_000),
             Kind::Plugin => Some(1_600_000),
             Kind::Daemon => Some(1_200_000),
             Kind::Resolver => Some(1_600_000),

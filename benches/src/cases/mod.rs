@@ -8,7 +8,7 @@ use crate::options::Options;
 use crate::report::Report;
 
 mod answers;
-mod bandwidth;
+mod behind;
 mod bridge;
 mod chain;
 mod connect;
@@ -33,7 +33,8 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("bridge-bare", bridge::without_addresses),
     ("macvlan", macvlan::add_and_del),
     ("ptp", ptp::add_and_del),
-    ("bandwidth", bandwidth::add_and_del),
+    ("bandwidth", behind::bandwidth),
+    ("sbr", behind::sbr),
     ("masquerade", masquerade::add_and_del),
     ("ports", ports::publish),
     ("chain", chain::whole),

@@ -15,6 +15,7 @@ fn main() -> std::process::ExitCode {
         &none::NoNetwork,
         &portmap::Portmap,
         &ptp::Ptp,
+        &sbr::Sbr,
         &tuning::Tuning,
         &user_bridge::UserBridge,
     ])

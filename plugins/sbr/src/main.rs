@@ -1,0 +1,5 @@
+//! The drop-in file `sbr`.
+
+fn main() -> std::process::ExitCode {
+    cni::run(&sbr::Sbr)
+}
