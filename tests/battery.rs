@@ -52,7 +52,8 @@ macro_rules! every_plugin {
                 of_ptp: "ptp",
                 of_tap: "tap",
                 of_dummy: "dummy",
-                of_dhcp: "dhcp");
+                of_dhcp: "dhcp",
+                of_bandwidth: "bandwidth", of_sbr: "sbr");
         }
     )*};
 }

@@ -48,6 +48,16 @@ pub(crate) fn unlike_reference(lab: &Lab, why: &str, claim: impl FnOnce()) {
     println!("as expected, the reference {why}");
 }
 
+/// Makes `claim` about DEL of `plugin` without a namespace, which one plugin of the reference does not
+/// keep.
+#[track_caller]
+pub(crate) fn of_a_gone_namespace(lab: &Lab, plugin: &str, claim: impl FnOnce()) {
+    match plugin {
+        "sbr" => unlike_reference(lab, "makes an empty file there, and fails [E]", claim),
+        _ => claim(),
+    }
+}
+
 /// Makes `claim`, which ours does not keep yet. It has to fail: what is mended is claimed plainly.
 #[track_caller]
 #[allow(dead_code, reason = "nothing of ours is known to fail at the moment")]
@@ -126,8 +136,12 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
         }
-        "tuning" | "firewall" | "dnsname" => {
+        "tuning" | "firewall" | "dnsname" | "bandwidth" | "sbr" => {
             config["prevResult"] = result_before(version, "/run/netns/c1");
+            if plugin == "sbr" {
+                // Rules alone need no interface.
+                config["table"] = json!(200);
+            }
         }
         _ => {}
     }
@@ -154,6 +168,25 @@ pub(crate) fn result_before(version: &str, sandbox: &str) -> Value {
     }
     let interface = json!({ "name": "eth0", "mac": "02:00:00:00:00:aa", "sandbox": sandbox });
     json!({ "cniVersion": version, "interfaces": [interface], "ips": [ip] })
+}
+
+/// Gives `container` an `eth0` whose other end is on the host.
+pub(crate) fn with_a_pair(lab: &Lab, container: &Container) {
+    lab.wire((lab.host(), &end_of(container)), (container, "eth0"));
+}
+
+/// The host's end of that pair.
+pub(crate) fn end_of(container: &Container) -> String {
+    format!("end-{}", container.name())
+}
+
+/// What the plugin that made that pair may have answered.
+pub(crate) fn of_a_pair(version: &str, container: &Container) -> Value {
+    let mut result = result_before(version, &container.path().display().to_string());
+    if let Some(interfaces) = result["interfaces"].as_array_mut() {
+        interfaces.push(json!({ "name": end_of(container), "mac": "02:00:00:00:00:bb" }));
+    }
+    result
 }
 
 /// The link of the host that others stand on; [`furnish_host`] makes it.
@@ -212,7 +245,7 @@ pub(crate) fn furnish(container: &Container, plugin: &str) {
     if plugin == "dhcp" {
         Lan::plug_in(container);
     }
-    if matches!(plugin, "tuning" | "dnsname") {
+    if matches!(plugin, "tuning" | "dnsname" | "sbr") {
         // An interface that an earlier plugin of the list made.
         container.run(
             "ip link add dev eth0 address 02:00:00:00:00:aa type veth \

@@ -14,6 +14,7 @@
 //!
 //! This crate never makes a link: that is what the plugins differ in.
 
+pub mod chained;
 pub mod error;
 pub mod forwarding;
 pub mod host;

@@ -4,6 +4,7 @@ use cni::{Config, Plugin, json};
 
 /// Whoever reads one.
 const PLUGINS: &[&dyn Plugin] = &[
+    &bandwidth::Bandwidth,
     &bridge::Bridge,
     &dhcp::Dhcp,
     &dnsname::Dnsname,
@@ -16,6 +17,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &macvlan::Macvlan,
     &none::NoNetwork,
     &ptp::Ptp,
+    &sbr::Sbr,
     &tap::Tap,
     &tuning::Tuning,
     &user_bridge::UserBridge,

@@ -44,6 +44,7 @@ pub mod rule;
 pub mod suite;
 mod sys;
 pub mod sysctl;
+pub mod tc;
 pub mod undo;
 
 pub use netlink::RequestError;

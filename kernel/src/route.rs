@@ -197,8 +197,10 @@ impl Route {
         if kind != libc::RTN_UNICAST {
             return None;
         }
+        let onlink = u32_at(body, 8).is_some_and(|flags| flags & RTNH_F_ONLINK != 0);
+        let scope = Some(scope);
         let mut route =
-            Self { table: table.into(), protocol, scope: Some(scope), ..Self::default(family) };
+            Self { table: table.into(), protocol, scope, onlink, ..Self::default(family) };
         for attribute in Attributes::after(HEADER_BYTES, body) {
             route.take(attribute, dst_len);
         }

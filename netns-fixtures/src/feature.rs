@@ -30,6 +30,8 @@ pub enum Feature {
     ReferencePlugins,
     /// iptables over nf_tables, as `iptables` and `ip6tables`: Debian's package `iptables`.
     Iptables,
+    /// The program `iperf3`, Debian's package of that name.
+    Iperf3,
     /// The program `strace`, Debian's package of that name.
     Strace,
     /// containerd with its client `ctr` and `runc`.
@@ -108,6 +110,7 @@ impl Feature {
             Self::Ipv6 => "IPv6",
             Self::ReferencePlugins => "the Go plugins (package containernetworking-plugins)",
             Self::Iptables => "iptables over nf_tables (package iptables)",
+            Self::Iperf3 => "iperf3 (package iperf3)",
             Self::Strace => "strace (package strace)",
             Self::Containerd => "containerd (packages containerd and runc)",
             Self::Podman => "Podman (packages podman and runc)",
@@ -157,6 +160,7 @@ impl Feature {
                         crate::namespace::text(&tried.stdout).contains("nf_tables")
                     })
             }
+            Self::Iperf3 => are_installed(&["iperf3"]),
             Self::Strace => are_installed(&["strace"]),
             Self::Containerd => are_installed(&["containerd", "ctr", "runc"]),
             Self::Podman => are_installed(&["podman", "runc"]),

@@ -40,7 +40,7 @@ const LINK_SYSCTLS: &[(&str, &[&str])] = &[
 /// Flags by which the kernel reports, moments later, what happens at the other end of a wire.
 const PASSING_FLAGS: &[&str] = &["LOWER_UP", "NO-CARRIER", "M-DOWN"];
 
-/// Links, addresses, routes, rules, lasting neighbours, nft rules and sysctls of some namespaces,
+/// Links, addresses, routes, rules, lasting neighbours, nft rules, queues and sysctls of some namespaces,
 /// and the files that plugins may have written, at one moment.
 ///
 /// What comes and goes by itself is left out: link-local addresses, carrier, learnt neighbours,
@@ -106,6 +106,7 @@ impl Snapshot {
             add(rules(namespace));
             add(neighbours(namespace));
             add(nft_rules(namespace));
+            add(queues(namespace));
             add(sysctls(namespace));
         }
         for directory in DIRECTORIES {
@@ -231,6 +232,46 @@ fn forget_passing(value: &mut Value) {
         Value::Array(elements) => elements.iter_mut().for_each(forget_passing),
         _ => {}
     }
+}
+
+/// Those that somebody made, and the filters of arriving packets. In the order of tc, in which
+/// filters are asked.
+fn queues(namespace: &Namespace) -> Vec<String> {
+    let shown = |command: &str| -> Vec<String> {
+        let text = namespace.run(command);
+        let lasting = text.lines().map(str::trim).filter(|line| {
+            // What the kernel chose has no number; the index of an action is any.
+            !line.is_empty() && !line.contains(" 0: dev ") && !line.starts_with("index ")
+        });
+        lasting.map(without_references).collect()
+    };
+    let queues = shown("tc qdisc show");
+    let mut lines: Vec<String> = Vec::new();
+    for queue in &queues {
+        let words: Vec<&str> = queue.split(' ').collect();
+        let link = words.iter().skip_while(|word| **word != "dev").nth(1);
+        if let Some(link) = link.filter(|_| queue.contains("ffff:fff1")) {
+            let filters = shown(&format!("tc filter show dev {link} ingress"));
+            // It is called by how the last filter was made, of all.
+            let line = |line: &String| line.replace(" parent ffff: ", " ");
+            lines.extend(filters.iter().map(line).map(|line| format!("filter {link} {line}")));
+        }
+    }
+    lines.extend(queues);
+    lines
+}
+
+/// `line` of tc without the number of users of a queue.
+fn without_references(line: &str) -> String {
+    let mut words = line.split(' ');
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        match word {
+            "refcnt" => drop(words.next()),
+            word => kept.push(word),
+        }
+    }
+    kept.join(" ")
 }
 
 fn sysctls(namespace: &Namespace) -> Vec<String> {

@@ -4,7 +4,7 @@ use netns_fixtures::lab_with_plugins;
 use serde_json::{Value, json};
 
 use crate::battery::USUAL;
-use crate::under_test::{complete_call, least_config, unlike_reference};
+use crate::under_test::{complete_call, least_config, of_a_gone_namespace, unlike_reference};
 
 every_plugin! {
     fn what_is_not_json_is_refused(lab, plugin) {
@@ -54,7 +54,9 @@ every_plugin! {
         let mut config = least_config(plugin, USUAL);
         config["no-such-key"] = json!({ "a": [1, null] });
         config["cni.dev/no-such-key"] = json!(true);
-        complete_call(lab, plugin).config(&config).verb("DEL").run().succeeded();
+        of_a_gone_namespace(lab, plugin, || {
+            complete_call(lab, plugin).config(&config).verb("DEL").run().succeeded();
+        });
     }
 }
 

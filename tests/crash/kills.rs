@@ -120,6 +120,23 @@ killed! {
         gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
         gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
+    a_killed_call_of_bandwidth: Scene::bandwidth() => [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
+        add_is_undone_by_gc: Killed::Add(Rescue::Gc),
+        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+        del_is_completed_by_gc_in_a_living_namespace: Killed::Del(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
+    ];
+    a_killed_call_of_sbr: Scene::sbr() => [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
+        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
+    ];
     // These leave nothing outside of the namespace.
     a_killed_call_of_loopback: Scene::inside("loopback"),
     a_killed_call_of_none: Scene::inside("none") => [
@@ -194,7 +211,7 @@ fn warmed_up(lab: &Lab, scene: &Scene, killed: Killed) -> Vec<Point> {
     let points = points_of(&prepared(lab, scene, killed, &container));
     del.run().is_silent();
     scene.assert_nothing_is_held(lab);
-    container.remove();
+    scene.remove(lab, &container);
     points
 }
 

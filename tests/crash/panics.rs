@@ -237,3 +237,36 @@ fn panic_at(lab: &Lab, scene: &Scene, container: &netns_fixtures::Container, ste
     let failed = format!("{failed} failed inside");
     outcome.refused(999).says(&[&failed, &text, "this is a bug in cais"]);
 }
+
+mod an_add_of_bandwidth_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::bandwidth(), step);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_record: "record",
+        at_step_clear: "clear",
+        at_step_ifb: "ifb",
+        at_step_limits: "limits",
+        at_step_done: "done",
+    );
+}
+
+mod an_add_of_sbr_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::sbr(), step);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_record: "record",
+        at_step_routes: "routes",
+        at_step_rules: "rules",
+        at_step_main_table: "main table",
+        at_step_earlier_tables: "earlier tables",
+        at_step_done: "done",
+    );
+}

@@ -3,7 +3,10 @@
 use netns_fixtures::{Call, Container, Feature, Lab};
 use serde_json::{Value, json};
 
-use crate::under_test::{MASTER, NETWORK, furnish, furnish_host, needs_driver, result_before};
+use crate::under_test::{
+    MASTER, NETWORK, end_of, furnish, furnish_host, needs_driver, of_a_pair, result_before,
+    with_a_pair,
+};
 
 /// The newest version, which alone has GC.
 const VERSION: &str = "1.1.0";
@@ -189,6 +192,26 @@ impl Scene {
         Self { plugin: "tuning", config, stock: None }
     }
 
+    /// Both directions of a pair, with a queue in a queue, and a network that is not limited.
+    pub(crate) fn bandwidth() -> Self {
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "bandwidth",
+            "ingressRate": 8_000_000, "ingressBurst": 80_000_000,
+            "egressRate": 8_000_000, "egressBurst": 80_000_000,
+            "unshapedSubnets": ["10.9.0.0/16"],
+        });
+        Self { plugin: "bandwidth", config, stock: None }
+    }
+
+    /// Rules and tables of an interface that has routes.
+    pub(crate) fn sbr() -> Self {
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "sbr",
+            "prevResult": result_before(VERSION, ""),
+        });
+        Self { plugin: "sbr", config, stock: None }
+    }
+
     /// Names, asked for at the bridge's address and at 127.0.0.11.
     pub(crate) fn dnsname() -> Self {
         let config = json!({
@@ -209,7 +232,28 @@ impl Scene {
     pub(crate) fn container(&self, lab: &Lab, name: &str) -> Container {
         let container = lab.container(name);
         furnish(&container, self.plugin);
+        if self.plugin == "bandwidth" {
+            with_a_pair(lab, &container);
+        }
+        if self.plugin == "sbr" {
+            for command in [
+                "ip link set dev peer0 up",
+                "ip link set dev eth0 up",
+                "ip addr add 10.1.0.2/24 dev eth0",
+                "ip route add default via 10.1.0.1",
+            ] {
+                container.run(command);
+            }
+        }
         container
+    }
+
+    /// Ends a container, with all that others gave it.
+    pub(crate) fn remove(&self, lab: &Lab, container: &Container) {
+        container.remove();
+        if self.plugin == "bandwidth" {
+            lab.host().wait_until_gone(&end_of(container));
+        }
     }
 
     /// A plugin that works inside of the container only.
@@ -247,6 +291,11 @@ impl Scene {
     ) -> Call<'lab> {
         let call = lab.plugin(self.plugin).verb(verb).container(container).config(&self.config);
         match self.plugin {
+            "bandwidth" => {
+                let mut config = self.config.clone();
+                config["prevResult"] = of_a_pair(VERSION, container);
+                call.config(&config)
+            }
             // Its containers live in the host's namespace.
             "host" => call.env("CNI_NETNS", lab.host().path()),
             _ => call,

@@ -1,5 +1,6 @@
 //! What each plugin does, key by key.
 
+mod bandwidth;
 mod bridge;
 pub(crate) mod dhcp;
 mod dnsname;
@@ -14,6 +15,7 @@ mod macvlan;
 mod none;
 mod portmap;
 mod ptp;
+mod sbr;
 mod static_;
 mod sublinks;
 mod tap;

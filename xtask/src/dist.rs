@@ -14,6 +14,9 @@ pub(crate) const MUSL: &str = "x86_64-unknown-linux-musl";
 const GNU: &str = "x86_64-unknown-linux-gnu";
 const ARM: &str = "aarch64-unknown-linux-musl";
 
+/// Plugins that know nothing of the packet filter.
+const SMALL: &[&str] = &["bandwidth", "dhcp", "dummy", "ipvlan", "macvlan", "sbr", "tap", "vlan"];
+
 /// What kind of thing is shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -45,12 +48,7 @@ impl Kind {
         match self {
             // Why more than was aimed at: docs/adr/0007-packet-filter.md.
             Kind::Plugin if name == "user-bridge" => Some(2_200_000),
-            // Those that know nothing of the packet filter.
-            Kind::Plugin
-                if matches!(name, "dhcp" | "dummy" | "ipvlan" | "macvlan" | "tap" | "vlan") =>
-            {
-                Some(1_200_000)
-            }
+            Kind::Plugin if SMALL.contains(&name) => Some(1_200_000),
             Kind::Plugin => Some(1_650_000),
             Kind::Daemon => Some(1_200_000),
             Kind::Resolver => Some(1_600_000),

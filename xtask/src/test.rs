@@ -17,6 +17,7 @@ const TOOLS: &[Tool] = &[
         without: "comparisons with iptables are skipped",
     },
     Tool { proof: "conntrack", package: "conntrack", without: "cases of tracked connections fail" },
+    Tool { proof: "iperf3", package: "iperf3", without: "limits of bandwidth are not measured" },
     Tool { proof: "unshare", package: "util-linux", without: "every case in a namespace fails" },
     Tool {
         proof: "dnsmasq",

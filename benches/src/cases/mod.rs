@@ -8,6 +8,7 @@ use crate::options::Options;
 use crate::report::Report;
 
 mod answers;
+mod behind;
 mod bridge;
 mod chain;
 mod connect;
@@ -36,6 +37,8 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("ptp", ptp::add_and_del),
     ("tap", tap::add_and_del),
     ("dhcp", dhcp::add_and_del),
+    ("bandwidth", behind::bandwidth),
+    ("sbr", behind::sbr),
     ("masquerade", masquerade::add_and_del),
     ("ports", ports::publish),
     ("chain", chain::whole),

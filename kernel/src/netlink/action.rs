@@ -83,6 +83,24 @@ pub enum Action {
         /// As `ip rule` writes it.
         rule: String,
     },
+    /// Add or delete a queueing discipline, or a class of one.
+    Qdisc {
+        /// `add` or `del`.
+        verb: &'static str,
+        /// Its kind, as tc(8) calls it.
+        kind: String,
+        /// Its place.
+        parent: String,
+        /// Of which link.
+        link: String,
+    },
+    /// Add or delete a filter of traffic control.
+    Filter {
+        /// `add` or `del`.
+        verb: &'static str,
+        /// Of which link.
+        link: String,
+    },
     /// List objects.
     List {
         /// Which.
@@ -130,6 +148,10 @@ impl fmt::Display for Action {
             Self::Route { verb, route } => write!(f, "{verb} route {route}"),
             Self::Neigh { verb, neigh, link } => write!(f, "{verb} neighbour {neigh} on {link}"),
             Self::Rule { verb, rule } => write!(f, "{verb} rule {rule}"),
+            Self::Qdisc { verb, kind, parent, link } => {
+                write!(f, "{verb} qdisc {kind} at {parent} of {link}")
+            }
+            Self::Filter { verb, link } => write!(f, "{verb} filter of {link}"),
             Self::List { what } => write!(f, "list {what}"),
             Self::Nft { verb, what } => write!(f, "{verb} {what}"),
             Self::Conntrack { verb } => write!(f, "{verb} tracked connections"),

@@ -176,6 +176,13 @@ impl RequestError {
             (Error::Kernel { errno: Errno::ENOENT, .. }, Action::Listeners { protocol, .. }) => {
                 Some(format!("load the kernel module `{protocol}_diag`"))
             }
+            (
+                Error::Kernel { errno: Errno::ENOENT, .. },
+                Action::Qdisc { verb: "add", kind, .. },
+            ) => Some(format!("load the kernel module `sch_{kind}`")),
+            (Error::Kernel { errno: Errno::ENOENT, .. }, Action::Filter { verb: "add", .. }) => {
+                Some("load the kernel modules `cls_u32` and `act_mirred`".into())
+            }
             (Error::Timeout(_), _) => {
                 Some("the kernel's network lock is held by something else; try again".into())
             }

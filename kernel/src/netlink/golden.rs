@@ -13,13 +13,14 @@ use super::Request;
 use crate::addr::{self, Addr, Dad, PrefixRoute};
 use crate::announce;
 use crate::link::{
-    self, Bridge, Dev, Dummy, Ipvlan, IpvlanFlag, IpvlanMode, Macvlan, MacvlanMode, PortVlan,
+    self, Bridge, Dev, Dummy, Ifb, Ipvlan, IpvlanFlag, IpvlanMode, Macvlan, MacvlanMode, PortVlan,
     Queues, Side, Veth, Vlan, VlanProtocol, Vrf, Vxlan,
 };
 use crate::neigh;
 use crate::netns::Netns;
 use crate::route::{self, Route};
 use crate::rule::{self, Rule};
+use crate::tc::{Bucket, Class, End, Filter, Handle, Match, Qdisc, Queue};
 
 type Cases = Vec<(&'static str, Request)>;
 
@@ -65,6 +66,7 @@ fn cases(netns: &Netns) -> Cases {
         routes(),
         rules(),
         neighbours(),
+        shaping(),
     ]
     .concat()
 }
@@ -119,6 +121,7 @@ fn links(netns: &Netns) -> Cases {
         ("veth, all", full_veth.create()),
         ("dummy", Dummy::new(name("a")).create()),
         ("dummy, common", Dummy::new(name("fifteen-letters")).mac(mac()).up().create()),
+        ("ifb", Ifb::new(name("bwp0")).mtu(mtu()).up().create()),
         ("vrf", Vrf::new(name("red"), 1001).up().create()),
     ]
 }
@@ -312,5 +315,50 @@ fn neighbours() -> Cases {
         ("neigh replace, ipv6", neigh::replace(&dev(), ip("2001:db8::9"), mac())),
         ("neigh del, ipv4", neigh::del(&dev(), ip("10.1.0.9"))),
         ("neigh del, ipv6", neigh::del(&dev(), ip("2001:db8::9"))),
+    ]
+}
+
+/// Each beside the words that make iproute2 send the same options.
+fn shaping() -> Cases {
+    let root = Handle::new(1, 0);
+    let qdisc = |parent, handle, queue| Qdisc { parent, handle, queue };
+    let bucket = |bytes_per_second, burst_bytes| Bucket { bytes_per_second, burst_bytes };
+    let tbf = |bucket| qdisc(Handle::ROOT, root, Queue::Tbf { bucket, limit_bytes: 221_786 });
+    let htb = Queue::Htb { default: 0x30, direct_packets: 1000 };
+    let class = |bucket| Class { handle: Handle::new(1, 0x30), bucket };
+    let bfifo = qdisc(Handle::new(1, 1), Handle::new(2, 0), Queue::Bfifo { limit_bytes: 9000 });
+    let filter = |matches, class, redirect| Filter {
+        parent: Handle::new(0xffff, 0),
+        priority: 7,
+        handle: 0,
+        matches: Some(matches),
+        class,
+        redirect,
+    };
+    let to = |side, network| Match::Network(side, cidr(network));
+    vec![
+        ("qdisc add, tbf", tbf(bucket(6_250_000, 65_536)).add(&dev())),
+        ("qdisc add, tbf of 40 Gbit/s", tbf(bucket(5_000_000_000, 65_536)).add(&dev())),
+        ("qdisc add, tbf of a long burst", tbf(bucket(1000, 1_000_000)).add(&dev())),
+        ("qdisc add, bfifo", bfifo.add(&dev())),
+        ("qdisc add, htb", qdisc(Handle::ROOT, root, htb).add(&dev())),
+        ("class add, htb", class(bucket(6_250_000, 65_536)).add(&dev())),
+        ("class add, htb of 40 Gbit/s", class(bucket(5_000_000_000, 65_536)).add(&dev())),
+        (
+            "qdisc add, ingress",
+            qdisc(Handle::INGRESS, Handle::new(0xffff, 0), Queue::Ingress).add(&dev()),
+        ),
+        ("qdisc del", tbf(bucket(1, 1)).del(&dev())),
+        ("filter add, all", filter(Match::All, Handle::new(1, 1), Some(9)).add(&dev())),
+        ("filter add, ipv4", filter(to(End::Source, "10.1.0.0/16"), root, None).add(&dev())),
+        (
+            "filter add, ipv6",
+            filter(to(End::Destination, "2001:db8:8000::/33"), root, Some(9)).add(&dev()),
+        ),
+        (
+            "filter del",
+            Filter { handle: 0x8000_0800, ..filter(Match::All, root, None) }.del(&dev()),
+        ),
+        ("list filters", crate::tc::list_request(&dev(), root)),
     ]
 }

@@ -17,4 +17,5 @@ mod exchanges;
 mod filter;
 mod listening;
 mod namespaces;
+mod shaping;
 mod switches;

@@ -102,6 +102,20 @@ pub fn spoof_reference(key: &Attachment) -> String {
     format!("{}-{}", key.container, key.ifname)
 }
 
+/// The link of `bandwidth` on which what a container sends waits: `bwp` and 12 hex digits
+/// (`plugins/meta/bandwidth`). All interfaces of the container on that network share it; `more` is
+/// for those that need one of their own.
+///
+/// ```
+/// use netfilter::reference::names;
+/// assert_eq!(names::shaper("mynet", "cid1", ""), "bwpa631aa8e1549");
+/// ```
+#[must_use]
+pub fn shaper(network: &str, container: &str, more: &str) -> String {
+    const DIGITS: usize = 12;
+    format!("bwp{}", digits(&[network, container, more], DIGITS))
+}
+
 fn chain(prefix: &str, network: &str, container: &str) -> String {
     let hash = digits(&[network, container], CHAIN_BYTES - prefix.len());
     format!("{prefix}{hash}")

@@ -12,6 +12,7 @@ fn serve() -> std::process::ExitCode {
         return ended;
     }
     cni::run_by_name(&[
+        &bandwidth::Bandwidth,
         &bridge::Bridge,
         &dhcp::Dhcp,
         &dnsname::Dnsname,
@@ -26,6 +27,7 @@ fn serve() -> std::process::ExitCode {
         &none::NoNetwork,
         &portmap::Portmap,
         &ptp::Ptp,
+        &sbr::Sbr,
         &tap::Tap,
         &tuning::Tuning,
         &user_bridge::UserBridge,

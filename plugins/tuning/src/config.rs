@@ -149,27 +149,6 @@ impl Config {
     }
 }
 
-/// The result of the plugins before this one, which has to be there.
-///
-/// # Errors
-/// Code 6 when it is no result, code 7 when there is none or none that can be answered with.
-pub(crate) fn prev_result(network: &Network) -> Result<AddResult, Error> {
-    let Some(result) = network.prev_result()? else {
-        // The reference's words.
-        return Err(Error::new(code::INVALID_CONFIG, "Required prevResult missing").with_hint(
-            "tuning works on what an earlier plugin made: put it behind one, in a list of plugins",
-        ));
-    };
-    if network.version() < Version::V0_3_0 && result.ips.is_empty() {
-        let text =
-            format!("key \"prevResult\": version {} cannot say \"no address\"", network.version());
-        return Err(
-            Error::new(code::INVALID_CONFIG, text).with_hint("set cniVersion to 0.3.1 or later")
-        );
-    }
-    Ok(result)
-}
-
 /// Where the backup file is, for DEL: what cannot be read counts as not given.
 pub(crate) fn data_dir_for_del(network: &Network) -> PathBuf {
     network.object().and_then(|keys| data_dir(&keys)).unwrap_or_else(|_| default_data_dir())

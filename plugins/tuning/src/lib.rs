@@ -25,6 +25,7 @@ mod sysctl;
 #[cfg(test)]
 mod tests;
 
+use attach::chained;
 use cni::schema::Key;
 use cni::{AddResult, Args, Call, Config as Network, Error, NetworkCall, Plugin, state};
 
@@ -56,7 +57,7 @@ impl Plugin for Tuning {
 
     fn add(&self, call: &Call) -> Result<AddResult, Error> {
         let config = Config::parse(&call.config, &call.args(ARGS)?)?;
-        let result = config::prev_result(&call.config)?;
+        let result = chained::prev_result(&call.config, self.name())?;
         Allowlist::permit(&config.sysctls)?;
         apply::add(call, &config)?;
         Ok(config.tuned(result, call))
@@ -70,7 +71,7 @@ impl Plugin for Tuning {
 
     fn check(&self, call: &Call) -> Result<(), Error> {
         let config = Config::parse(&call.config, &call.args(ARGS)?)?;
-        config::prev_result(&call.config)?;
+        chained::prev_result(&call.config, self.name())?;
         check::compare(call, &config)
     }
 

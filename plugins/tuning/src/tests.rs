@@ -140,7 +140,7 @@ fn what_no_interface_can_have_is_refused_by_name() {
 
 #[test]
 fn without_a_result_of_an_earlier_plugin_there_is_nothing_to_work_on() {
-    let error = config::prev_result(&network("")).unwrap_err();
+    let error = chained::prev_result(&network(""), "tuning").unwrap_err();
     assert_eq!((error.code, error.msg.as_str()), (7, "Required prevResult missing"));
     assert!(error.hint().is_some_and(|hint| hint.contains("behind")), "{error}");
 }
@@ -150,7 +150,7 @@ fn a_result_that_the_version_cannot_say_is_refused_before_anything_is_done() {
     let text = r#"{"cniVersion":"0.2.0","name":"n","prevResult":{}}"#;
     let network = Network::parse(text.as_bytes()).unwrap();
     assert_eq!(network.version(), Version::V0_2_0);
-    let error = config::prev_result(&network).unwrap_err();
+    let error = chained::prev_result(&network, "tuning").unwrap_err();
     assert_eq!((error.code, error.hint()), (7, Some("set cniVersion to 0.3.1 or later")));
 }
 

@@ -78,6 +78,7 @@ const PROGRAMS: &[&str] = &[
     "setpriv",
     "sysctl",
     "conntrack",
+    "iperf3",
 ];
 
 /// The Go plugins, which cases compare us with.

@@ -1,0 +1,3 @@
+//! The drop-in file `bandwidth`.
+
+cni::program!(cni::run(&bandwidth::Bandwidth));

@@ -1,0 +1,3 @@
+//! The drop-in file `sbr`.
+
+cni::program!(cni::run(&sbr::Sbr));
