@@ -61,18 +61,21 @@ pub struct Also {
 
 /// What a plugin does beyond the bridge.
 pub trait More<'a> {
+    /// What it begins on the host as soon as the container's addresses are known; what comes of it is
+    /// waited for later. Pushes its inverse.
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn begin(&'a self, bridge: &Link, result: &AddResult, undo: &mut Undo<'a>)
+    -> Result<(), Error>;
+
     /// What it does on the host when the gateway is there, before the packet filter is told what the
     /// attachment wants. Each step pushes its inverse. `result` is what the container gets, its
     /// interfaces not yet named, and may still be completed.
     ///
     /// # Errors
     /// What went wrong.
-    fn before(
-        &'a self,
-        bridge: &Link,
-        result: &mut AddResult,
-        undo: &mut Undo<'a>,
-    ) -> Result<Also, Error>;
+    fn before(&'a self, result: &mut AddResult, undo: &mut Undo<'a>) -> Result<Also, Error>;
 
     /// What it does on the host after that, before the container's end is set up.
     ///
@@ -111,6 +114,9 @@ impl<'a> Adding<'a> {
                 Some(Layer3::new(self.config, answer)?)
             }
         };
+        if let (Some(more), Some(layer3)) = (self.more, &layer3) {
+            more.begin(&made.bridge, &layer3.result, undo)?;
+        }
         let mut vlan_gateway = None;
         if let Some(layer3) = &layer3 {
             step("gateway");
@@ -118,7 +124,7 @@ impl<'a> Adding<'a> {
         }
         let mut also = Also::default();
         if let (Some(more), Some(layer3)) = (self.more, &mut layer3) {
-            also = more.before(&made.bridge, &mut layer3.result, undo)?;
+            also = more.before(&mut layer3.result, undo)?;
         }
         step("filter");
         self.claim(&made, layer3.as_ref(), also, undo)?;

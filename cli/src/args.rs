@@ -22,6 +22,9 @@ Environment:
   CAP_ARGS     capability values as one JSON object; --capability goes before it
   CAIS_ROOT    put before every path of state and configuration";
 
+/// Where most runtimes look for plugins.
+const PLUGIN_DIR: &str = "/opt/cni/bin";
+
 /// Networks for containers, by hand
 ///
 /// Attaches network namespaces to CNI networks as a container runtime does, shows every step, and
@@ -81,6 +84,13 @@ pub(crate) enum Command {
     /// Writes masquerade and published ports in their layouts and removes the tables of cais. Leases
     /// are in their files already. What they do not have, such as networks kept apart, ends.
     Handback,
+    /// Put the plugins into a runtime's directory, and a network last
+    ///
+    /// Each file comes by rename, so that a runtime meets the old or the new one. Files of others that
+    /// are replaced are kept, and come back by `cais uninstall`.
+    Install(Install),
+    /// Take away what `cais install` put, after living attachments were handed back
+    Uninstall(Uninstall),
     /// Show the versions that the plugins of a network speak
     Version(Version),
     /// List what is attached
@@ -124,6 +134,35 @@ pub(crate) struct Attach {
     pub(crate) netns: String,
     #[command(flatten)]
     pub(crate) attachment: Attachment,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Install {
+    /// Directory of the programs; that of cais itself when left out
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) from: Option<PathBuf>,
+    /// Directory in which runtimes look for plugins
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(default_value = PLUGIN_DIR)]
+    pub(crate) to: PathBuf,
+    /// Network to give to the runtime, when all plugins are there; several are possible
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) network: Vec<PathBuf>,
+    /// Directory in which runtimes look for networks
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(default_value = "/etc/cni/net.d")]
+    pub(crate) net_dir: PathBuf,
+    /// Wait for SIGTERM afterwards, as a container of a DaemonSet has to
+    #[arg(long)]
+    pub(crate) stay: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Uninstall {
+    /// Directory that the plugins were put into
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(default_value = PLUGIN_DIR)]
+    pub(crate) to: PathBuf,
 }
 
 #[derive(Args, Debug)]

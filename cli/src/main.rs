@@ -7,6 +7,7 @@
 //! | `session` | what the options of all commands amount to |
 //! | `network`, `namespace`, `container` | from what people write to what the protocol needs |
 //! | `files` | what a container gets of its networks: resolv.conf and hosts |
+//! | `installation` | what is put into a runtime's directory of plugins, and taken away |
 //! | `output`, `fault`, `trace` | what is printed, and where |
 //! | `validation` | what is wrong with a configuration, and where |
 //! | `signals` | standing in for a command that runs in a namespace |
@@ -20,6 +21,7 @@ mod commands;
 mod container;
 mod fault;
 mod files;
+mod installation;
 mod namespace;
 mod network;
 mod output;
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
         Command::Status(args) => commands::status::run(&session, &args),
         Command::Reload => commands::reload::run(&session),
         Command::Handback => commands::handback::run(&session),
+        Command::Install(args) => commands::install::run(&session, &args),
+        Command::Uninstall(args) => commands::uninstall::run(&session, &args),
         Command::Version(args) => commands::version::run(&session, &args),
         Command::Attachments(args) => commands::attachments::run(&session, &args),
         Command::Validate(args) => commands::validate::run(&session, &args),

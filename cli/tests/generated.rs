@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::stage::Stage;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 16] = [
     "add",
     "check",
     "del",
@@ -18,6 +18,8 @@ const COMMANDS: [&str; 14] = [
     "exec",
     "lab",
     "netns",
+    "install",
+    "uninstall",
     "completions",
     "man",
 ];

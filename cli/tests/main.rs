@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails is the failure of its case")]
 
 mod generated;
+mod install;
 mod lab;
 mod run;
 mod stage;

@@ -21,7 +21,7 @@
 //!     fn status(&self, _: &NetworkCall) -> Result<(), Error> { Ok(()) }
 //! }
 //!
-//! fn main() -> std::process::ExitCode { cni::run(&Nothing) }
+//! cni::program!(cni::run(&Nothing));
 //! ```
 //!
 //! This crate never opens a netlink socket and never knows what a bridge is.
@@ -52,4 +52,23 @@ pub use error::{Error, code};
 pub use plugin::{Call, NetworkCall, OwnNetns, Plugin};
 pub use result::{AddResult, Dns, Interface, Ip, ResultShape, Route};
 pub use runner::{run, run_by_name};
+
+#[doc(hidden)]
+pub use dlmalloc::GlobalDlmalloc;
+
+/// The `main` of a plugin's program, which serves its call by the given expression.
+///
+/// It allocates by dlmalloc: musl's own allocator asks the kernel for nearly each page and gives it
+/// back at once, which was a sixth of what an ADD costs.
+#[macro_export]
+macro_rules! program {
+    ($serve:expr) => {
+        #[global_allocator]
+        static ALLOCATOR: $crate::GlobalDlmalloc = $crate::GlobalDlmalloc;
+
+        fn main() -> ::std::process::ExitCode {
+            $serve
+        }
+    };
+}
 pub use version::Version;

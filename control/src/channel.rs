@@ -60,6 +60,16 @@ impl<'a> Channel<'a> {
         message: &[u8],
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<Option<Vec<u8>>, Error> {
+        self.say(message, descriptors)?;
+        self.hear()
+    }
+
+    /// Says `message`, with `descriptors` beside it. Whether the daemon ended meanwhile is learnt when
+    /// the reply is to be heard.
+    ///
+    /// # Errors
+    /// As [`Channel::ask`].
+    pub fn say(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Error> {
         if message.len() > MOST_BYTES {
             let length = message.len();
             let program = self.daemon.program;
@@ -76,26 +86,31 @@ impl<'a> Channel<'a> {
             socket::sendmsg::<()>(to, &parts, rights, MsgFlags::MSG_NOSIGNAL, None)
         });
         match sent {
-            Ok(_) => self.hear(),
-            Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => Ok(None),
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => Ok(()),
             Err(Errno::EAGAIN) => Err(self.daemon.unanswered(self.path)),
             Err(error) => Err(failed(format!("write to {}", self.path.display()), error)),
         }
     }
 
-    /// Hears another reply; `None` when the daemon ended meanwhile.
+    /// Hears a reply; `None` when the daemon ended meanwhile.
     ///
     /// # Errors
     /// Code 11 at the deadline; code 5 with what the system said.
     pub fn hear(&self) -> Result<Option<Vec<u8>>, Error> {
         self.limit(sockopt::ReceiveTimeout)?;
-        let mut buffer = vec![0; MOST_BYTES];
-        match retried(|| socket::recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty())) {
-            Ok(0) | Err(Errno::ECONNRESET) => Ok(None),
-            Ok(length) => {
-                buffer.truncate(length);
-                Ok(Some(buffer))
-            }
+        let receive = |buffer: &mut [u8], flags| {
+            retried(|| socket::recv(self.socket.as_raw_fd(), buffer, flags))
+        };
+        // First how long it is: most are short, and the longest would cost a page fault for each page.
+        let peek = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+        let mut message = Vec::new();
+        let received = receive(&mut [], peek).and_then(|length| {
+            message.resize(length.min(MOST_BYTES), 0);
+            receive(&mut message, MsgFlags::empty())
+        });
+        match received {
+            Ok(0) | Err(Errno::ECONNRESET | Errno::ENOTCONN) => Ok(None),
+            Ok(_) => Ok(Some(message)),
             Err(Errno::EAGAIN) => Err(self.daemon.unanswered(self.path)),
             Err(error) => Err(failed(format!("read from {}", self.path.display()), error)),
         }

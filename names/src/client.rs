@@ -62,8 +62,8 @@ impl<'a> Client<'a> {
         let until = Instant::now() + self.patience;
         let put = Request::Put(Box::new(record.clone()));
         for _ in 0..TRIES {
-            let Some(channel) = DAEMON.connect(&self.socket, until)? else { return Ok(None) };
-            if let Some(places) = known(&channel, &put, record)? {
+            let Some(channel) = self.say(&put, until)? else { return Ok(None) };
+            if let Some(places) = heard(&channel, record)? {
                 return Ok(Some(places == record.places));
             }
         }
@@ -80,47 +80,27 @@ impl<'a> Client<'a> {
     /// another version; code 100 when no port is free; code 5 with what the system said. The record
     /// may be there then: see [`Client::remove`].
     pub fn register(&self, record: &Record, netns: &Netns) -> Result<Vec<Place>, Error> {
-        let until = Instant::now() + self.patience;
-        self.store.write(record)?;
-        let places = self
-            .try_register(record, netns, until)
-            .map_err(|error| error.in_step(format!("make names of {} known", record.key)))?;
-        if places != record.places {
-            self.store.write(&Record { places: places.clone(), ..record.clone() })?;
-        }
-        Ok(places)
+        self.begin(record)?.finish(netns)
     }
 
-    fn try_register(
-        &self,
-        record: &Record,
-        netns: &Netns,
-        until: Instant,
-    ) -> Result<Vec<Place>, Error> {
+    /// Remembers `record` and tells the daemon of it, if there is one. What it answers is waited for
+    /// later, so that the caller can do something else meanwhile.
+    ///
+    /// # Errors
+    /// As [`Client::register`].
+    pub fn begin(&self, record: &Record) -> Result<Pending<'_>, Error> {
+        let until = Instant::now() + self.patience;
+        self.store.write(record)?;
         let put = Request::Put(Box::new(record.clone()));
-        let mut starts = 0..STARTS;
-        for _ in 0..TRIES {
-            let Some(channel) = DAEMON.connect(&self.socket, until)? else {
-                if starts.next().is_none() {
-                    break;
-                }
-                self.start(until)?;
-                continue;
-            };
-            let Some(places) = known(&channel, &put, record)? else { continue };
-            if places.iter().all(|place| place.port() != 0) {
-                return Ok(places);
-            }
-            // Who makes sockets does so alone: two would take two ports for one place.
-            let _lock = self.lock(until)?;
-            let Some(places) = known(&channel, &put, record)? else { continue };
-            if let Some(places) = listen(&channel, record, &places, netns)? {
-                return Ok(places);
-            }
-        }
-        let text = "cais-dnsd ends as soon as it is asked something";
-        Err(Error::new(code::IO, text)
-            .with_hint("run `cais-dnsd` by hand to see whether it is made for this machine"))
+        let told = tell_of(&record.key, self.say(&put, until))?;
+        Ok(Pending { client: self, record: record.clone(), put, until, told })
+    }
+
+    /// Says `request`; `None` when there is no daemon.
+    fn say(&self, request: &Request, until: Instant) -> Result<Option<Channel<'_>>, Error> {
+        let Some(channel) = DAEMON.connect(&self.socket, until)? else { return Ok(None) };
+        channel.say(&request.encode(), &[])?;
+        Ok(Some(channel))
     }
 
     /// Starts a daemon unless another call has meanwhile.
@@ -172,14 +152,82 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Says the record and hears where the daemon listens for it: at port 0 where it does not. `None`
+/// A record that the daemon was told of, if there is one.
+#[derive(Debug)]
+#[must_use = "what is said next may be heard first"]
+pub struct Pending<'a> {
+    client: &'a Client<'a>,
+    record: Record,
+    put: Request,
+    until: Instant,
+    told: Option<Channel<'a>>,
+}
+
+impl Pending<'_> {
+    /// Waits until the daemon heard of the record, which nobody needs any more: what is said next is
+    /// heard after it.
+    ///
+    /// # Errors
+    /// Code 11 when that takes longer than its deadline; code 5 with what the system said.
+    pub fn give_up(self) -> Result<(), Error> {
+        self.told.map_or(Ok(()), |channel| channel.hear().map(drop))
+    }
+
+    /// Waits until the daemon answers for the record, as [`Client::register`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn finish(mut self, netns: &Netns) -> Result<Vec<Place>, Error> {
+        let places = self.places(netns);
+        let places = tell_of(&self.record.key, places)?;
+        if places != self.record.places {
+            self.client.store.write(&Record { places: places.clone(), ..self.record })?;
+        }
+        Ok(places)
+    }
+
+    fn places(&mut self, netns: &Netns) -> Result<Vec<Place>, Error> {
+        let (client, record, put, until) = (self.client, &self.record, &self.put, self.until);
+        let mut told = self.told.take();
+        let mut starts = 0..STARTS;
+        for _ in 0..TRIES {
+            let said = match told.take() {
+                Some(channel) => Some(channel),
+                None => client.say(put, until)?,
+            };
+            let Some(channel) = said else {
+                if starts.next().is_none() {
+                    break;
+                }
+                client.start(until)?;
+                continue;
+            };
+            let Some(places) = heard(&channel, record)? else { continue };
+            if places.iter().all(|place| place.port() != 0) {
+                return Ok(places);
+            }
+            // Who makes sockets does so alone: two would take two ports for one place.
+            let _lock = client.lock(until)?;
+            channel.say(&put.encode(), &[])?;
+            let Some(places) = heard(&channel, record)? else { continue };
+            if let Some(places) = listen(&channel, record, &places, netns)? {
+                return Ok(places);
+            }
+        }
+        let text = "cais-dnsd ends as soon as it is asked something";
+        Err(Error::new(code::IO, text)
+            .with_hint("run `cais-dnsd` by hand to see whether it is made for this machine"))
+    }
+}
+
+fn tell_of<T>(key: &Attachment, outcome: Result<T, Error>) -> Result<T, Error> {
+    outcome.map_err(|error| error.in_step(format!("make names of {key} known")))
+}
+
+/// Hears where the daemon listens for the record that it was told: at port 0 where it does not. `None`
 /// when it ended meanwhile.
-fn known(
-    channel: &Channel<'_>,
-    put: &Request,
-    record: &Record,
-) -> Result<Option<Vec<Place>>, Error> {
-    let Some(bytes) = channel.ask(&put.encode(), &[])? else { return Ok(None) };
+fn heard(channel: &Channel<'_>, record: &Record) -> Result<Option<Vec<Place>>, Error> {
+    let Some(bytes) = channel.hear()? else { return Ok(None) };
     match Reply::parse(&bytes)? {
         Reply::Refused(error) => Err(error),
         Reply::Ports { ports, .. } if ports.len() == record.places.len() => {

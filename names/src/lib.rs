@@ -25,7 +25,7 @@ mod name;
 mod record;
 mod store;
 
-pub use client::Client;
+pub use client::{Client, Pending};
 pub use listener::{ADDRESS, PORT, Sockets};
 pub use message::{LAYOUT, Question, Reply, Request, Topic, texts};
 pub use name::{BadName, Name, Names};

@@ -25,7 +25,7 @@ mod tests;
 
 pub use check::{known, led};
 pub use plan::{record, record_on_bridge, sandbox};
-pub use register::{claim, lead, redirect, register};
+pub use register::{begin, claim, lead, redirect, register};
 pub use remove::{forget, sweep, take_back};
 pub use settings::{KEYS, Required, Resolver, Settings};
 pub use status::available;

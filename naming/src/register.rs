@@ -5,7 +5,7 @@ use cni::{Error, code};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
-use names::{Client, Place, Record, Request};
+use names::{Client, Pending, Place, Record, Request};
 use netfilter::{Claim, Claimant, Filter, kind, loopback};
 use types::Attachment;
 
@@ -22,6 +22,19 @@ pub fn register<'a>(
     netns: &Netns,
     undo: &mut Undo<'a>,
 ) -> Result<Vec<Place>, Error> {
+    begin(client, record, undo)?.finish(netns)
+}
+
+/// As [`register`] for those who have something else to do until the daemon answers. Who needs no
+/// answer any more calls [`Pending::give_up`] before `undo` runs on.
+///
+/// # Errors
+/// As there.
+pub fn begin<'a>(
+    client: &'a Client<'a>,
+    record: &Record,
+    undo: &mut Undo<'a>,
+) -> Result<Pending<'a>, Error> {
     let key = record.key.clone();
     let earlier = client.store().read(&key);
     undo.push(format!("forget the names of {key}"), move || {
@@ -31,7 +44,7 @@ pub fn register<'a>(
         client.tell(&Request::Put(Box::new(earlier)))?;
         Ok(())
     });
-    client.register(record, netns)
+    client.begin(record)
 }
 
 /// What leads the network's containers to the daemon, as a claim of its own; `None` where none is

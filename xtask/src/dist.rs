@@ -12,6 +12,7 @@ use crate::{run, workspace};
 /// The target we prefer: half a millisecond less start-up in a guest than static glibc.
 pub(crate) const MUSL: &str = "x86_64-unknown-linux-musl";
 const GNU: &str = "x86_64-unknown-linux-gnu";
+const ARM: &str = "aarch64-unknown-linux-musl";
 
 /// What kind of thing is shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl Kind {
             Kind::Plugin if name == "user-bridge" => Some(2_200_000),
             // Those that know nothing of the packet filter.
             Kind::Plugin if matches!(name, "ipvlan" | "macvlan" | "vlan") => Some(1_200_000),
-            Kind::Plugin => Some(1_600_000),
+            Kind::Plugin => Some(1_650_000),
             Kind::Daemon => Some(1_200_000),
             Kind::Resolver => Some(1_600_000),
             Kind::Bundle => Some(3_000_000),
@@ -58,6 +59,8 @@ impl Kind {
 /// How to build static binaries on this machine.
 pub(crate) struct StaticBuild {
     pub(crate) target: &'static str,
+    /// Debian's name of the processor.
+    pub(crate) debian: &'static str,
     rust_flags: &'static str,
     /// What the C library adds to a binary beyond musl's share.
     libc_bytes: u64,
@@ -67,14 +70,31 @@ impl StaticBuild {
     /// musl when its target is installed or can be added to the installed toolchain, else static
     /// glibc, saying so.
     pub(crate) fn choose() -> StaticBuild {
-        if musl_installed() || added_musl() {
+        if musl_installed() || added(MUSL) {
             // Relative relocations are most of a static PIE's; packed they take 1 KB instead of 40.
             let rust_flags = "-C link-arg=-Wl,-z,pack-relative-relocs";
-            return StaticBuild { target: MUSL, rust_flags, libc_bytes: 0 };
+            return StaticBuild { target: MUSL, debian: "amd64", rust_flags, libc_bytes: 0 };
         }
         println!("target {MUSL} cannot be had here: building against static glibc instead");
         let rust_flags = "-C target-feature=+crt-static";
-        StaticBuild { target: GNU, rust_flags, libc_bytes: 900_000 }
+        StaticBuild { target: GNU, debian: "amd64", rust_flags, libc_bytes: 900_000 }
+    }
+
+    /// For 64-bit ARM, by the linker that comes with Rust.
+    pub(crate) fn arm() -> Result<StaticBuild> {
+        if !(installed(ARM) || added(ARM)) {
+            bail!("target {ARM} cannot be had here");
+        }
+        let rust_flags = "-C linker=rust-lld -C linker-flavor=ld.lld";
+        Ok(StaticBuild { target: ARM, debian: "arm64", rust_flags, libc_bytes: 0 })
+    }
+
+    /// Where what is shipped for it is put.
+    pub(crate) fn root(&self) -> PathBuf {
+        match self.target {
+            ARM => workspace::target().join("dist-arm64"),
+            _ => workspace::target().join("dist"),
+        }
     }
 
     /// `cargo <verb>` for this target, in a target directory of its own: other flags in the usual
@@ -126,11 +146,6 @@ pub(crate) fn bin() -> PathBuf {
     workspace::target().join("dist/bin")
 }
 
-/// The directory with the bundle, under its own name and linked under those of the plugins.
-fn bundle() -> PathBuf {
-    workspace::target().join("dist/bundle")
-}
-
 /// A binary that is shipped.
 pub(crate) struct Shipped {
     pub(crate) name: String,
@@ -140,13 +155,19 @@ pub(crate) struct Shipped {
     limit: Option<u64>,
 }
 
-/// Builds what we ship and copies it to [`bin`] and [`bundle`], which then hold nothing else.
+/// Builds what we ship and copies it to [`bin`], and the bundle beside it.
 pub(crate) fn build() -> Result<Vec<Shipped>> {
-    let packages = workspace::packages()?;
     let build = StaticBuild::choose();
+    build_into(&build, &build.root())
+}
+
+/// Builds what we ship and copies it to `bin` and `bundle` of `root`, which then hold nothing else.
+pub(crate) fn build_into(build: &StaticBuild, root: &Path) -> Result<Vec<Shipped>> {
+    let packages = workspace::packages()?;
     let mut files = Vec::new();
-    empty_directory(&bin())?;
-    empty_directory(&bundle())?;
+    let (bin, bundle) = (root.join("bin"), root.join("bundle"));
+    empty_directory(&bin)?;
+    empty_directory(&bundle)?;
     // Apart: cargo gives all packages of one build the features that any of them asks for, and
     // plugins have no use for what the command needs.
     let kinds = [Kind::Plugin, Kind::Daemon, Kind::Resolver, Kind::Command, Kind::Bundle];
@@ -157,7 +178,7 @@ pub(crate) fn build() -> Result<Vec<Shipped>> {
         }
         let names = group.iter().flat_map(|package| ["--package", &package.name]);
         run::run(build.cargo("build").args(["--release", "--bins"]).args(names))?;
-        let folder = if kind == Kind::Bundle { bundle() } else { bin() };
+        let folder = if kind == Kind::Bundle { &bundle } else { &bin };
         for name in group.iter().flat_map(|package| &package.binaries) {
             let path = folder.join(name);
             copy(&build.output("release").join(name), &path)?;
@@ -165,15 +186,15 @@ pub(crate) fn build() -> Result<Vec<Shipped>> {
             files.push(Shipped { name: name.clone(), path, kind, limit });
         }
     }
-    link_bundle(&files)?;
+    link_bundle(&bundle, &files)?;
     Ok(files)
 }
 
 /// Gives the bundle the names of the plugins, by which it is called.
-fn link_bundle(files: &[Shipped]) -> Result<()> {
+fn link_bundle(folder: &Path, files: &[Shipped]) -> Result<()> {
     let Some(bundled) = files.iter().find(|file| file.kind == Kind::Bundle) else { return Ok(()) };
     for plugin in files.iter().filter(|file| file.kind == Kind::Plugin) {
-        let name = bundle().join(&plugin.name);
+        let name = folder.join(&plugin.name);
         std::fs::hard_link(&bundled.path, &name)
             .with_context(|| format!("link {}", name.display()))?;
     }
@@ -182,15 +203,19 @@ fn link_bundle(files: &[Shipped]) -> Result<()> {
 
 /// Whether the toolchain in use can build for musl.
 pub(crate) fn musl_installed() -> bool {
-    run::output(Command::new("rustc").args(["--print", "target-libdir", "--target", MUSL]))
+    installed(MUSL)
+}
+
+fn installed(target: &str) -> bool {
+    run::output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))
         .is_ok_and(|directory| Path::new(directory.trim()).exists())
 }
 
-/// Adds the target to the installed toolchain. This fetches one library, never a toolchain.
-fn added_musl() -> bool {
+/// Adds a target to the installed toolchain. This fetches one library, never a toolchain.
+fn added(target: &str) -> bool {
     run::find_program("rustup").is_some()
-        && run::run(Command::new("rustup").args(["target", "add", MUSL])).is_ok()
-        && musl_installed()
+        && run::run(Command::new("rustup").args(["target", "add", target])).is_ok()
+        && installed(target)
 }
 
 pub(crate) fn empty_directory(directory: &Path) -> Result<()> {

@@ -17,8 +17,10 @@ mod dist;
 mod elf;
 mod fuzz;
 mod lint;
+mod package;
 mod report;
 mod run;
+mod sbom;
 mod test;
 mod tidy;
 mod tools;
@@ -55,6 +57,11 @@ const TASKS: &[Task] = &[
         run: deny::task,
     },
     Task { name: "dist", what: "static, stripped binaries under target/dist/bin", run: dist::task },
+    Task {
+        name: "package",
+        what: "a Debian package of it, for amd64 or arm64, with checksums and a list of parts",
+        run: package::task,
+    },
     Task {
         name: "vm",
         what: "boot Debian kernels under emulation and run cases inside",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::dist::MUSL;
 use crate::run;
 
 /// The root folder of the repository.
@@ -62,6 +63,21 @@ pub(crate) fn packages() -> Result<Vec<Package>> {
     let metadata: Value = serde_json::from_str(&text).context("read what cargo metadata says")?;
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
     packages.iter().map(package).collect()
+}
+
+/// Everything that our programs are built from, as `cargo metadata` has it.
+pub(crate) fn metadata() -> Result<Value> {
+    let arguments = ["metadata", "--locked", "--format-version", "1", "--filter-platform", MUSL];
+    let text = run::output(run::cargo().args(arguments).current_dir(root()))?;
+    serde_json::from_str(&text).context("read what cargo metadata says")
+}
+
+/// The version of all members.
+pub(crate) fn version() -> Result<String> {
+    let metadata = metadata()?;
+    let own = array(&metadata, "packages").find(|package| package["name"] == "cli");
+    let version = own.and_then(|package| package["version"].as_str());
+    Ok(version.context("cargo metadata names no version")?.to_owned())
 }
 
 fn package(value: &Value) -> Result<Package> {

@@ -1,5 +1,3 @@
 //! The drop-in plugin `bridge`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&bridge::Bridge)
-}
+cni::program!(cni::run(&bridge::Bridge));

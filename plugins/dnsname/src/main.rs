@@ -1,5 +1,3 @@
 //! The plugin `dnsname`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&dnsname::Dnsname)
-}
+cni::program!(cni::run(&dnsname::Dnsname));

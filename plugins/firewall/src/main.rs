@@ -1,5 +1,3 @@
 //! The plugin `firewall`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&firewall::Firewall)
-}
+cni::program!(cni::run(&firewall::Firewall));

@@ -1,5 +1,3 @@
 //! The plugin `host`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&host::Host)
-}
+cni::program!(cni::run(&host::Host));

@@ -1,5 +1,3 @@
 //! The drop-in plugin `ipvlan`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&ipvlan::Ipvlan)
-}
+cni::program!(cni::run(&ipvlan::Ipvlan));

@@ -1,5 +1,3 @@
 //! The drop-in plugin `loopback`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&loopback::Loopback)
-}
+cni::program!(cni::run(&loopback::Loopback));

@@ -1,5 +1,3 @@
 //! The drop-in plugin `macvlan`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&macvlan::Macvlan)
-}
+cni::program!(cni::run(&macvlan::Macvlan));

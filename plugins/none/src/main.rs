@@ -1,5 +1,3 @@
 //! The plugin `none`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&none::NoNetwork)
-}
+cni::program!(cni::run(&none::NoNetwork));

@@ -1,5 +1,3 @@
 //! The plugin `portmap`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&portmap::Portmap)
-}
+cni::program!(cni::run(&portmap::Portmap));

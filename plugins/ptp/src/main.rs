@@ -1,5 +1,3 @@
 //! The drop-in plugin `ptp`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&ptp::Ptp)
-}
+cni::program!(cni::run(&ptp::Ptp));

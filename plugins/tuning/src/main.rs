@@ -1,5 +1,3 @@
 //! The drop-in file `tuning`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&tuning::Tuning)
-}
+cni::program!(cni::run(&tuning::Tuning));

@@ -142,15 +142,18 @@ impl<'a> Beyond<'a> {
 }
 
 impl<'a> More<'a> for Beyond<'a> {
-    fn before(
+    fn begin(
         &'a self,
         bridge: &Link,
-        result: &mut AddResult,
+        result: &AddResult,
         undo: &mut Undo<'a>,
-    ) -> Result<Also, Error> {
+    ) -> Result<(), Error> {
+        self.joining.begin((&self.network.bridge, bridge.dev.index), result, undo)
+    }
+
+    fn before(&'a self, result: &mut AddResult, undo: &mut Undo<'a>) -> Result<Also, Error> {
         let passing = self.forward(result, undo)?;
-        let bridge = (&self.network.bridge, bridge.dev.index);
-        let resolvers = self.joining.on_host(bridge, result, undo)?;
+        let resolvers = self.joining.finish(result)?;
         Ok(Also { passing, resolvers })
     }
 

@@ -1,5 +1,3 @@
 //! The plugin `user-bridge`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&user_bridge::UserBridge)
-}
+cni::program!(cni::run(&user_bridge::UserBridge));

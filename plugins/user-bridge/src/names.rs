@@ -8,7 +8,7 @@ use attach::verify::differs;
 use cni::{AddResult, Call, Dns, Error, NetworkCall};
 use kernel::netns::Netns;
 use kernel::undo::Undo;
-use names::{Client, Place};
+use names::{Client, Pending, Place};
 use naming::{Required, Settings, doors};
 use netfilter::{Claimant, Class, Resolver, Store};
 use types::IfName;
@@ -39,6 +39,8 @@ pub(crate) struct Joining<'a> {
     dns: Dns,
     netns: &'a Netns,
     client: Client<'a>,
+    /// What the daemon was told and has not answered yet.
+    pending: RefCell<Option<Pending<'a>>>,
     /// Where the daemon answers, once that is known.
     places: RefCell<Vec<Place>>,
 }
@@ -60,43 +62,59 @@ impl<'a> Joining<'a> {
             dns: config.dns.clone(),
             netns,
             client: Client::new(&host.run_dir, &call.path),
+            pending: RefCell::default(),
             places: RefCell::default(),
         })
     }
 
-    /// Makes the names known, and completes what the container's resolv.conf(5) gets. On the host,
-    /// when the bridge and the gateways are there. Gives what is to be redirected.
-    pub(crate) fn on_host(
-        &'a self,
-        bridge: (&IfName, u32),
-        result: &mut AddResult,
-        undo: &mut Undo<'a>,
-    ) -> Result<Vec<Resolver>, Error> {
-        result.dns = self.dns.clone();
-        match self.register(bridge, result, undo) {
-            Ok(places) => {
-                doors::complete(&mut result.dns, &self.settings, &places);
-                let resolvers = doors::resolvers(&places);
-                *self.places.borrow_mut() = places;
-                Ok(resolvers)
-            }
-            Err(error) if self.settings.required == Required::No => {
-                cni::warn(NAME, &format!("{} has no names: {}", self.call.attachment, error.msg));
-                Ok(Vec::new())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn register(
+    /// Tells the daemon the names, and does not wait for its answer. On the host, when the bridge is
+    /// there.
+    pub(crate) fn begin(
         &'a self,
         bridge: (&IfName, u32),
         result: &AddResult,
         undo: &mut Undo<'a>,
-    ) -> Result<Vec<Place>, Error> {
+    ) -> Result<(), Error> {
         let (call, netns) = (self.call, self.netns);
-        let record = naming::record_on_bridge(call, &self.settings, result, netns, bridge)?;
-        naming::register(&self.client, &record, netns, undo)
+        let told = naming::record_on_bridge(call, &self.settings, result, netns, bridge)
+            .and_then(|record| naming::begin(&self.client, &record, undo));
+        match told {
+            Ok(pending) => {
+                *self.pending.borrow_mut() = Some(pending);
+                undo.push("wait until names are known", || {
+                    let pending = self.pending.borrow_mut().take();
+                    Ok(pending.map_or(Ok(()), Pending::give_up)?)
+                });
+                Ok(())
+            }
+            Err(error) => self.without(error),
+        }
+    }
+
+    /// Waits until the names are known, and completes what the container's resolv.conf(5) gets. On the
+    /// host, when the gateways are there. Gives what is to be redirected.
+    pub(crate) fn finish(&self, result: &mut AddResult) -> Result<Vec<Resolver>, Error> {
+        result.dns = self.dns.clone();
+        let Some(pending) = self.pending.borrow_mut().take() else { return Ok(Vec::new()) };
+        let places = match pending.finish(self.netns) {
+            Ok(places) => places,
+            Err(error) => return self.without(error).map(|()| Vec::new()),
+        };
+        doors::complete(&mut result.dns, &self.settings, &places);
+        let resolvers = doors::resolvers(&places);
+        *self.places.borrow_mut() = places;
+        Ok(resolvers)
+    }
+
+    /// Goes on where names are only wished for.
+    fn without(&self, error: Error) -> Result<(), Error> {
+        match self.settings.required {
+            Required::No => {
+                cni::warn(NAME, &format!("{} has no names: {}", self.call.attachment, error.msg));
+                Ok(())
+            }
+            _ => Err(error),
+        }
     }
 
     /// Leads 127.0.0.11 there. In the container's namespace.

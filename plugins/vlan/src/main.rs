@@ -1,5 +1,3 @@
 //! The drop-in plugin `vlan`.
 
-fn main() -> std::process::ExitCode {
-    cni::run(&vlan::Vlan)
-}
+cni::program!(cni::run(&vlan::Vlan));
