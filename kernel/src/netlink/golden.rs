@@ -42,6 +42,20 @@ fn every_request_has_the_bytes_it_always_had() {
     assert_eq!(seen.lines().count(), golden.lines().count(), "number of requests");
 }
 
+/// What `strace -e trace=sendmsg -x ip link add … type ipvlan mode M F` shows of iproute2 6.1.
+#[test]
+fn mode_and_flag_of_ipvlan_are_in_the_bytes_that_iproute2_sends() {
+    use {IpvlanFlag as Flag, IpvlanMode as Mode};
+    for (mode, flag, data) in [
+        (Mode::L2, Flag::Bridge, "06000100 00000000 06000200 00000000"),
+        (Mode::L3, Flag::Private, "06000100 01000000 06000200 01000000"),
+        (Mode::L3s, Flag::Vepa, "06000100 02000000 06000200 02000000"),
+    ] {
+        let seen = hex(&Ipvlan::new(name("eth0"), &dev(), mode).flag(flag).create().bytes(1));
+        assert!(seen.ends_with(data), "{seen}");
+    }
+}
+
 /// The number of a descriptor differs from run to run; `IFLA_NET_NS_FD` is 28.
 fn without_fd(hex: &str, netns: &Netns) -> String {
     let fd = netns.as_fd().as_raw_fd().to_ne_bytes();
