@@ -53,10 +53,14 @@ impl Request {
     }
 
     /// Whether the kernel answers with a message (or an error) even when no acknowledgement is
-    /// asked for: the lowest bits of `RTM_GET` numbers are 2. Netfilter, whose numbers are above
-    /// them, acknowledges its queries, too.
+    /// asked for: the lowest bits of `RTM_GET` numbers are 2, those of nf_tables come in threes with
+    /// the query second. Each message less is a system call less.
     pub(super) fn is_query(&self) -> bool {
-        self.kind < 0x100 && self.kind % 4 == 2
+        const NF_TABLES: u16 = (libc::NFNL_SUBSYS_NFTABLES as u16) << 8;
+        match self.kind {
+            ..0x100 => self.kind % 4 == 2,
+            kind => kind & 0xff00 == NF_TABLES && (kind & 0xff) % 3 == 1,
+        }
     }
 
     /// How much of it the kernel sends back once it is done (`NLM_F_ECHO`), about.
