@@ -1,9 +1,8 @@
 //! All plugins in one file for small images: link it under the plugins' names (hard or symbolic
 //! links), and each call serves the one that it was called by.
 
-cni::program!(serve());
-
-fn serve() -> std::process::ExitCode {
+// Not by `cni::program!`: it is small before all.
+fn main() -> std::process::ExitCode {
     // Only under that name: the other plugins ignore arguments.
     let name = std::env::args_os().next().unwrap_or_default();
     if std::path::Path::new(&name).file_name() == Some("dhcp".as_ref())
