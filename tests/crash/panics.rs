@@ -211,13 +211,13 @@ mod an_add_of_user_bridge_that_panics_is_undone {
 fn is_undone(lab: &Lab, scene: &Scene, step: &str) {
     only_ours(lab, "has no such steps");
     scene.prepare(lab);
-    let container = lab.container("c1");
+    let container = scene.container(lab, "c1");
     let before = lab.snapshot();
     // First on a host that never had the bridge, then on one that has it.
     panic_at(lab, scene, &container, step);
     lab.assert_unchanged_but(&before, &[HINTS, STAYS].concat());
     scene.assert_nothing_is_held(lab);
-    let other = lab.container("c2");
+    let other = scene.container(lab, "c2");
     scene.call(lab, "ADD", &other).run().succeeded();
     scene.call(lab, "DEL", &other).run().is_silent();
     let before = lab.snapshot();
