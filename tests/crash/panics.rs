@@ -18,6 +18,8 @@ const STAYS: &[&str] = &[
     "/cais/networks/",
     "/lock ",
     "ip_forward = ",
+    // The kernel's, of the first VRF of a namespace.
+    "l3mdev-table",
     "conf/all/forwarding = ",
     "conf/default/forwarding = ",
     "conf/lo/forwarding = ",
@@ -267,6 +269,21 @@ mod an_add_of_sbr_that_panics_is_undone {
         at_step_rules: "rules",
         at_step_main_table: "main table",
         at_step_earlier_tables: "earlier tables",
+        at_step_done: "done",
+    );
+}
+
+mod an_add_of_vrf_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::vrf(), step);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_record: "record",
+        at_step_vrf: "vrf",
+        at_step_member: "member",
         at_step_done: "done",
     );
 }

@@ -32,5 +32,6 @@ fn serve() -> std::process::ExitCode {
         &tuning::Tuning,
         &user_bridge::UserBridge,
         &vlan::Vlan,
+        &vrf::Vrf,
     ])
 }
