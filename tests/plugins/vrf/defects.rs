@@ -1,9 +1,44 @@
-//! Defects of the reference.
+//! Defects of the reference: those that every kernel shows first.
 
+use netns_fixtures::lab_with_plugins;
 use serde_json::json;
 
-use super::{call, container, lab_with_vrfs, routes, table};
+use super::{call, config, container, lab_with_vrfs, routes, table};
 use crate::under_test::unlike_reference;
+
+#[test]
+fn del_of_vrf_succeeds_when_the_namespace_is_gone() {
+    lab_with_plugins(|lab| {
+        let c = container(lab, "c1");
+        let path = c.path().to_owned();
+        let del = lab.plugin("vrf").container(&c).config(&config(&c, &json!({}))).verb("DEL");
+        c.remove();
+        del.clone().run().is_silent();
+        del.clone().env("CNI_NETNS", "").run().is_silent();
+        assert!(!path.exists());
+        // What an unmount leaves.
+        std::fs::write(&path, "").unwrap();
+        unlike_reference(lab, "fails on a plain file for ever [E]", || {
+            del.clone().run().is_silent();
+        });
+        std::fs::remove_file(&path).unwrap();
+    });
+}
+
+#[test]
+fn check_fails_when_the_vrf_is_gone() {
+    lab_with_plugins(|lab| {
+        let c = container(lab, "c1");
+        let check = || call(lab, "CHECK", &c, &json!({})).run();
+        unlike_reference(lab, "passes without the VRF [E]", || {
+            check().refused(101).says(&["VRF blue is missing in /run/netns/c1"]);
+        });
+        c.run("ip link del dev eth0");
+        unlike_reference(lab, "passes without VRF and interface [E]", || {
+            check().refused(101).says(&["eth0 is missing in /run/netns/c1"]);
+        });
+    });
+}
 
 #[test]
 fn del_succeeds_when_the_interface_is_gone_and_takes_the_vrf() {
