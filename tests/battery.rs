@@ -53,7 +53,7 @@ macro_rules! every_plugin {
                 of_tap: "tap",
                 of_dummy: "dummy",
                 of_dhcp: "dhcp",
-                of_bandwidth: "bandwidth", of_sbr: "sbr");
+                of_bandwidth: "bandwidth", of_sbr: "sbr", of_vrf: "vrf");
         }
     )*};
 }

@@ -136,11 +136,14 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
         "static" => {
             config["ipam"] = json!({ "type": plugin, "addresses": [{ "address": "10.1.0.5/24" }] });
         }
-        "tuning" | "firewall" | "dnsname" | "bandwidth" | "sbr" => {
+        "tuning" | "firewall" | "dnsname" | "bandwidth" | "sbr" | "vrf" => {
             config["prevResult"] = result_before(version, "/run/netns/c1");
             if plugin == "sbr" {
                 // Rules alone need no interface.
                 config["table"] = json!(200);
+            }
+            if plugin == "vrf" {
+                config["vrfname"] = json!("blue");
             }
         }
         _ => {}
@@ -209,6 +212,7 @@ fn driver(plugin: &str) -> Option<Feature> {
         "ipvlan" => Some(Feature::Ipvlan),
         "vlan" => Some(Feature::Vlan),
         "dummy" => Some(Feature::Dummy),
+        "vrf" => Some(Feature::Vrf),
         "tap" => Some(Feature::Tun),
         _ => None,
     }
@@ -245,7 +249,7 @@ pub(crate) fn furnish(container: &Container, plugin: &str) {
     if plugin == "dhcp" {
         Lan::plug_in(container);
     }
-    if matches!(plugin, "tuning" | "dnsname" | "sbr") {
+    if matches!(plugin, "tuning" | "dnsname" | "sbr" | "vrf") {
         // An interface that an earlier plugin of the list made.
         container.run(
             "ip link add dev eth0 address 02:00:00:00:00:aa type veth \

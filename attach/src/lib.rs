@@ -23,6 +23,7 @@ pub mod ipam;
 pub mod keys;
 pub mod layer3;
 pub mod lo;
+pub mod locked;
 pub mod names;
 pub mod record;
 pub mod steps;

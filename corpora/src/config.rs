@@ -22,6 +22,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &tuning::Tuning,
     &user_bridge::UserBridge,
     &vlan::Vlan,
+    &vrf::Vrf,
 ];
 
 pub(crate) fn target(data: &[u8]) {

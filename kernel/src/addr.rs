@@ -132,6 +132,21 @@ impl Found {
         self.flags & libc::IFA_F_DADFAILED != 0
     }
 
+    /// Whether it stays until somebody removes it.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.flags & libc::IFA_F_PERMANENT != 0
+    }
+
+    /// Whether the kernel makes the route to its network.
+    #[must_use]
+    pub fn prefix_route(&self) -> PrefixRoute {
+        match self.flags & libc::IFA_F_NOPREFIXROUTE {
+            0 => PrefixRoute::Make,
+            _ => PrefixRoute::Leave,
+        }
+    }
+
     /// Whether it is meant for use beyond its link.
     #[must_use]
     pub fn is_global(&self) -> bool {

@@ -29,6 +29,7 @@ pub mod conntrack;
 pub mod descriptors;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod kept;
 pub mod lab;
 pub mod link;
 pub mod listeners;

@@ -1,5 +1,6 @@
 //! Routes, as in ip-route(8).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -187,6 +188,11 @@ impl Route {
 
     /// `None` for what is no plain unicast route (multipath ones are, without `gw` and `dev`).
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
+        Self::parse_kind(body, libc::RTN_UNICAST)
+    }
+
+    /// `None` for what is not of the kind `wanted`.
+    fn parse_kind(body: &[u8], wanted: u8) -> Option<Self> {
         let (&header, _) = body.split_first_chunk::<8>()?;
         let [af, dst_len, _, _, table, protocol, scope, kind] = header;
         let family = match i32::from(af) {
@@ -194,7 +200,7 @@ impl Route {
             libc::AF_INET6 => Family::V6,
             _ => return None,
         };
-        if kind != libc::RTN_UNICAST {
+        if kind != wanted {
             return None;
         }
         let onlink = u32_at(body, 8).is_some_and(|flags| flags & RTNH_F_ONLINK != 0);
@@ -256,6 +262,13 @@ impl fmt::Display for Route {
     }
 }
 
+/// Puts what is on the link before what has a next hop there, as the kernel wants to have them made.
+pub fn in_order(routes: &mut [Route]) {
+    routes.sort_by_key(|route| (route.gw.is_some(), route.dst.is_default()));
+}
+
+/// Protocol of routes that the kernel makes by itself (`RTPROT_KERNEL`).
+pub const OF_THE_KERNEL: u8 = 2;
 /// Protocol of routes that routers advertised (`RTPROT_RA`).
 pub const ADVERTISED: u8 = 9;
 
@@ -275,25 +288,59 @@ pub struct Filter {
 /// # Errors
 /// When they cannot be read.
 pub fn list(socket: &Socket, filter: Filter) -> Result<Vec<Route>, RequestError> {
-    let families = match filter.family {
-        Some(only) => &[only][..],
-        None => &[Family::V4, Family::V6],
-    };
-    let mut routes = Vec::new();
-    for &family in families {
-        match socket.dump(&filter.request(family), Route::parse) {
-            Ok(found) => routes.extend(found),
-            // IPv4 answers so for a table that has never held a route.
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let mut routes = dump(socket, filter, Route::parse)?;
     // Kernels before 4.20 do not filter; checking costs nothing.
     routes.retain(|route| {
         filter.table.is_none_or(|table| route.table == table)
             && filter.dev.is_none_or(|dev| route.dev == Some(dev))
     });
     Ok(routes)
+}
+
+/// Addresses that the namespace takes packets for on `dev`, whatever table says so. An IPv6 address
+/// can be used when it is one of them.
+///
+/// # Errors
+/// When the routes cannot be read.
+pub fn local(socket: &Socket, dev: &Dev) -> Result<Vec<IpAddr>, RequestError> {
+    let filter = Filter { dev: Some(dev.index), ..Filter::default() };
+    let mut routes = dump(socket, filter, |body| Route::parse_kind(body, libc::RTN_LOCAL))?;
+    routes.retain(|route| route.dev == filter.dev);
+    Ok(routes.iter().map(|route| route.dst.ip()).collect())
+}
+
+/// Tables that have routes of any kind, in any family.
+///
+/// # Errors
+/// When the routes cannot be read.
+pub fn tables(socket: &Socket) -> Result<BTreeSet<u32>, RequestError> {
+    let table = |body: &[u8]| {
+        let mut attributes = Attributes::after(HEADER_BYTES, body);
+        let long = attributes.find(|attribute| attribute.kind == libc::RTA_TABLE);
+        long.and_then(Attribute::u32).or_else(|| body.get(4).copied().map(u32::from))
+    };
+    Ok(dump(socket, Filter::default(), table)?.into_iter().collect())
+}
+
+fn dump<T>(
+    socket: &Socket,
+    filter: Filter,
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Vec<T>, RequestError> {
+    let families = match filter.family {
+        Some(only) => &[only][..],
+        None => &[Family::V4, Family::V6],
+    };
+    let mut all = Vec::new();
+    for &family in families {
+        match socket.dump(&filter.request(family), &parse) {
+            Ok(found) => all.extend(found),
+            // IPv4 answers so for a table that has never held a route.
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
 }
 
 /// Indices of the links that the default routes of the main table leave by, the preferred first and

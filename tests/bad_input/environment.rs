@@ -31,8 +31,9 @@ every_plugin! {
                     let call = call.clone().env(variable, &value);
                     if variable == "CNI_CONTAINERID" && is_long(&value) {
                         // Ids have no limit; what is too long for a file may be refused. CHECK finds
-                        // no address where the kernel cannot do what ADD wants.
-                        let names = ["container id", "prevResult", "added by container"];
+                        // no address and no VRF where the kernel cannot do what ADD wants.
+                        let names =
+                            ["container id", "prevResult", "added by container", "VRF blue"];
                         bench.try_one(&what, &call, |answer| answer.named(&names));
                     } else {
                         bench.try_one(&what, &call, |answer| refused(answer, name));

@@ -137,6 +137,13 @@ killed! {
         del_is_completed_by_del: Killed::Del(Rescue::Del),
         gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
+    a_killed_call_of_vrf: Scene::vrf() => [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
+        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
+    ];
     // These leave nothing outside of the namespace.
     a_killed_call_of_loopback: Scene::inside("loopback"),
     a_killed_call_of_none: Scene::inside("none") => [

@@ -18,6 +18,8 @@ const STAYS: &[&str] = &[
     "/cais/networks/",
     "/lock ",
     "ip_forward = ",
+    // The kernel's, of the first VRF of a namespace.
+    "l3mdev-table",
     "conf/all/forwarding = ",
     "conf/default/forwarding = ",
     "conf/lo/forwarding = ",
@@ -211,13 +213,13 @@ mod an_add_of_user_bridge_that_panics_is_undone {
 fn is_undone(lab: &Lab, scene: &Scene, step: &str) {
     only_ours(lab, "has no such steps");
     scene.prepare(lab);
-    let container = lab.container("c1");
+    let container = scene.container(lab, "c1");
     let before = lab.snapshot();
     // First on a host that never had the bridge, then on one that has it.
     panic_at(lab, scene, &container, step);
     lab.assert_unchanged_but(&before, &[HINTS, STAYS].concat());
     scene.assert_nothing_is_held(lab);
-    let other = lab.container("c2");
+    let other = scene.container(lab, "c2");
     scene.call(lab, "ADD", &other).run().succeeded();
     scene.call(lab, "DEL", &other).run().is_silent();
     let before = lab.snapshot();
@@ -267,6 +269,21 @@ mod an_add_of_sbr_that_panics_is_undone {
         at_step_rules: "rules",
         at_step_main_table: "main table",
         at_step_earlier_tables: "earlier tables",
+        at_step_done: "done",
+    );
+}
+
+mod an_add_of_vrf_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::vrf(), step);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_record: "record",
+        at_step_vrf: "vrf",
+        at_step_member: "member",
         at_step_done: "done",
     );
 }

@@ -212,6 +212,15 @@ impl Scene {
         Self { plugin: "sbr", config, stock: None }
     }
 
+    /// An interface with addresses of both families and routes, whose VRF is to be made.
+    pub(crate) fn vrf() -> Self {
+        let config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "vrf", "vrfname": "blue",
+            "prevResult": result_before(VERSION, ""),
+        });
+        Self { plugin: "vrf", config, stock: None }
+    }
+
     /// Names, asked for at the bridge's address and at 127.0.0.11.
     pub(crate) fn dnsname() -> Self {
         let config = json!({
@@ -235,7 +244,11 @@ impl Scene {
         if self.plugin == "bandwidth" {
             with_a_pair(lab, &container);
         }
-        if self.plugin == "sbr" {
+        if self.plugin == "vrf" {
+            // Going down and up, it would be given a link-local address that is probed again.
+            container.run("ip link set dev eth0 addrgenmode none");
+        }
+        if matches!(self.plugin, "sbr" | "vrf") {
             for command in [
                 "ip link set dev peer0 up",
                 "ip link set dev eth0 up",

@@ -22,3 +22,4 @@ mod tap;
 mod tuning;
 mod user_bridge;
 mod vlan;
+mod vrf;

@@ -15,6 +15,7 @@ mod connections;
 mod deletes;
 mod exchanges;
 mod filter;
+mod kept;
 mod listening;
 mod namespaces;
 mod shaping;

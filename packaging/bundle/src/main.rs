@@ -31,5 +31,6 @@ fn main() -> std::process::ExitCode {
         &tuning::Tuning,
         &user_bridge::UserBridge,
         &vlan::Vlan,
+        &vrf::Vrf,
     ])
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use attach::error::{no_netns, refused};
+use attach::locked::Inside;
 use attach::record;
 use attach::steps::{self, step};
 use cni::record::Record;
@@ -14,7 +15,7 @@ use kernel::rule::Rule;
 use kernel::undo::Undo;
 
 use crate::config::{Config, no_address};
-use crate::inside::{Inside, addresses_of, state_dir};
+use crate::inside::{addresses_of, state_dir};
 use crate::plan::{Plan, Present};
 
 /// Makes all of it, or nothing.

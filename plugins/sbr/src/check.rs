@@ -1,13 +1,14 @@
 //! CHECK: whether what is sent from each address still leaves by its interface.
 
 use attach::error::no_netns;
+use attach::locked::Inside;
 use attach::verify::differs;
 use cni::{AddResult, Call, Error};
 use kernel::netns::Netns;
 use kernel::route::Route;
 
 use crate::config::{Config, no_address};
-use crate::inside::{Inside, addresses_of};
+use crate::inside::addresses_of;
 use crate::plan::{gateway, in_the_way, is_from, is_own_table};
 
 /// Compares rules, tables and the main table with what ADD made of `result`.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use cni::AddResult;
 use kernel::link::Dev;
-use kernel::route::{LOCAL, MAIN, Route};
+use kernel::route::{LOCAL, MAIN, Route, in_order};
 use kernel::rule::Rule;
 use types::{Cidr, Family};
 
@@ -82,11 +82,6 @@ impl Plan {
         }
         plan
     }
-}
-
-/// A route on the link has to be there before those that lead by it.
-pub(crate) fn in_order(routes: &mut [Route]) {
-    routes.sort_by_key(|route| (route.gw.is_some(), route.dst.is_default()));
 }
 
 /// Whether the interface has an address of the route's family, whose table it can be in.

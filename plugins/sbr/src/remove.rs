@@ -1,17 +1,18 @@
 //! Taking rules and tables away: DEL, and what GC buries.
 
 use attach::error::refused;
+use attach::locked::Inside;
 use attach::record;
 use cni::{Call, Error};
 use kernel::netlink::{Request, RequestError};
 use kernel::netns::Netns;
-use kernel::route::{MAIN, Route};
+use kernel::route::{MAIN, Route, in_order};
 use kernel::rule::Rule;
 use types::{Cidr, IfName};
 
 use crate::config::Config;
-use crate::inside::{Inside, addresses_of, state_dir};
-use crate::plan::{in_order, is_from, is_own_table};
+use crate::inside::{addresses_of, state_dir};
+use crate::plan::{is_from, is_own_table};
 
 /// Removes the rules of the interface of `call`; its routes go back to the main table. A namespace
 /// that is gone has taken all with it.

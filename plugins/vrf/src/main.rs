@@ -1,0 +1,3 @@
+//! The drop-in file `vrf`.
+
+cni::program!(cni::run(&vrf::Vrf));
