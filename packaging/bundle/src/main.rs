@@ -19,6 +19,7 @@ fn serve() -> std::process::ExitCode {
         &dummy::Dummy,
         &firewall::Firewall,
         &host::Host,
+        &host_device::HostDevice,
         &ipam_cni::HostLocal,
         &ipam_cni::Static,
         &ipvlan::Ipvlan,
