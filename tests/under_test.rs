@@ -207,6 +207,8 @@ pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
     }
     if plugin == "host-device" {
         host.run(&format!("ip link add dev {DEVICE} type veth peer name {DEVICE}-peer"));
+        // It gives the device a carrier, and has no address of its own that would come and go.
+        host.run(&format!("ip link set dev {DEVICE}-peer addrgenmode none up"));
     }
 }
 

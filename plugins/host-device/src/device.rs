@@ -64,6 +64,7 @@ pub(crate) fn remember(link: &Link) -> Device {
         mac: link.mac.map(|mac| mac.to_string()).unwrap_or_default(),
         mtu: link.mtu,
         up: link.is_up(),
-        alias: link.alias.clone().unwrap_or_default(),
+        // Its own name is what the reference left there.
+        alias: link.alias.clone().filter(|alias| *alias != link.dev.name).unwrap_or_default(),
     }
 }

@@ -1,6 +1,6 @@
 //! ADD: the device into the container.
 
-use attach::error::refused;
+use attach::error::{no_netns, refused};
 use attach::inside::{self, Adding, LINK};
 use attach::steps::{self, step};
 use attach::{ipam, record};
@@ -46,6 +46,8 @@ pub(crate) fn give<'a>(
     };
     let read = |inside: &_| link::get(inside, ifname).map_err(|e| refused(&e));
     let mut result = adding.run_around(record, place, read)?;
+    // A result that its version cannot tell is undone by DEL, which starts from here.
+    host.netns.enter_for_good().map_err(|e| no_netns(&e))?;
     result.interfaces[LINK].pci_id = pci.map(|pci| pci.to_string()).unwrap_or_default();
     Ok(result)
 }

@@ -60,7 +60,7 @@ fn a_device_comes_home_up_with_its_mtu_address_and_alias() {
 fn traffic_flows_over_the_device() {
     lab_with_device(|lab| {
         let lan = lab.another_host("lan");
-        lab.host().run(&format!("ip link set dev {DEVICE}-peer netns lan"));
+        lab.host().run(&format!("ip link set dev {DEVICE}-peer netns {}", lan.path().display()));
         lan.run(&format!("ip addr add 10.1.0.1/24 dev {DEVICE}-peer"));
         lan.run(&format!("ip link set dev {DEVICE}-peer up"));
         let c = attached(lab, "c1", &with_pool());
