@@ -13,8 +13,11 @@ const ANNOUNCED: Difference = (
     "ipv4/conf/eth0/arp_notify = ",
     "IPv4 neighbours are told of a new owner, as by the other plugins of the reference",
 );
-const ALIAS_LEFT: Difference =
-    ("alias=dev0", "the reference means to clear the alias at DEL, but asks for no change of it");
+/// The whole line of the host after DEL, but for its end, which has the alias.
+const ALIAS_LEFT: Difference = (
+    "HOST link dev0 veth address=MAC mtu=1500 ",
+    "the reference means to clear the alias at DEL, but asks for no change of it",
+);
 
 fn device(more: &Value) -> Value {
     with_keys(least_config("host-device", USUAL), more)
