@@ -52,6 +52,7 @@ macro_rules! every_plugin {
                 of_ptp: "ptp",
                 of_tap: "tap",
                 of_dummy: "dummy",
+                of_host_device: "host-device",
                 of_dhcp: "dhcp",
                 of_bandwidth: "bandwidth", of_sbr: "sbr", of_vrf: "vrf");
         }

@@ -131,6 +131,7 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
         "dummy" | "ptp" => {
             config["ipam"] = json!({ "type": "host-local", "subnet": "10.1.0.0/24" });
         }
+        "host-device" => config["device"] = json!(DEVICE),
         "host-local" => config["ipam"] = json!({ "type": plugin, "subnet": "10.1.0.0/24" }),
         "dhcp" => config["ipam"] = json!({ "type": plugin }),
         "static" => {
@@ -195,6 +196,9 @@ pub(crate) fn of_a_pair(version: &str, container: &Container) -> Value {
 /// The link of the host that others stand on; [`furnish_host`] makes it.
 pub(crate) const MASTER: &str = "lan0";
 
+/// The link of the host that containers are given; [`furnish_host`] makes it.
+pub(crate) const DEVICE: &str = "dev0";
+
 /// What `plugin` needs of `host` beside a namespace.
 pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
     if matches!(plugin, "ipvlan" | "macvlan" | "vlan") {
@@ -203,6 +207,11 @@ pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
         host.run(&format!("ip link set dev {MASTER}-peer up"));
         // The kernel gives both what follows from their MACs.
         host.settle_link_local();
+    }
+    if plugin == "host-device" {
+        host.run(&format!("ip link add dev {DEVICE} type veth peer name {DEVICE}-peer"));
+        // It gives the device a carrier, and has no address of its own that would come and go.
+        host.run(&format!("ip link set dev {DEVICE}-peer addrgenmode none up"));
     }
 }
 

@@ -52,12 +52,35 @@ impl<'a> Adding<'a> {
         make: impl FnOnce(&mut Undo<'a>) -> Result<(), Error>,
         dress: impl FnOnce(&Socket, &mut Link) -> Result<(), Error>,
     ) -> Result<AddResult, Error> {
-        steps::run(|undo| {
-            step("record");
-            record::write(record::of(self.call, self.netns)?, &self.host.run_dir, undo)?;
-            step("link");
+        let make = |undo: &mut Undo<'a>| {
             make(undo)?;
             self.made(undo);
+            Ok(())
+        };
+        let read = |inside: &Socket| {
+            let mut link = self.named(inside)?;
+            dress(inside, &mut link)?;
+            Ok(link)
+        };
+        self.run_around(record::of(self.call, self.netns)?, make, read)
+    }
+
+    /// The same for a link that is known by other means than its alias: `place` puts it into the
+    /// container, called `CNI_IFNAME`, and pushes the inverse of that; `read` reads it there.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_around(
+        &self,
+        record: Record,
+        place: impl FnOnce(&mut Undo<'a>) -> Result<(), Error>,
+        read: impl FnOnce(&Socket) -> Result<Link, Error>,
+    ) -> Result<AddResult, Error> {
+        steps::run(|undo| {
+            step("record");
+            record::write(record, &self.host.run_dir, undo)?;
+            step("link");
+            place(undo)?;
             let layer3 = match self.addresses {
                 None => None,
                 Some(addresses) => {
@@ -70,8 +93,7 @@ impl<'a> Adding<'a> {
             self.netns.enter_for_good().map_err(|e| no_netns(&e))?;
             let place = self.netns.path().display().to_string();
             let inside = Socket::open(place).map_err(|e| refused(&e))?;
-            let mut link = self.named(&inside)?;
-            dress(&inside, &mut link)?;
+            let link = read(&inside)?;
             let result = self.configured(&inside, &link, layer3)?;
             step("done");
             Ok(result)
@@ -175,7 +197,7 @@ pub fn taken(tried: &str) -> Error {
         .with_hint("a previous ADD for this container was not undone; run DEL for it, or `cais gc`")
 }
 
-/// Compares the link of `call`, which is of `kind`, its addresses and routes with what ADD promised
+/// Compares the link of `call`, which is of `kind` where that is known, its addresses and routes with what ADD promised
 /// in `promise`; `more` is what there is to compare beside. The calling thread is where `inside` is.
 ///
 /// # Errors
@@ -184,12 +206,12 @@ pub fn compare(
     call: &Call,
     inside: &Socket,
     promise: &AddResult,
-    kind: &str,
+    kind: impl Into<Option<&'static str>>,
     more: impl FnOnce(&Link) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let ifname = &call.attachment.ifname;
     let (index, promised) = promised_interface(promise, ifname.as_str(), &call.sandbox())?;
-    let link = verify::link(inside, ifname, (kind, &promised.mac))?;
+    let link = verify::link(inside, ifname, (kind.into(), &promised.mac))?;
     more(&link)?;
     verify::is_up(&link, inside)?;
     verify::addresses(inside, &link.dev, promise, index)?;
@@ -220,13 +242,23 @@ pub fn detach(
     addresses: Option<&dyn Addresses>,
     run_dir: &Path,
 ) -> Vec<Error> {
+    release_around(call, addresses, || delete(call, kind, run_dir))
+}
+
+/// Takes the link away by `take`, and gives back what IPAM gave: each is tried whatever the other did.
+#[must_use]
+pub fn release_around(
+    call: &Call,
+    addresses: Option<&dyn Addresses>,
+    take: impl FnOnce() -> Result<(), Error>,
+) -> Vec<Error> {
     let in_process = addresses.is_none_or(Addresses::is_in_process);
     let release = || addresses.and_then(|addresses| addresses.del(call).err());
     // While the link is there, so that `dhcp` can tell its server.
     let before = if in_process { None } else { release() };
-    let deleted = delete(call, kind, run_dir).err();
+    let taken = take().err();
     let after = if in_process { release() } else { None };
-    [before, deleted, after].into_iter().flatten().collect()
+    [before, taken, after].into_iter().flatten().collect()
 }
 
 /// Deletes the link by its name in the namespace that the caller names; the reference's links have

@@ -32,6 +32,7 @@ pub fn of(call: &Call, netns: &Netns) -> Result<Record, Error> {
         netns_id,
         host_ifname: String::new(),
         succeeds_dead: false,
+        device: None,
     })
 }
 

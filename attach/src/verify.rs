@@ -29,16 +29,20 @@ pub fn prev_result(call: &Call) -> Result<AddResult, Error> {
     })
 }
 
-/// The container's link, with the kind and the address that were promised. An empty address promises
-/// none.
+/// The container's link, with the kind and the address that were promised; none, and an empty
+/// address, promise nothing.
 ///
 /// # Errors
 /// Code 101 with the first difference.
-pub fn link(inside: &Socket, ifname: &IfName, (kind, mac): (&str, &str)) -> Result<Link, Error> {
+pub fn link(
+    inside: &Socket,
+    ifname: &IfName,
+    (kind, mac): (Option<&str>, &str),
+) -> Result<Link, Error> {
     let link = link::find(inside, ifname).map_err(|e| refused(&e))?;
     let place = inside.place();
     let link = link.ok_or_else(|| differs(format!("link {ifname} is missing in {place}")))?;
-    if !link.is_kind(kind) {
+    if let Some(kind) = kind.filter(|kind| !link.is_kind(kind)) {
         return Err(differs(format!("link {ifname} in {place} is no {kind}")));
     }
     let there = link.mac.map(|mac| mac.to_string()).unwrap_or_default();

@@ -34,7 +34,7 @@ pub fn compare(call: &Call, config: &Config) -> Result<(), Error> {
     let inside = Socket::open(call.sandbox()).map_err(|e| refused(&e))?;
     let ifname = &call.attachment.ifname;
     let (index, promised) = promised_interface(&result, ifname.as_str(), &call.sandbox())?;
-    let container = verify::link(&inside, ifname, ("veth", &promised.mac))?;
+    let container = verify::link(&inside, ifname, (Some("veth"), &promised.mac))?;
     if !config.container_down {
         is_up(&container, &inside)?;
     }

@@ -31,6 +31,23 @@ pub struct Record {
     /// Whether an earlier attachment of the same key was proven dead when this one began: its
     /// addresses are this one's to have again.
     pub succeeds_dead: bool,
+    /// The link of the host that the container was given; `None` where none was.
+    pub device: Option<Device>,
+}
+
+/// A link of the host as it was before a container was given it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// Its address; empty where it has none.
+    pub mac: String,
+    /// Its largest packet in bytes; 0 where nobody noted it.
+    pub mtu: u32,
+    /// Whether it was up.
+    pub up: bool,
+    /// Its alias; empty where it had none.
+    pub alias: String,
 }
 
 /// What tells namespaces apart within a boot, and boots from each other. An inode may be given to
@@ -147,6 +164,8 @@ struct Shape<'a> {
     host_ifname: &'a str,
     #[serde(rename = "succeedsDead")]
     succeeds_dead: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'a Device>,
 }
 
 impl<'a> From<&'a Record> for Shape<'a> {
@@ -161,6 +180,7 @@ impl<'a> From<&'a Record> for Shape<'a> {
             boot: &record.netns_id.boot,
             host_ifname: &record.host_ifname,
             succeeds_dead: record.succeeds_dead,
+            device: record.device.as_ref(),
         }
     }
 }
@@ -182,6 +202,21 @@ fn parse(text: &[u8]) -> Option<Record> {
         netns_id: NetnsId { inode: number("inode")?, boot: text("boot")? },
         host_ifname: text("hostIfname")?,
         succeeds_dead: object.flag("succeedsDead").ok()?,
+        device: match object.object("device").ok()? {
+            None => None,
+            Some(device) => Some(parse_device(&device)?),
+        },
+    })
+}
+
+fn parse_device(object: &Object<'_>) -> Option<Device> {
+    let text = |key| object.string(key).ok()?;
+    Some(Device {
+        name: text("name")?,
+        mac: text("mac")?,
+        mtu: object.number("mtu").ok()??,
+        up: object.flag("up").ok()?,
+        alias: text("alias")?,
     })
 }
 
@@ -202,6 +237,13 @@ mod tests {
             netns_id: NetnsId { inode: 4_026_531_840, boot: "b".to_owned() },
             host_ifname: "veth01234567".to_owned(),
             succeeds_dead: true,
+            device: Some(Device {
+                name: "enp1s0".to_owned(),
+                mac: "02:00:00:00:00:01".to_owned(),
+                mtu: 9000,
+                up: true,
+                alias: "uplink".to_owned(),
+            }),
         }
     }
 

@@ -10,6 +10,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &dnsname::Dnsname,
     &dummy::Dummy,
     &host::Host,
+    &host_device::HostDevice,
     &ipam_cni::HostLocal,
     &ipam_cni::Static,
     &ipvlan::Ipvlan,

@@ -45,6 +45,7 @@ fn record(key: &Attachment) -> Record {
         netns_id: NetnsId { inode: 1, boot: "b".to_owned() },
         host_ifname: "veth0".to_owned(),
         succeeds_dead: false,
+        device: None,
     }
 }
 

@@ -100,6 +100,15 @@ killed! {
         gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
         gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
+    // The end of a pair that it is given dies with its namespace, so that lives on.
+    a_killed_call_of_host_device: Scene::host_device() => [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
+        del_is_completed_by_del: Killed::Del(Rescue::Del),
+        del_is_completed_by_gc_in_a_living_namespace: Killed::Del(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
+        gc_is_completed_by_del: Killed::Gc(Rescue::Del),
+    ];
     // Where the container is does not matter to these two.
     a_killed_call_of_host_local: Scene::host_local(),
     a_killed_call_of_host: Scene::host() => [

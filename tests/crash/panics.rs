@@ -77,6 +77,22 @@ mod an_add_of_ipvlan_that_panics_is_undone {
     );
 }
 
+mod an_add_of_host_device_that_panics_is_undone {
+    use super::*;
+
+    fn case(lab: &Lab, step: &str) {
+        is_undone(lab, &Scene::host_device(), step);
+    }
+
+    stamp!(lab_with_plugins, case,
+        at_step_record: "record",
+        at_step_link: "link",
+        at_step_ipam: "ipam",
+        at_step_container: "container",
+        at_step_done: "done",
+    );
+}
+
 mod an_add_of_vlan_that_panics_is_undone {
     use super::*;
 

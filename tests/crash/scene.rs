@@ -4,7 +4,7 @@ use netns_fixtures::{Call, Container, Feature, Lab};
 use serde_json::{Value, json};
 
 use crate::under_test::{
-    MASTER, NETWORK, end_of, furnish, furnish_host, needs_driver, of_a_pair, result_before,
+    DEVICE, MASTER, NETWORK, end_of, furnish, furnish_host, needs_driver, of_a_pair, result_before,
     with_a_pair,
 };
 
@@ -138,6 +138,13 @@ impl Scene {
         scene.config["owner"] = json!(0);
         scene.config["group"] = json!(0);
         scene.config["mac"] = json!("02:00:00:00:00:cc");
+        scene
+    }
+
+    /// A link of the host, and room for one container.
+    pub(crate) fn host_device() -> Self {
+        let mut scene = Self::sublink("host-device");
+        scene.config["device"] = json!(DEVICE);
         scene
     }
 

@@ -11,6 +11,7 @@ use crate::under_test::{NETWORK, are_ours, furnish_host};
 
 mod bridge;
 mod dummy;
+mod host_device;
 mod ipvlan;
 mod macvlan;
 mod ptp;

@@ -8,6 +8,7 @@ mod dummy;
 pub(crate) mod example;
 mod firewall;
 mod host;
+mod host_device;
 mod host_local;
 mod ipvlan;
 mod loopback;

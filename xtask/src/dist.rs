@@ -15,8 +15,18 @@ const GNU: &str = "x86_64-unknown-linux-gnu";
 const ARM: &str = "aarch64-unknown-linux-musl";
 
 /// Plugins that know nothing of the packet filter.
-const SMALL: &[&str] =
-    &["bandwidth", "dhcp", "dummy", "ipvlan", "macvlan", "sbr", "tap", "vlan", "vrf"];
+const SMALL: &[&str] = &[
+    "bandwidth",
+    "dhcp",
+    "dummy",
+    "host-device",
+    "ipvlan",
+    "macvlan",
+    "sbr",
+    "tap",
+    "vlan",
+    "vrf",
+];
 
 /// What kind of thing is shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod chain;
 mod connect;
 mod conntrack;
 mod dhcp;
+mod host_device;
 mod leases;
 mod macvlan;
 mod masquerade;
@@ -33,6 +34,7 @@ pub(crate) type Case = fn(&Options, &Scratch, &mut Report) -> Result<()>;
 pub(crate) const ALL: &[(&str, Case)] = &[
     ("bridge", bridge::with_addresses),
     ("bridge-bare", bridge::without_addresses),
+    ("host-device", host_device::add_and_del),
     ("macvlan", macvlan::add_and_del),
     ("ptp", ptp::add_and_del),
     ("tap", tap::add_and_del),

@@ -18,6 +18,7 @@ fn main() -> std::process::ExitCode {
         &dummy::Dummy,
         &firewall::Firewall,
         &host::Host,
+        &host_device::HostDevice,
         &ipam_cni::HostLocal,
         &ipam_cni::Static,
         &ipvlan::Ipvlan,

@@ -39,7 +39,7 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
     let netns = Netns::open(&sandbox).map_err(|e| no_netns(&e))?;
     netns.enter_for_good().map_err(|e| no_netns(&e))?;
     let inside = Socket::open(sandbox).map_err(|e| refused(&e))?;
-    let container = verify::link(&inside, ifname, ("veth", &promised.mac))?;
+    let container = verify::link(&inside, ifname, (Some("veth"), &promised.mac))?;
     is_up(&container, &inside)?;
     outside(&host, &host_end(&host, &container)?, &plan)?;
     addresses(&inside, &container.dev, &result, index)?;

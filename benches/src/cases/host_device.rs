@@ -1,0 +1,53 @@
+//! A link of the host for a container: ADD and DEL as a runtime calls them.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::Pair;
+use crate::call::Plugin;
+use crate::host::pool;
+use crate::isolation::{Container, Scratch, run};
+use crate::options::Options;
+use crate::report::{Goal, Report};
+
+/// With an address from host-local, and without.
+pub(crate) fn add_and_del(options: &Options, scratch: &Scratch, report: &mut Report) -> Result<()> {
+    let pools = ["ours", "peer"].map(|subject| pool(&scratch.path(&format!("hd-{subject}"))));
+    let cases = [
+        ("host-device + host-local", "hd", pools, [0.35, 0.2].map(Goal::Ratio)),
+        ("host-device without addresses", "hd-bare", [json!({}), json!({})], [Goal::None; 2]),
+    ];
+    for (what, name, ipam, goals) in cases {
+        let pair = Pair {
+            ours: subject(&options.ours, scratch, &format!("{name}-c"), &ipam[0])?,
+            peer: subject(&options.peer, scratch, &format!("{name}-g"), &ipam[1])?,
+        };
+        let verbs = ["ADD", "DEL"];
+        let series = pair.in_turns(&verbs, options.runs)?;
+        for ((verb, [ours, peer]), goal) in verbs.iter().zip(&series).zip(goals) {
+            report.pair(&format!("{what} {verb}"), ours, peer, goal);
+        }
+    }
+    Ok(())
+}
+
+/// A plugin with a device and a container of its own, called once already.
+fn subject(folder: &Path, scratch: &Scratch, name: &str, ipam: &Value) -> Result<Plugin> {
+    let other = format!("{name}p");
+    run("ip", &["link", "add", name, "type", "veth", "peer", "name", &other])?;
+    let config = json!({
+        "cniVersion": "1.0.0", "name": format!("bench-{name}"), "type": "host-device",
+        "device": name, "ipam": ipam,
+    });
+    let container = Container::new(name)?;
+    let plugin = Plugin::new(folder, "host-device", &config)
+        .with("CNI_NETNS", container.path.clone())
+        .with("CNI_IFNAME", "eth0")
+        .with("CNI_CONTAINERID", container.name.clone())
+        .with("CAIS_ROOT", scratch.path("root").display().to_string());
+    plugin.call("ADD")?;
+    plugin.call("DEL")?;
+    Ok(plugin)
+}
