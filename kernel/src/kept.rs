@@ -13,20 +13,18 @@ use crate::route::{self, ADVERTISED, Filter, OF_THE_KERNEL, Route};
 /// kernel and routers make anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
+    is_up: bool,
     addrs: Vec<Addr>,
     /// Those on the link first.
     pub routes: Vec<Route>,
 }
 
 impl Kept {
-    /// What `link` has of these; one that is down loses nothing.
+    /// What `link` has of these.
     ///
     /// # Errors
     /// When its addresses or routes cannot be read.
     pub fn of(socket: &Socket, link: &Link) -> Result<Self, RequestError> {
-        if !link.is_up() {
-            return Ok(Self::default());
-        }
         let is_lost = |found: &&addr::Found| {
             found.cidr.family() == Family::V6 && found.is_global() && found.is_permanent()
         };
@@ -37,7 +35,7 @@ impl Kept {
         let mut routes = route::list(socket, filter)?;
         routes.retain(|route| ![OF_THE_KERNEL, ADVERTISED].contains(&route.protocol));
         route::in_order(&mut routes);
-        Ok(Self { addrs, routes })
+        Ok(Self { is_up: link.is_up(), addrs, routes })
     }
 
     /// The same with the routes of table `from` in table `to`.
@@ -52,7 +50,7 @@ impl Kept {
 
     /// Gives it back to `dev`. The addresses can be used when this returns: it looks for no
     /// duplicates, as the link had them before, and gives the kernel the time `within` to take
-    /// packets for them. Routes that are there are left.
+    /// packets for them if the link is up. Routes that are there are left.
     ///
     /// `socket` and the calling thread must be in the same namespace.
     ///
@@ -69,7 +67,9 @@ impl Kept {
         run(socket, dels, RequestError::is_missing)?;
         let adds = self.addrs.iter().map(|addr| addr::add(dev, *addr));
         run(socket, adds, RequestError::is_exists)?;
-        self.wait(socket, dev, within)?;
+        if self.is_up {
+            self.wait(socket, dev, within)?;
+        }
         run(socket, self.routes.iter().map(Route::append), RequestError::is_exists)
     }
 

@@ -92,3 +92,17 @@ fn a_link_without_carrier_gets_back_what_it_had() {
         goes_down_and_up(&socket);
     });
 }
+
+#[test]
+fn a_link_that_is_down_gets_its_addresses_back_and_nobody_waits() {
+    isolated(|| {
+        let socket = here();
+        socket.run(&Veth::new(name("e0"), name("e1")).create()).unwrap();
+        let e0 = dev(&socket, "e0");
+        socket.run(&addr::add(&e0, cidr("fd00::2/64"))).unwrap();
+        let kept = Kept::of(&socket, &link::get(&socket, &e0).unwrap()).unwrap();
+        socket.run(&addr::del(&e0, cidr("fd00::2/64"))).unwrap();
+        kept.give_back(&socket, &e0, Duration::ZERO).unwrap();
+        assert_eq!(ip("addr show dev e0")[0]["addr_info"][0]["local"], "fd00::2");
+    });
+}
