@@ -10,6 +10,7 @@ use crate::{debian, run, workspace};
 
 const TOOLS: &[Tool] = &[
     Tool { proof: "ip", package: "iproute2", without: "every case in a namespace fails" },
+    Tool { proof: "ping", package: "iputils-ping", without: "cases of traffic fail" },
     Tool { proof: "nft", package: "nftables", without: "firewall cases fail" },
     Tool {
         proof: "iptables",
