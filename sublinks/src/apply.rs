@@ -2,12 +2,12 @@
 
 use attach::error::{no_netns, refused};
 use attach::host::Host;
-use attach::inside;
 use attach::ipam::Addresses;
+use attach::{inside, names};
 use cni::{AddResult, Call, Error};
 use kernel::RequestError;
 use kernel::addr::Dad;
-use kernel::link::{self, Link};
+use kernel::link::{self, Deleter, Link};
 use kernel::netlink::Socket;
 use kernel::netns::{Netns, SocketError};
 use kernel::undo::Undo;
@@ -81,10 +81,41 @@ impl<'a> Adding<'a> {
             mtu: self.config.mtu,
             mac: self.config.mac,
         };
-        if let Err(error) = socket.run(&self.sublink.create(&new)) {
-            return Err(self.not_made(&master, &error));
-        }
-        Ok(())
+        let made = match socket.run(&self.sublink.create(&new)) {
+            Err(error) if error.is_exists() && self.is_taken_outside(socket) => {
+                self.create_and_rename(socket, new)?
+            }
+            made => made,
+        };
+        made.map_err(|error| self.not_made(&master, &error))
+    }
+
+    /// Whether the name is free in the container and not where the master is. Kernels before 6.15
+    /// refuse it then: an `eth0` of the container over that of the host.
+    fn is_taken_outside(&self, socket: &Socket) -> bool {
+        let name = &self.call.attachment.ifname;
+        !self.is_there() && matches!(link::find(socket, name), Ok(Some(_)))
+    }
+
+    /// Makes the link under another name, and gives it its own where nobody has that.
+    fn create_and_rename(
+        &self,
+        socket: &Socket,
+        new: New<'_>,
+    ) -> Result<Result<(), RequestError>, Error> {
+        let interim = names::derived_ifname(&format!("interim {}", self.call.attachment));
+        let inside = self.socket_inside()?;
+        let remove = || Deleter::waiting().delete(&inside, &interim, &[]);
+        // A call that was killed in between left it.
+        let _ = remove();
+        let name = new.name.clone();
+        let new = New { name: interim.clone(), ..new };
+        let made = socket.run(&self.sublink.create(&new)).and_then(|()| {
+            let renamed = link::get(&inside, &interim)
+                .and_then(|link| inside.run(&link::rename(&link.dev, &name)));
+            renamed.inspect_err(|_| drop(remove()))
+        });
+        Ok(made)
     }
 
     /// Makes the master where it is a VLAN of the host that is missing. Nobody deletes it while the

@@ -63,7 +63,8 @@ impl Kind {
             Kind::Plugin => Some(1_650_000),
             Kind::Daemon => Some(1_200_000),
             Kind::Resolver => Some(1_600_000),
-            Kind::Bundle => Some(3_000_000),
+            // More than the 3 MB that are aimed at: docs/adr/0015-allocator-of-plugins.md.
+            Kind::Bundle => Some(3_100_000),
             Kind::Command => None,
         }
     }
