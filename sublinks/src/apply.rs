@@ -83,7 +83,7 @@ impl<'a> Adding<'a> {
         };
         let made = match socket.run(&self.sublink.create(&new)) {
             Err(error) if error.is_exists() && self.is_taken_outside(socket) => {
-                self.create_and_rename(socket, new)?
+                self.create_and_rename(socket, &new)?
             }
             made => made,
         };
@@ -101,7 +101,7 @@ impl<'a> Adding<'a> {
     fn create_and_rename(
         &self,
         socket: &Socket,
-        new: New<'_>,
+        new: &New<'_>,
     ) -> Result<Result<(), RequestError>, Error> {
         let interim = names::derived_ifname(&format!("interim {}", self.call.attachment));
         let inside = self.socket_inside()?;
@@ -109,7 +109,7 @@ impl<'a> Adding<'a> {
         // A call that was killed in between left it.
         let _ = remove();
         let name = new.name.clone();
-        let new = New { name: interim.clone(), ..new };
+        let new = New { name: interim.clone(), ..*new };
         let made = socket.run(&self.sublink.create(&new)).and_then(|()| {
             let renamed = link::get(&inside, &interim)
                 .and_then(|link| inside.run(&link::rename(&link.dev, &name)));
