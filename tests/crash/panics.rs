@@ -25,14 +25,23 @@ const STAYS: &[&str] = &[
     "conf/lo/forwarding = ",
 ];
 
-mod an_add_of_bridge_that_panics_is_undone {
-    use super::*;
+/// Cases of one plugin after another: a panic at each step of its ADD, in the scene of its kills.
+macro_rules! undone {
+    ($($module:ident: $scene:expr => [$($case:ident: $step:literal),+ $(,)?];)+) => {$(
+        mod $module {
+            use super::*;
 
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::filtered_bridge(), step);
-    }
+            fn case(lab: &Lab, step: &str) {
+                is_undone(lab, &$scene, step);
+            }
 
-    stamp!(lab_with_plugins, case,
+            stamp!(lab_with_plugins, case, $($case: $step),+);
+        }
+    )+};
+}
+
+undone! {
+    an_add_of_bridge_that_panics_is_undone: Scene::filtered_bridge() => [
         at_step_record: "record",
         at_step_bridge: "bridge",
         at_step_port: "port",
@@ -42,97 +51,43 @@ mod an_add_of_bridge_that_panics_is_undone {
         at_step_container: "container",
         at_step_forwarding: "forwarding",
         at_step_done: "done",
-    );
-}
-
-mod an_add_of_macvlan_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::macvlan(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
+    ];
+    an_add_of_macvlan_that_panics_is_undone: Scene::macvlan() => [
         at_step_record: "record",
         at_step_link: "link",
         at_step_ipam: "ipam",
         at_step_container: "container",
         at_step_done: "done",
-    );
-}
-
-mod an_add_of_ipvlan_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::ipvlan(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
+    ];
+    an_add_of_ipvlan_that_panics_is_undone: Scene::ipvlan() => [
         at_step_record: "record",
         at_step_link: "link",
         at_step_ipam: "ipam",
         at_step_container: "container",
         at_step_done: "done",
-    );
-}
-
-mod an_add_of_host_device_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::host_device(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
+    ];
+    an_add_of_host_device_that_panics_is_undone: Scene::host_device() => [
         at_step_record: "record",
         at_step_link: "link",
         at_step_ipam: "ipam",
         at_step_container: "container",
         at_step_done: "done",
-    );
-}
-
-mod an_add_of_vlan_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::vlan(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
+    ];
+    an_add_of_vlan_that_panics_is_undone: Scene::vlan() => [
         at_step_record: "record",
         at_step_link: "link",
         at_step_ipam: "ipam",
         at_step_container: "container",
         at_step_done: "done",
-    );
-}
-
-mod an_add_of_tap_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::tap(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
+    ];
+    an_add_of_tap_that_panics_is_undone: Scene::tap() => [
         at_step_record: "record",
         at_step_link: "link",
         at_step_ipam: "ipam",
         at_step_container: "container",
         at_step_done: "done",
-    );
-}
-
-mod an_add_of_ptp_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::ptp(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
+    ];
+    an_add_of_ptp_that_panics_is_undone: Scene::ptp() => [
         at_step_record: "record",
         at_step_pair: "pair",
         at_step_ipam: "ipam",
@@ -141,7 +96,56 @@ mod an_add_of_ptp_that_panics_is_undone {
         at_step_container: "container",
         at_step_forwarding: "forwarding",
         at_step_done: "done",
-    );
+    ];
+    an_add_of_portmap_that_panics_is_undone: Scene::portmap() => [
+        at_step_filter: "filter",
+        at_step_localhost: "localhost",
+        at_step_done: "done",
+    ];
+    an_add_of_dnsname_that_panics_is_undone: Scene::dnsname() => [
+        at_step_register: "register",
+        at_step_filter: "filter",
+        at_step_container: "container",
+        at_step_done: "done",
+    ];
+    an_add_of_firewall_that_panics_is_undone: Scene::firewall() => [
+        at_step_filter: "filter",
+        at_step_done: "done",
+    ];
+    an_add_of_user_bridge_that_panics_is_undone: Scene::user_bridge() => [
+        at_step_record: "record",
+        at_step_bridge: "bridge",
+        at_step_port: "port",
+        at_step_ipam: "ipam",
+        at_step_gateway: "gateway",
+        at_step_filter: "filter",
+        at_step_localhost: "localhost",
+        at_step_connections: "connections",
+        at_step_container: "container",
+        at_step_forwarding: "forwarding",
+        at_step_done: "done",
+    ];
+    an_add_of_bandwidth_that_panics_is_undone: Scene::bandwidth() => [
+        at_step_record: "record",
+        at_step_clear: "clear",
+        at_step_ifb: "ifb",
+        at_step_limits: "limits",
+        at_step_done: "done",
+    ];
+    an_add_of_sbr_that_panics_is_undone: Scene::sbr() => [
+        at_step_record: "record",
+        at_step_routes: "routes",
+        at_step_rules: "rules",
+        at_step_main_table: "main table",
+        at_step_earlier_tables: "earlier tables",
+        at_step_done: "done",
+    ];
+    an_add_of_vrf_that_panics_is_undone: Scene::vrf() => [
+        at_step_record: "record",
+        at_step_vrf: "vrf",
+        at_step_member: "member",
+        at_step_done: "done",
+    ];
 }
 
 mod an_add_of_tuning_that_panics_is_undone {
@@ -166,61 +170,6 @@ mod an_add_of_tuning_that_panics_is_undone {
         at_step_sysctl: "sysctl",
         at_step_attributes: "attributes",
         at_step_reading_back: "reading back",
-        at_step_done: "done",
-    );
-}
-
-mod an_add_of_portmap_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::portmap(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
-        at_step_filter: "filter", at_step_localhost: "localhost", at_step_done: "done");
-}
-
-mod an_add_of_dnsname_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::dnsname(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
-        at_step_register: "register", at_step_filter: "filter",
-        at_step_container: "container", at_step_done: "done");
-}
-
-mod an_add_of_firewall_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::firewall(), step);
-    }
-
-    stamp!(lab_with_plugins, case, at_step_filter: "filter", at_step_done: "done");
-}
-
-mod an_add_of_user_bridge_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::user_bridge(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
-        at_step_record: "record",
-        at_step_bridge: "bridge",
-        at_step_port: "port",
-        at_step_ipam: "ipam",
-        at_step_gateway: "gateway",
-        at_step_filter: "filter",
-        at_step_localhost: "localhost",
-        at_step_connections: "connections",
-        at_step_container: "container",
-        at_step_forwarding: "forwarding",
         at_step_done: "done",
     );
 }
@@ -254,52 +203,4 @@ fn panic_at(lab: &Lab, scene: &Scene, container: &netns_fixtures::Container, ste
     let (text, failed) = (format!("told to panic at step {step}"), scene.plugin());
     let failed = format!("{failed} failed inside");
     outcome.refused(999).says(&[&failed, &text, "this is a bug in cais"]);
-}
-
-mod an_add_of_bandwidth_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::bandwidth(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
-        at_step_record: "record",
-        at_step_clear: "clear",
-        at_step_ifb: "ifb",
-        at_step_limits: "limits",
-        at_step_done: "done",
-    );
-}
-
-mod an_add_of_sbr_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::sbr(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
-        at_step_record: "record",
-        at_step_routes: "routes",
-        at_step_rules: "rules",
-        at_step_main_table: "main table",
-        at_step_earlier_tables: "earlier tables",
-        at_step_done: "done",
-    );
-}
-
-mod an_add_of_vrf_that_panics_is_undone {
-    use super::*;
-
-    fn case(lab: &Lab, step: &str) {
-        is_undone(lab, &Scene::vrf(), step);
-    }
-
-    stamp!(lab_with_plugins, case,
-        at_step_record: "record",
-        at_step_vrf: "vrf",
-        at_step_member: "member",
-        at_step_done: "done",
-    );
 }
