@@ -83,7 +83,7 @@ impl<'a> Adding<'a> {
         };
         let made = match socket.run(&self.sublink.create(&new)) {
             Err(error) if error.is_exists() && self.is_taken_outside(socket) => {
-                self.create_and_rename(socket, &new)?
+                self.create_and_rename(&self.socket_inside()?, socket, &new)
             }
             made => made,
         };
@@ -97,25 +97,21 @@ impl<'a> Adding<'a> {
         !self.is_there() && matches!(link::find(socket, name), Ok(Some(_)))
     }
 
-    /// Makes the link under another name, and gives it its own where nobody has that.
+    /// Makes the link under another name, and gives it its own `inside`, where nobody has that.
     fn create_and_rename(
         &self,
+        inside: &Socket,
         socket: &Socket,
         new: &New<'_>,
-    ) -> Result<Result<(), RequestError>, Error> {
+    ) -> Result<(), RequestError> {
         let interim = names::derived_ifname(&format!("interim {}", self.call.attachment));
-        let inside = self.socket_inside()?;
-        let remove = || Deleter::waiting().delete(&inside, &interim, &[]);
+        let remove = || Deleter::waiting().delete(inside, &interim, &[]);
         // A call that was killed in between left it.
         let _ = remove();
-        let name = new.name.clone();
-        let new = New { name: interim.clone(), ..*new };
-        let made = socket.run(&self.sublink.create(&new)).and_then(|()| {
-            let renamed = link::get(&inside, &interim)
-                .and_then(|link| inside.run(&link::rename(&link.dev, &name)));
-            renamed.inspect_err(|_| drop(remove()))
-        });
-        Ok(made)
+        socket.run(&self.sublink.create(&New { name: interim.clone(), ..*new }))?;
+        link::get(inside, &interim)
+            .and_then(|link| inside.run(&link::rename(&link.dev, &new.name)))
+            .inspect_err(|_| drop(remove()))
     }
 
     /// Makes the master where it is a VLAN of the host that is missing. Nobody deletes it while the
