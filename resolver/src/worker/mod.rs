@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use names::{Place, Record};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use types::Attachment;
 
@@ -75,7 +75,10 @@ struct Worker {
 /// When the system refuses what is needed.
 pub fn serve(start: Start) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, run(start))
+    // As a task of its own it sleeps while queries are answered; what is blocked on is looked at each
+    // time that any task is.
+    let done = async { spawn_local(run(start)).await.map_err(io::Error::other)? };
+    LocalSet::new().block_on(&runtime, done)
 }
 
 async fn run(start: Start) -> io::Result<()> {
