@@ -1,7 +1,7 @@
 //! A network namespace, entered on a thread of its own, and what runs in it.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -100,6 +100,25 @@ impl Namespace {
             done.status
         );
         out
+    }
+
+    /// As [`Self::run`], for a command that reads `input`, which is short.
+    #[track_caller]
+    pub(crate) fn run_with(&self, command: &str, input: &str) -> String {
+        let run = || {
+            let [stdin, stdout] = [Stdio::piped(), Stdio::piped()];
+            let mut child = split(command).stdin(stdin).stdout(stdout).spawn()?;
+            if let Some(mut stdin) = child.stdin.take() {
+                stdin.write_all(input.as_bytes())?;
+            }
+            child.wait_with_output()
+        };
+        let name = self.name();
+        match self.within(run) {
+            Ok(done) if done.status.success() => text(&done.stdout),
+            Ok(done) => panic!("`{command}` in {name}: {}\n{}", done.status, text(&done.stdout)),
+            Err(error) => panic!("run `{command}` in {name}: {error}"),
+        }
     }
 
     /// As [`Self::run`], for a command that may fail.

@@ -100,14 +100,19 @@ impl Snapshot {
             let mut add = |found: Vec<String>| {
                 lines.extend(found.into_iter().map(|line| format!("{name} {line}")));
             };
-            add(links(namespace));
-            add(addresses(namespace));
-            add(routes(namespace));
-            add(rules(namespace));
-            add(neighbours(namespace));
+            // Snapshots are most of what the crash tests do, and processes most of a snapshot.
+            let all = list(namespace.json("ip -j -d addr show"));
+            add(links(&all));
+            add(addresses(&all));
+            for family in ["inet", "inet6"] {
+                let shown = Shown::of(namespace, family);
+                add(shown.routes());
+                add(shown.rules(family));
+                add(shown.neighbours());
+            }
             add(nft_rules(namespace));
             add(queues(namespace));
-            add(sysctls(namespace));
+            add(sysctls(namespace, &all));
         }
         for directory in DIRECTORIES {
             files(Path::new(directory), &mut lines);
@@ -116,8 +121,8 @@ impl Snapshot {
     }
 }
 
-fn links(namespace: &Namespace) -> Vec<String> {
-    sorted(namespace.links().iter().map(|link| {
+fn links(all: &[Value]) -> Vec<String> {
+    sorted(all.iter().map(|link| {
         let flags = list(link["flags"].clone());
         let flags: Vec<&str> = flags
             .iter()
@@ -146,9 +151,8 @@ fn links(namespace: &Namespace) -> Vec<String> {
     }))
 }
 
-fn addresses(namespace: &Namespace) -> Vec<String> {
-    let links = list(namespace.json("ip -j addr show"));
-    sorted(links.iter().flat_map(|link| {
+fn addresses(all: &[Value]) -> Vec<String> {
+    sorted(all.iter().flat_map(|link| {
         let name = word(&link["ifname"]);
         let lasting =
             list(link["addr_info"].clone()).into_iter().filter(|entry| entry["scope"] != "link");
@@ -168,36 +172,57 @@ fn addresses(namespace: &Namespace) -> Vec<String> {
     }))
 }
 
-fn routes(namespace: &Namespace) -> Vec<String> {
-    let of_family =
-        |family: &str| list(namespace.json(&format!("ip -j {family} route show table all")));
-    let all = of_family("-4").into_iter().chain(of_family("-6"));
-    let lasting = all.filter(|route| {
-        let kind = &route["type"];
-        !word(&route["dst"]).starts_with("fe80::") && kind != "multicast" && kind != "anycast"
-    });
-    sorted(lasting.map(|mut route| {
-        if let Some(fields) = route.as_object_mut() {
-            for passing in ["flags", "expires", "cache", "used"] {
-                fields.remove(passing);
+/// What one process of `ip` shows of a family.
+struct Shown(Vec<Value>);
+
+impl Shown {
+    fn of(namespace: &Namespace, family: &str) -> Self {
+        let wanted = "route show table all\nrule show\nneigh show nud permanent\n";
+        let printed = namespace.run_with(&format!("ip -j -f {family} -batch -"), wanted);
+        // One list each, or nothing at all for an empty one.
+        let lists = serde_json::Deserializer::from_str(&printed).into_iter();
+        let lists = lists.map(|list: serde_json::Result<Vec<Value>>| {
+            list.unwrap_or_else(|error| panic!("ip did not print JSON: {error}\n{printed}"))
+        });
+        Self(lists.flatten().collect())
+    }
+
+    fn routes(&self) -> Vec<String> {
+        let routes = self.0.iter().filter(|one| !is_rule(one) && !is_neighbour(one));
+        let lasting = routes.filter(|route| {
+            let kind = &route["type"];
+            !word(&route["dst"]).starts_with("fe80::") && kind != "multicast" && kind != "anycast"
+        });
+        sorted(lasting.cloned().map(|mut route| {
+            if let Some(fields) = route.as_object_mut() {
+                for passing in ["flags", "expires", "cache", "used"] {
+                    fields.remove(passing);
+                }
             }
-        }
-        format!("route {route}")
-    }))
+            format!("route {route}")
+        }))
+    }
+
+    fn rules(&self, family: &str) -> Vec<String> {
+        let rules = self.0.iter().filter(|one| is_rule(one));
+        sorted(rules.map(|rule| format!("rule {family} {rule}")))
+    }
+
+    fn neighbours(&self) -> Vec<String> {
+        let all = self.0.iter().filter(|one| is_neighbour(one));
+        sorted(all.map(|entry| {
+            let [dev, dst, lladdr] = ["dev", "dst", "lladdr"].map(|key| word(&entry[key]));
+            format!("neigh {dev} {dst} {lladdr}")
+        }))
+    }
 }
 
-fn rules(namespace: &Namespace) -> Vec<String> {
-    let of_family = |family: &str| list(namespace.json(&format!("ip -j {family} rule show")));
-    let four = of_family("-4").into_iter().map(|rule| format!("rule inet {rule}"));
-    let six = of_family("-6").into_iter().map(|rule| format!("rule inet6 {rule}"));
-    sorted(four.chain(six))
+fn is_rule(shown: &Value) -> bool {
+    shown.get("priority").is_some()
 }
 
-fn neighbours(namespace: &Namespace) -> Vec<String> {
-    let all = list(namespace.json("ip -j neigh show nud permanent"));
-    sorted(all.iter().map(|entry| {
-        format!("neigh {} {} {}", word(&entry["dev"]), word(&entry["dst"]), word(&entry["lladdr"]))
-    }))
+fn is_neighbour(shown: &Value) -> bool {
+    shown.get("state").is_some()
 }
 
 /// In the order of nft: that of rules within a chain has a meaning.
@@ -274,10 +299,10 @@ fn without_references(line: &str) -> String {
     kept.join(" ")
 }
 
-fn sysctls(namespace: &Namespace) -> Vec<String> {
+fn sysctls(namespace: &Namespace, all: &[Value]) -> Vec<String> {
     let mut keys: Vec<String> = SYSCTLS.iter().map(|&key| key.to_owned()).collect();
-    let links = namespace.link_names();
-    for link in links.iter().map(String::as_str).chain(["lo", "default"]) {
+    let links = all.iter().map(|link| word(&link["ifname"]));
+    for link in links.chain(["default".to_owned()]) {
         for (family, names) in LINK_SYSCTLS {
             keys.extend(names.iter().map(|name| format!("{family}/conf/{link}/{name}")));
         }
