@@ -42,7 +42,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "test",
-        what: "build the plugins and run every test; arguments go to the test runner",
+        what: "build the plugins and run the everyday tests; --all runs every one; other arguments go to the test runner",
         run: test::task,
     },
     Task { name: "ci", what: "everything CI runs, with a table of steps and times", run: ci::task },

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use kernel::netns::Netns;
+use nix::unistd::Pid;
 
+use super::server::{ASKERS, pinned};
 use crate::isolation::Container;
 use crate::statistics::quantile;
 
@@ -61,7 +63,12 @@ impl Load {
             command.args(["-Q", &per_second.to_string()]);
         }
         command.arg("-d").arg(&self.file).stdin(Stdio::null());
-        let output = Netns::open(&from.path)?.run(|| command.output())?.context("start dnsperf")?;
+        let asked = Netns::open(&from.path)?.run(|| {
+            // A thread of its own, which dnsperf takes that from.
+            pinned(Pid::from_raw(0), ASKERS)?;
+            anyhow::Ok(command.output()?)
+        })?;
+        let output = asked.context("start dnsperf")?;
         let printed = String::from_utf8_lossy(&output.stdout);
         ensure!(
             output.status.success(),
