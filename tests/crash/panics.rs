@@ -87,6 +87,13 @@ undone! {
         at_step_container: "container",
         at_step_done: "done",
     ];
+    an_add_of_dummy_that_panics_is_undone: Scene::dummy() => [
+        at_step_record: "record",
+        at_step_link: "link",
+        at_step_ipam: "ipam",
+        at_step_container: "container",
+        at_step_done: "done",
+    ];
     an_add_of_ptp_that_panics_is_undone: Scene::ptp() => [
         at_step_record: "record",
         at_step_pair: "pair",

@@ -29,6 +29,7 @@ macro_rules! every_sublink {
 
 mod del;
 mod gc;
+mod interim;
 mod released;
 mod swap;
 pub(super) mod undo;
