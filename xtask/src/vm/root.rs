@@ -61,6 +61,7 @@ const MODULES: &[&str] = &[
     "act_police",
     "af_packet",
     "virtio_blk",
+    "virtio_net",
     "ext4",
 ];
 
