@@ -19,7 +19,7 @@ const STAYS: &[&str] = &[
     "/lock ",
     "ip_forward = ",
     // The kernel's, of the first VRF of a namespace.
-    "l3mdev-table",
+    "\"l3mdev\":",
     "conf/all/forwarding = ",
     "conf/default/forwarding = ",
     "conf/lo/forwarding = ",

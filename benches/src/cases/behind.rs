@@ -25,7 +25,7 @@ pub(crate) fn bandwidth(options: &Options, scratch: &Scratch, report: &mut Repor
         Behind::of(&options.ours, "floor", &keys, scratch)?.replaced_by_floor(options, scratch)?;
     let [ours, peer] = both(&keys, options, scratch)?;
     let series = in_turns(&[&ours, &peer, &floor], &VERBS, options.runs)?;
-    for ((verb, [ours, peer, floor]), goal) in VERBS.iter().zip(&series).zip(GOALS) {
+    for ((verb, [ours, peer, floor]), goal) in VERBS.iter().zip(&series).zip(MOSTLY_KERNEL) {
         report.pair(&format!("{what} {verb}"), ours, peer, goal);
         report.pair(&format!("… {verb} beside the floor"), ours, floor, Goal::Ratio(2.0));
     }
@@ -42,6 +42,10 @@ pub(crate) fn sbr(options: &Options, scratch: &Scratch, report: &mut Report) -> 
     }
     Ok(())
 }
+
+/// The kernel waits for packets under way, and the Go plugin for no more than that: what is judged is
+/// the time beside the floor (docs/adr/0016-waits-of-the-kernel.md).
+const MOSTLY_KERNEL: [Goal; 2] = [Goal::Ratio(0.75), Goal::Ratio(0.5)];
 
 const VERBS: [&str; 2] = ["ADD", "DEL"];
 const GOALS: [Goal; 2] = [Goal::Ratio(0.35), Goal::Ratio(0.2)];

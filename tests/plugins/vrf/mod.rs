@@ -18,7 +18,7 @@ use crate::chain::{Attach, Chain};
 use crate::under_test::{NETWORK, needs_driver, with_keys};
 
 /// What the kernel keeps when a namespace has had a VRF.
-const OF_THE_KERNEL: &str = "l3mdev-table";
+const OF_THE_KERNEL: &str = "\"l3mdev\":";
 
 /// A case in a lab where VRFs can be made.
 fn lab_with_vrfs(case: impl FnOnce(&Lab)) {

@@ -10,6 +10,9 @@ use crate::turns::By::{self, Ours, Reference};
 use crate::turns::call;
 use crate::under_test::only_ours;
 
+const ROUTES: Difference =
+    ("after ADD: table ", "1.1.1 loses routes, which later releases move to the table, too");
+
 /// All that a call may have changed, as lines.
 fn lines(c: &Container, moment: &str) -> Vec<String> {
     let mut lines: Vec<String> = c.addresses("eth0");
@@ -54,12 +57,12 @@ fn assert_equal(lab: &Lab, members: &Value, differences: &[Difference]) {
 
 #[test]
 fn a_vrf_with_the_first_free_table_is_equal() {
-    lab_with_vrfs(|lab| assert_equal(lab, &json!({}), &[EMPTY_DNS]));
+    lab_with_vrfs(|lab| assert_equal(lab, &json!({}), &[EMPTY_DNS, ROUTES]));
 }
 
 #[test]
 fn a_vrf_with_a_table_of_its_own_is_equal() {
-    lab_with_vrfs(|lab| assert_equal(lab, &json!({ "table": 77 }), &[EMPTY_DNS]));
+    lab_with_vrfs(|lab| assert_equal(lab, &json!({ "table": 77 }), &[EMPTY_DNS, ROUTES]));
 }
 
 /// Each pair of who adds and who comes after.
@@ -72,6 +75,12 @@ mod what_one_put_into_a_vrf_the_other_checks_and_takes_out {
         let c = container(lab, "c1");
         let mut config = config(&c, &json!({}));
         config["prevResult"] = call(lab, maker, &c, "ADD", &config).run().result();
+        if maker == Reference {
+            // 1.1.1 loses them; later releases do not.
+            for gateway in ["10.1.0.1", "fd00:1::1"] {
+                c.run(&format!("ip route replace default via {gateway} dev eth0 table 1"));
+            }
+        }
         call(lab, other, &c, "CHECK", &config).run().is_silent();
         for _ in 0..2 {
             call(lab, other, &c, "DEL", &config).run().is_silent();
