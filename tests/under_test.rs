@@ -215,6 +215,13 @@ pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
     }
 }
 
+/// Calls the host's link as containers call theirs.
+pub(crate) fn call_master_eth0(host: &Namespace) {
+    host.run(&format!("ip link set dev {MASTER} down"));
+    host.run(&format!("ip link set dev {MASTER} name eth0 up"));
+    host.settle_link_local();
+}
+
 /// What this kernel needs for links of `plugin`, if not all kernels have it.
 fn driver(plugin: &str) -> Option<Feature> {
     match plugin {

@@ -6,12 +6,12 @@ use std::path::Path;
 use cni::record::{Record, Records, boot_id};
 use cni::{AddResult, Call, Dns, Error, Interface, NetworkCall, code};
 use kernel::addr::Dad;
-use kernel::link::{self, Deleter, Link};
+use kernel::link::{self, Deleted, Deleter, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
 use kernel::{RequestError, announce};
-use types::IfName;
+use types::{Attachment, IfName};
 
 use crate::error::{no_netns, refused};
 use crate::host::{Host, deleter};
@@ -197,8 +197,9 @@ pub fn taken(tried: &str) -> Error {
         .with_hint("a previous ADD for this container was not undone; run DEL for it, or `cais gc`")
 }
 
-/// Compares the link of `call`, which is of `kind` where that is known, its addresses and routes with what ADD promised
-/// in `promise`; `more` is what there is to compare beside. The calling thread is where `inside` is.
+/// Compares the link of `call`, which is of `kind` where that is known, its addresses and routes
+/// with what ADD promised in `promise`; `more` is what there is to compare beside. The calling
+/// thread is where `inside` is.
 ///
 /// # Errors
 /// Code 101 with the first difference.
@@ -268,8 +269,14 @@ fn delete(call: &Call, kind: &str, run_dir: &Path) -> Result<(), Error> {
         Some(Ok(netns)) => {
             netns.enter_for_good().map_err(|e| no_netns(&e))?;
             let socket = Socket::open(call.sandbox()).map_err(|e| refused(&e))?;
-            let deleted = deleter(run_dir).delete(&socket, &call.attachment.ifname, &[]);
-            deleted.map(drop).map_err(|e| refused(&e))
+            let (key, deleter) = (&call.attachment, deleter(run_dir));
+            let deleted = deleter.delete(&socket, &key.ifname, &[]).map_err(|e| refused(&e))?;
+            match deleted {
+                Deleted::Now => Ok(()),
+                Deleted::Before => {
+                    delete_interim(&socket, key, kind, &deleter).map_err(|e| refused(&e))
+                }
+            }
         }
         Some(Err(error)) if !error.is_gone() => Err(no_netns(&error)),
         _ => match Records::under(run_dir).read(&call.attachment) {
@@ -309,20 +316,32 @@ fn delete_recorded(record: &Record, kind: &str, run_dir: &Path) -> Result<(), Er
     };
     let delete = || -> Result<(), RequestError> {
         let socket = Socket::open(record.netns.as_str())?;
-        let ifname = &record.key.ifname;
-        let Some(link) = link::find(&socket, ifname)? else { return Ok(()) };
-        let is_ours = match &link.alias {
-            Some(alias) => *alias == names::alias(&record.key),
+        let (key, deleter) = (&record.key, deleter(run_dir));
+        let is_ours = |link: &Link| match &link.alias {
+            Some(alias) => *alias == names::alias(key),
             // An ADD was killed before it said whose the link is.
             None => link.is_kind(kind),
         };
-        match is_ours {
-            true => deleter(run_dir).delete(&socket, &link, &[]).map(drop),
-            false => Ok(()),
+        match link::find(&socket, &key.ifname)?.filter(is_ours) {
+            Some(link) => deleter.delete(&socket, &link, &[]).map(drop),
+            None => delete_interim(&socket, key, kind, &deleter),
         }
     };
     let deleted = netns.run(delete).map_err(|e| no_netns(&e))?;
     deleted.map_err(|e| refused(&e))
+}
+
+/// Deletes the link for `key` where an ADD was killed before it gave it its name.
+fn delete_interim(
+    socket: &Socket,
+    key: &Attachment,
+    kind: &str,
+    deleter: &Deleter,
+) -> Result<(), RequestError> {
+    match link::find(socket, &names::interim_ifname(key))?.filter(|link| link.is_kind(kind)) {
+        Some(link) => deleter.delete(socket, &link, &[]).map(drop),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

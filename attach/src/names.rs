@@ -17,6 +17,12 @@ pub fn host_ifname(key: &Attachment, attempt: u32) -> IfName {
     derived_ifname(&format!("{key}\0{attempt}"))
 }
 
+/// What the link for `key` is called in the container while its own name cannot be given yet.
+#[must_use]
+pub fn interim_ifname(key: &Attachment) -> IfName {
+    derived_ifname(&format!("interim {key}"))
+}
+
 /// `veth` and eight hexadecimal digits that stand for `text`.
 #[must_use]
 pub fn derived_ifname(text: &str) -> IfName {
@@ -60,9 +66,10 @@ mod tests {
     }
 
     #[test]
-    fn host_names_never_change_between_versions() {
+    fn names_never_change_between_versions() {
         assert_eq!(host_ifname(&key("c1"), 0).as_str(), "veth73355eaf");
         assert_ne!(host_ifname(&key("c1"), 1), host_ifname(&key("c1"), 0));
+        assert_eq!(interim_ifname(&key("c1")).as_str(), "veth543207f0");
     }
 
     #[test]

@@ -95,6 +95,18 @@ fn uninstall_gives_back_what_was_replaced_and_leaves_nothing_of_ours() {
 }
 
 #[test]
+fn uninstall_takes_the_socket_by_which_the_daemon_of_names_lives() {
+    lab(|_| {
+        let stage = stage();
+        stage.cais(INSTALL).ok();
+        fs::create_dir_all("/run/cais").unwrap();
+        fs::write("/run/cais/dns.sock", "").unwrap();
+        stage.cais("uninstall --to opt").ok();
+        assert!(!Path::new("/run/cais/dns.sock").exists());
+    });
+}
+
+#[test]
 fn what_somebody_changed_since_stays() {
     lab(|_| {
         let stage = stage();

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::panic::resume_unwind;
+use std::path::Path;
 
 use crate::Lab;
 
@@ -24,6 +25,8 @@ pub enum Feature {
     Tun,
     /// `CONFIG_WIREGUARD`.
     Wireguard,
+    /// A network card on the PCI bus that nobody misses: `0000:00:1e.0` of the VM lane's guest.
+    SpareNic,
     /// IPv6, which can be switched off at boot.
     Ipv6,
     /// The Go reference plugins, Debian's package `containernetworking-plugins`.
@@ -61,6 +64,7 @@ const RUN_IN_THE_VM_LANE: &[Feature] = &[
     Feature::Ipvlan,
     Feature::Vrf,
     Feature::Wireguard,
+    Feature::SpareNic,
 ];
 
 /// Thrown, not as a failure, by a case that cannot run here.
@@ -86,9 +90,8 @@ fn throw(reason: String) -> ! {
 /// In the outer process: prints the reason, or fails where nothing may be left out.
 #[track_caller]
 pub(crate) fn accept_skip(reason: &str) {
-    let in_the_vm_lane = env::var_os("CAIS_VM").is_some();
     let excused = reason.starts_with(BY_DESIGN)
-        || !in_the_vm_lane && RUN_IN_THE_VM_LANE.iter().any(|feature| reason == feature.name());
+        || !in_the_vm_lane() && RUN_IN_THE_VM_LANE.iter().any(|feature| reason == feature.name());
     let in_ci = env::var_os("CI").is_some_and(|value| value == "true");
     assert!(!in_ci || excused, "skipped in CI, where nothing may be left out: {reason}");
     println!("skipped: {reason}");
@@ -107,6 +110,7 @@ impl Feature {
             Self::Vrf => "vrf links (CONFIG_NET_VRF)",
             Self::Tun => "taps (CONFIG_TUN)",
             Self::Wireguard => "wireguard links (CONFIG_WIREGUARD)",
+            Self::SpareNic => "a spare network card (the VM lane's guest has one)",
             Self::Ipv6 => "IPv6",
             Self::ReferencePlugins => "the Go plugins (package containernetworking-plugins)",
             Self::Iptables => "iptables over nf_tables (package iptables)",
@@ -142,7 +146,7 @@ impl Feature {
                 tried.status.success()
                     && scratch.run("ip -d link show dev probe").contains("vlan_filtering 1")
             }),
-            Self::BrNetfilter => std::path::Path::new("/proc/sys/net/bridge").exists(),
+            Self::BrNetfilter => Path::new("/proc/sys/net/bridge").exists(),
             Self::Vlan => link("link base type vlan id 5"),
             Self::Dummy => link("type dummy"),
             Self::Ipvlan => link("link base type ipvlan"),
@@ -151,7 +155,11 @@ impl Feature {
                 scratch.try_run("ip tuntap add mode tap dev probe").status.success()
             }),
             Self::Wireguard => link("type wireguard"),
-            Self::Ipv6 => std::path::Path::new("/proc/sys/net/ipv6").exists(),
+            // Whatever is there on other machines may be their way out.
+            Self::SpareNic => {
+                in_the_vm_lane() && Path::new("/sys/bus/pci/devices/0000:00:1e.0").exists()
+            }
+            Self::Ipv6 => Path::new("/proc/sys/net/ipv6").exists(),
             Self::ReferencePlugins => crate::bins::reference().join("bridge").exists(),
             Self::Iptables => {
                 are_installed(&["iptables", "ip6tables", "iptables-save", "ip6tables-save"])
@@ -192,6 +200,10 @@ impl Feature {
             }
         }
     }
+}
+
+fn in_the_vm_lane() -> bool {
+    env::var_os("CAIS_VM").is_some()
 }
 
 fn are_installed(programs: &[&str]) -> bool {

@@ -73,6 +73,17 @@ impl Namespace {
         }
     }
 
+    /// Waits until there is a link of that name.
+    ///
+    /// # Panics
+    /// When that takes longer than 20 s.
+    #[track_caller]
+    pub fn wait_until_there(&self, link: &str) {
+        if !self.wait_for("link", || self.link(link).is_some()) {
+            panic!("{}: no link {link} appears", self.name());
+        }
+    }
+
     /// Waits until the link is operational: a bridge is when a port of it passes frames.
     ///
     /// # Panics

@@ -104,9 +104,9 @@ impl<'a> Adding<'a> {
         socket: &Socket,
         new: &New<'_>,
     ) -> Result<(), RequestError> {
-        let interim = names::derived_ifname(&format!("interim {}", self.call.attachment));
+        let interim = names::interim_ifname(&self.call.attachment);
         let remove = || Deleter::waiting().delete(inside, &interim, &[]);
-        // A call that was killed in between left it.
+        // A call that was killed in between left it, and no DEL came since.
         let _ = remove();
         socket.run(&self.sublink.create(&New { name: interim.clone(), ..*new }))?;
         link::get(inside, &interim)

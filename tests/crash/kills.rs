@@ -100,6 +100,11 @@ killed! {
         gc_is_completed_by_gc_in_a_living_namespace: Killed::Gc(Rescue::GcWhileNamespaceLives),
         gc_is_completed_by_del: Killed::Gc(Rescue::Del),
     ];
+    // Kernels before 6.15 make it under another name at first.
+    a_killed_call_of_macvlan_over_eth0: Scene::macvlan_over_eth0() => [
+        add_is_undone_by_del: Killed::Add(Rescue::Del),
+        add_is_undone_by_gc_in_a_living_namespace: Killed::Add(Rescue::GcWhileNamespaceLives),
+    ];
     // The end of a pair that it is given dies with its namespace, so that lives on.
     a_killed_call_of_host_device: Scene::host_device() => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),

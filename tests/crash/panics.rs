@@ -19,7 +19,7 @@ const STAYS: &[&str] = &[
     "/lock ",
     "ip_forward = ",
     // The kernel's, of the first VRF of a namespace.
-    "l3mdev-table",
+    "\"l3mdev\":",
     "conf/all/forwarding = ",
     "conf/default/forwarding = ",
     "conf/lo/forwarding = ",
@@ -81,6 +81,13 @@ undone! {
         at_step_done: "done",
     ];
     an_add_of_tap_that_panics_is_undone: Scene::tap() => [
+        at_step_record: "record",
+        at_step_link: "link",
+        at_step_ipam: "ipam",
+        at_step_container: "container",
+        at_step_done: "done",
+    ];
+    an_add_of_dummy_that_panics_is_undone: Scene::dummy() => [
         at_step_record: "record",
         at_step_link: "link",
         at_step_ipam: "ipam",

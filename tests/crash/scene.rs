@@ -4,8 +4,8 @@ use netns_fixtures::{Call, Container, Feature, Lab};
 use serde_json::{Value, json};
 
 use crate::under_test::{
-    DEVICE, MASTER, NETWORK, end_of, furnish, furnish_host, needs_driver, of_a_pair, result_before,
-    with_a_pair,
+    DEVICE, MASTER, NETWORK, call_master_eth0, end_of, furnish, furnish_host, needs_driver,
+    of_a_pair, result_before, with_a_pair,
 };
 
 /// The newest version, which alone has GC.
@@ -127,6 +127,13 @@ impl Scene {
     pub(crate) fn macvlan_on_a_vlan() -> Self {
         let mut scene = Self::macvlan();
         scene.config["master"] = json!(format!("{MASTER}.50"));
+        scene
+    }
+
+    /// The same over a link of the host that has the name of the container's.
+    pub(crate) fn macvlan_over_eth0() -> Self {
+        let mut scene = Self::macvlan();
+        scene.config["master"] = json!("eth0");
         scene
     }
 
@@ -292,8 +299,10 @@ impl Scene {
         needs_driver(lab, self.plugin);
         furnish_host(lab.host(), self.plugin);
         needs_driver(lab, self.plugin);
-        if self.config["master"] == json!(format!("{MASTER}.50")) {
-            lab.needs(Feature::Vlan);
+        match self.config["master"].as_str() {
+            Some("eth0") => call_master_eth0(lab.host()),
+            Some(name) if name != MASTER => lab.needs(Feature::Vlan),
+            _ => {}
         }
         if matches!(self.plugin, "portmap" | "dnsname") {
             lab.host().run("ip link add dev cni0 type bridge");

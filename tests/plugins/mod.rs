@@ -5,6 +5,7 @@ mod bridge;
 pub(crate) mod dhcp;
 mod dnsname;
 mod dummy;
+mod earlier;
 pub(crate) mod example;
 mod firewall;
 mod host;

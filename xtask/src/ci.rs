@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::report::Report;
-use crate::{bench, demo, deny, dist, lint, test, tidy, vm};
+use crate::{bench, demo, deny, dist, lint, package, test, tidy, vm};
 
 /// `cargo xtask ci`: every step runs even when an earlier one failed; the table and the test
 /// runner's own closing lines come last.
@@ -24,6 +24,7 @@ pub(crate) fn task(_: &[String]) -> Result<()> {
     report.step("doc test", test::doc);
     report.step("deny", || deny::task(&[]));
     report.step("dist", || dist::task(&[]));
+    report.step_or_skip("package", package::proven);
     report.step("demo", || demo::task(&[]));
     report.step("bench", || bench::task(&["--smoke".to_owned()]));
     report.step_or_skip("vm", vm::everyday);

@@ -5,20 +5,29 @@
 //! It takes `CNI_COMMAND` and `CNI_NETNS` as a plugin does, and `FLOOR_BRIDGE` and `FLOOR_LEASES`.
 //! The bridge exists and has its address. With `FLOOR_MASQUERADE` the address is put into a set as
 //! well, whose table exists, too.
+//!
+//! With `FLOOR_DEVICE` it does what `host-device` has to, with that link of the host; with
+//! `FLOOR_LIMITS` what `bandwidth` has to, on that end of a pair.
 
 use std::error::Error;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kernel::link::{self, Dev, Link, Veth};
+use kernel::link::{self, Dev, Ifb, Link, Veth};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::nft::{Batch, Element, Field, Key as SetKey, Set, Table};
 use kernel::route::Route;
 use kernel::sysctl::Key;
+use kernel::tc::{Bucket, Filter, Handle, Match, Qdisc, Queue};
 use kernel::{addr, netlink::RequestError};
 use types::{Cidr, Family, IfName};
+
+/// What packets of the container wait on, and what takes them there.
+const SHAPER: &str = "floorshaper";
+const ARRIVING: Qdisc =
+    Qdisc { parent: Handle::INGRESS, handle: Handle::new(0xffff, 0), queue: Queue::Ingress };
 
 const HOST_END: &str = "vethfloor";
 const CONTAINER_END: &str = "eth0";
@@ -35,11 +44,72 @@ const PATIENCE: Duration = Duration::from_secs(10);
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
-    match &*variable("CNI_COMMAND")? {
-        "ADD" => add(),
-        "DEL" => del(),
-        other => Err(format!("the floor has no {other}").into()),
+    let [device, limits] = ["FLOOR_DEVICE", "FLOOR_LIMITS"].map(|name| variable(name).ok());
+    match (&*variable("CNI_COMMAND")?, device, limits) {
+        ("ADD", Some(device), _) => give(&device.parse()?),
+        ("DEL", Some(device), _) => take(&device.parse()?),
+        ("ADD", _, Some(end)) => limit(&end.parse()?),
+        ("DEL", _, Some(end)) => free(&end.parse()?),
+        ("ADD", ..) => add(),
+        ("DEL", ..) => del(),
+        (other, ..) => Err(format!("the floor has no {other}").into()),
     }
+}
+
+/// Moves the host's link to the container, and sets it up there.
+fn give(device: &IfName) -> Outcome<()> {
+    let netns = Netns::open(variable("CNI_NETNS")?)?;
+    let host = Socket::open("host")?;
+    let name: IfName = CONTAINER_END.parse()?;
+    host.run(&link::move_to(&link::get(&host, device)?.dev, &netns, &name).request())?;
+    netns.enter_for_good()?;
+    Ok(Socket::open("container")?.run(&link::set(&name).up().request())?)
+}
+
+/// Moves it back.
+fn take(device: &IfName) -> Outcome<()> {
+    let home = Netns::current()?;
+    let inside = Netns::open(variable("CNI_NETNS")?)?.socket()?;
+    let dev = link::get(&inside, &CONTAINER_END.parse::<IfName>()?)?.dev;
+    Ok(inside.run(&link::move_to(&dev, &home, device).request())?)
+}
+
+/// What is to be made for limits of both directions on the host's end of a pair.
+fn limit(end: &IfName) -> Outcome<()> {
+    let host = Socket::open("host")?;
+    let (end, name) = (link::get(&host, end)?.dev, SHAPER.parse::<IfName>()?);
+    let answers = host.batch(&[Ifb::new(name.clone()).create(), link::query(&name)]);
+    let replies = answers.into_iter().collect::<Result<Vec<_>, RequestError>>()?;
+    let shaper = replies.iter().flatten().find_map(Link::from_reply).ok_or("no reply")?.dev;
+    let bucket = Bucket { bytes_per_second: 6_250_000, burst_bytes: 50_000 };
+    let queue = Queue::Tbf { bucket, limit_bytes: 206_250 };
+    let tbf = Qdisc { parent: Handle::ROOT, handle: Handle::new(1, 0), queue };
+    let filter = Filter {
+        parent: ARRIVING.handle,
+        priority: 1,
+        handle: 0,
+        matches: Some(Match::All),
+        class: Handle::new(1, 1),
+        redirect: Some(shaper.index),
+    };
+    host.run_all(&[
+        tbf.add(&shaper),
+        link::set(&shaper).up().request(),
+        ARRIVING.add(&end),
+        filter.add(&end),
+        tbf.add(&end),
+    ])?;
+    println!("{{}}");
+    Ok(())
+}
+
+/// Takes them away; the queue that packets leave by goes with the pair.
+fn free(end: &IfName) -> Outcome<()> {
+    let host = Socket::open("host")?;
+    host.run(&ARRIVING.del(&link::get(&host, end)?.dev))?;
+    let record = PathBuf::from(variable("FLOOR_LEASES")?).join("deleter");
+    link::Deleter::detached(record).delete(&host, &SHAPER.parse::<IfName>()?, &[])?;
+    Ok(())
 }
 
 fn add() -> Outcome<()> {

@@ -1,6 +1,7 @@
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use cni::{Error, code};
+use cni::{Error, code, state};
 
 use super::handback;
 use crate::args::Uninstall;
@@ -9,7 +10,8 @@ use crate::installation::Installation;
 use crate::output;
 use crate::session::Session;
 
-/// `cais uninstall`: no new containers, then the living ones given back, then the programs.
+/// `cais uninstall`: no new containers, then the living ones given back, then the programs, and the
+/// daemon of names.
 pub(crate) fn run(session: &Session, args: &Uninstall) -> Done {
     let installation = Installation::at(&args.to);
     let Some(note) = installation.note()? else {
@@ -28,5 +30,18 @@ pub(crate) fn run(session: &Session, args: &Uninstall) -> Done {
             args.to.join(name).display()
         ));
     }
+    end_daemon()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The daemon of names ends when its socket is gone.
+fn end_daemon() -> Result<(), Error> {
+    let socket = state::run_dir().join(names::SOCKET);
+    match std::fs::remove_file(&socket) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            let text = format!("end the daemon of names by removing {}: {error}", socket.display());
+            Err(Error::new(code::IO, text))
+        }
+        _ => Ok(()),
+    }
 }

@@ -60,7 +60,7 @@ impl Key {
 
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "verb", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Request {
     /// A lease: the one that is held, or a new one.
     Add(Add),
@@ -95,7 +95,7 @@ pub(crate) struct Add {
 
 /// What the daemon answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Reply {
     /// The lease.
     Lease {

@@ -51,7 +51,6 @@ struct Shape {
     network: String,
     container: String,
     ifname: String,
-    #[serde(flatten)]
     what: What,
 }
 

@@ -1,37 +1,18 @@
 //! The same configuration on the Go `bandwidth` and on ours makes the same, but for the differences
 //! that stand in this file; and what one made, the other checks and takes away.
 
-use netns_fixtures::{Call, Container, Feature, Lab, lab_with_plugins, unified};
+use netns_fixtures::{Container, Feature, Lab, lab_with_plugins, unified};
 use serde_json::{Value, json};
 
 use super::{both, config, container, filters, queues, shapers};
-use crate::under_test::{are_ours, end_of, only_ours};
+use crate::equality::{Difference, EMPTY_DNS, assert_excused};
+use crate::turns::By::{self, Ours, Reference};
+use crate::turns::call;
+use crate::under_test::{end_of, only_ours};
 
-/// A line that only one of both has, known by a word, and why that is right.
-type Difference = (&'static str, &'static str);
-
-const EMPTY_DNS: Difference =
-    ("\"dns\": {}", "1.1.1 prints an empty object where later releases leave it out");
 const ONE_ACTION: Difference =
     ("action order 2", "the reference has the action twice, and the first takes the packet");
 const LINE: Difference = ("bfifo", "the reference lets a large burst wait for as long as it took");
-
-/// Who is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
-    Reference,
-    UnderTest,
-}
-
-use By::{Reference, UnderTest};
-
-fn call<'lab>(lab: &'lab Lab, by: By, verb: &str, c: &Container, config: &Value) -> Call<'lab> {
-    let call = match by {
-        Reference => lab.reference_plugin("bandwidth"),
-        UnderTest => lab.plugin("bandwidth"),
-    };
-    call.verb(verb).container(c).config(config)
-}
 
 /// All that a call may have changed, as lines.
 fn lines(lab: &Lab, c: &Container, moment: &str) -> Vec<String> {
@@ -58,7 +39,7 @@ fn lines(lab: &Lab, c: &Container, moment: &str) -> Vec<String> {
 fn made(lab: &Lab, by: By, members: &Value) -> Vec<String> {
     let c = container(lab, "c1");
     let mut config = config(&c, members);
-    let result = call(lab, by, "ADD", &c, &config).run().result();
+    let result = call(lab, by, &c, "ADD", &config).run().result();
     let mut told = result.clone();
     // Random.
     for interface in told["interfaces"].as_array_mut().expect("a result has interfaces") {
@@ -71,9 +52,9 @@ fn made(lab: &Lab, by: By, members: &Value) -> Vec<String> {
     config["prevResult"] = result;
     // Without a limit the reference's crashes.
     if *members != json!({}) {
-        call(lab, by, "CHECK", &c, &config).run().is_silent();
+        call(lab, by, &c, "CHECK", &config).run().is_silent();
     }
-    call(lab, by, "DEL", &c, &config).run().is_silent();
+    call(lab, by, &c, "DEL", &config).run().is_silent();
     made.extend(shapers(lab.host()));
     c.remove();
     lab.host().wait_until_gone("end-c1");
@@ -83,19 +64,8 @@ fn made(lab: &Lab, by: By, members: &Value) -> Vec<String> {
 #[track_caller]
 fn assert_equal(lab: &Lab, members: &Value, differences: &[Difference]) {
     lab.needs(Feature::ReferencePlugins);
-    let (theirs, ours) = (made(lab, Reference, members), made(lab, UnderTest, members));
-    // The reference beside itself shows that nothing random is compared.
-    let differences = if are_ours(lab) { differences } else { &[] };
-    let difference = unified(&theirs, &ours);
-    let changed = |line: &&str| line.starts_with(['-', '+']);
-    let is_excused = |line: &&str| differences.iter().any(|(word, _)| line.contains(word));
-    let unexcused: Vec<&str> =
-        difference.lines().filter(changed).filter(|line| !is_excused(line)).collect();
-    assert!(unexcused.is_empty(), "`-` the reference, `+` ours:\n{}", unexcused.join("\n"));
-    for (word, why) in differences {
-        let is_needed = difference.lines().filter(changed).any(|line| line.contains(word));
-        assert!(is_needed, "no difference in `{word}` ({why}) any more:\n{difference}");
-    }
+    let (theirs, ours) = (made(lab, Reference, members), made(lab, Ours, members));
+    assert_excused(lab, &unified(&theirs, &ours), differences);
 }
 
 #[test]
@@ -136,28 +106,28 @@ mod what_one_limits_the_other_checks_and_frees {
         only_ours(lab, "is no pair with itself");
         let c = container(lab, "c1");
         let mut config = config(&c, &both());
-        config["prevResult"] = call(lab, maker, "ADD", &c, &config).run().result();
+        config["prevResult"] = call(lab, maker, &c, "ADD", &config).run().result();
         assert_eq!(shapers(lab.host()).len(), 1);
-        call(lab, other, "CHECK", &c, &config).run().is_silent();
+        call(lab, other, &c, "CHECK", &config).run().is_silent();
         lab.host()
             .run("tc qdisc change dev end-c1 root handle 1: tbf rate 9mbit burst 9000 limit 9000");
-        call(lab, other, "CHECK", &c, &config).run().error();
+        call(lab, other, &c, "CHECK", &config).run().error();
         for _ in 0..2 {
-            call(lab, other, "DEL", &c, &config).run().is_silent();
+            call(lab, other, &c, "DEL", &config).run().is_silent();
             assert_eq!(shapers(lab.host()), [""; 0]);
         }
-        if other == UnderTest {
+        if other == Ours {
             // The reference leaves them to the end of the pair.
             assert_eq!(queues(lab.host(), "end-c1"), [""; 0]);
         }
         // The one that made it may be called as well.
-        call(lab, maker, "DEL", &c, &config).run().is_silent();
+        call(lab, maker, &c, "DEL", &config).run().is_silent();
         let files = lab.snapshot();
         assert!(!files.lines().iter().any(|line| line.contains("/run/cais/bandwidth")));
     }
 
     stamp!(lab_with_plugins, case,
-        ours_by_the_reference: (UnderTest, Reference), the_references_by_ours: (Reference, UnderTest));
+        ours_by_the_reference: (Ours, Reference), the_references_by_ours: (Reference, Ours));
 }
 
 #[test]
@@ -167,17 +137,17 @@ fn a_second_interface_is_limited_beside_one_of_the_reference() {
         only_ours(lab, "gives both one name, and fails [E]");
         let c = container(lab, "c1");
         let first = config(&c, &both());
-        call(lab, Reference, "ADD", &c, &first).run().succeeded();
+        call(lab, Reference, &c, "ADD", &first).run().succeeded();
         lab.wire((lab.host(), "end-2"), (&c, "eth1"));
         let mut second = first.clone();
         second["prevResult"]["interfaces"][1]["name"] = json!("end-2");
-        let second = |verb| call(lab, UnderTest, verb, &c, &second).ifname("eth1").run();
+        let second = |verb| call(lab, Ours, &c, verb, &second).ifname("eth1").run();
         second("ADD").succeeded();
         assert_eq!(shapers(lab.host()).len(), 2);
         second("CHECK").is_silent();
-        call(lab, UnderTest, "CHECK", &c, &first).run().is_silent();
+        call(lab, Ours, &c, "CHECK", &first).run().is_silent();
         second("DEL").is_silent();
         assert_eq!(shapers(lab.host()).len(), 1);
-        call(lab, UnderTest, "CHECK", &c, &first).run().is_silent();
+        call(lab, Ours, &c, "CHECK", &first).run().is_silent();
     });
 }

@@ -82,6 +82,29 @@ fn del_without_namespace_forgets_the_lease_and_says_that_the_server_keeps_it() {
     });
 }
 
+/// A plain file is what is left at the path when a pin is undone, but not removed.
+#[test]
+fn del_of_dhcp_takes_a_stale_file_as_a_namespace_that_is_gone() {
+    lab_with_plugins(|lab| {
+        let lan = Lan::new(lab, &[]);
+        let daemon = Daemon::start(lab);
+        let (c1, _) = leased(lab, &lan, "c1");
+        let (c2, _) = leased(lab, &lan, "c2");
+        only_ours(lab, "remembers nothing that could be looked at");
+        let del = |container: &Container| {
+            container.remove();
+            fs::write(container.path(), "").unwrap();
+            let call = lab.plugin("dhcp").container(container).config(&config(&json!({})));
+            call.verb("DEL").run().succeeded();
+            fs::remove_file(container.path()).unwrap();
+        };
+        del(&c1);
+        drop(daemon);
+        del(&c2);
+        assert_eq!(remembered(), [""; 0]);
+    });
+}
+
 #[test]
 fn gc_gives_back_leases_of_attachments_that_are_not_listed() {
     lab_with_plugins(|lab| {

@@ -3,6 +3,7 @@
 mod defects;
 mod del;
 mod devices;
+mod hardware;
 mod life;
 mod swap;
 mod undo;

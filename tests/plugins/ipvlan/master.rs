@@ -3,7 +3,7 @@
 use netns_fixtures::{Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
-use super::{lan, link, master, usual, with, with_addresses};
+use super::{link, master, usual, with, with_addresses};
 use crate::plugins::sublinks::other_link;
 use crate::under_test::{MASTER, are_ours, lacks_driver, needs_driver, only_ours};
 
@@ -82,21 +82,6 @@ fn status_of_an_ipvlan_that_needs_a_plugin_before_it_is_success() {
 }
 
 #[test]
-fn a_master_of_ipvlan_that_is_missing_is_named_by_add_and_status() {
-    lab_with_plugins(|lab| {
-        let c = lab.container("c1");
-        let before = lab.snapshot();
-        let call = lab.plugin("ipvlan").container(&c).config(&usual()).verb("ADD");
-        call.run().error().says(&[MASTER]);
-        lab.assert_unchanged(&before);
-        only_ours(lab, UNKNOWN);
-        let config = with(usual(), "cniVersion", json!("1.1.0"));
-        let call = lab.plugin("ipvlan").config(&config).verb("STATUS");
-        call.run().refused(50).says(&["link lan0 does not exist", "ip link"]);
-    });
-}
-
-#[test]
 fn the_interface_of_the_plugin_before_is_the_master_unless_one_is_named() {
     lab_with_plugins(|lab| {
         master(lab);
@@ -125,40 +110,6 @@ fn several_interfaces_before_leave_the_master_open_and_are_refused() {
             call.run().error().says(&["lacks a single named interface"]);
         }
         lab.assert_unchanged(&before);
-    });
-}
-
-#[test]
-fn a_master_within_the_container_is_taken_by_ipvlan_when_asked_for() {
-    lab_with_plugins(|lab| {
-        only_ours(lab, "does not know linkInContainer (1.1.1)");
-        needs_driver(lab, "ipvlan");
-        let neighbour = lab.another_host("neighbour");
-        let c = lab.container("c1");
-        lab.wire((&c, MASTER), (&neighbour, "eth0"));
-        neighbour.run("ip addr add 10.1.0.9/24 dev eth0");
-        let before = lab.snapshot();
-        let config = with(with_addresses(&["10.1.0.5/24"]), "linkInContainer", json!(true));
-        let mut checked = config.clone();
-        checked["prevResult"] = lab.add("ipvlan", &c, &config);
-        assert_eq!(link(&c)["link"], MASTER);
-        c.assert_reaches(&neighbour);
-        let call = lab.plugin("ipvlan").container(&c).config(&checked);
-        call.clone().verb("CHECK").run().is_silent();
-        call.verb("DEL").run().is_silent();
-        lab.assert_unchanged_but(&before, crate::under_test::BOOKKEEPING);
-    });
-}
-
-#[test]
-fn a_master_of_ipvlan_that_is_in_the_other_namespace_is_not_found() {
-    lab_with_plugins(|lab| {
-        only_ours(lab, "does not know linkInContainer (1.1.1)");
-        let _lan = lan(lab);
-        let c = lab.container("c1");
-        let config = with(usual(), "linkInContainer", json!(true));
-        let call = lab.plugin("ipvlan").container(&c).config(&config).verb("ADD");
-        call.run().refused(7).says(&["link lan0 does not exist in /run/netns/c1"]);
     });
 }
 

@@ -4,8 +4,7 @@ use netns_fixtures::{Feature, Lab, lab_with_plugins, skip};
 use serde_json::{Value, json};
 
 use super::{master, usual, with};
-use crate::fake::Fake;
-use crate::under_test::{BOOKKEEPING, leases, only_ours};
+use crate::under_test::{BOOKKEEPING, only_ours};
 
 /// Ends the case where the kernel has what it is said to lack.
 fn must_lack_the_driver(lab: &Lab) {
@@ -16,45 +15,6 @@ fn must_lack_the_driver(lab: &Lab) {
     if tried.status.success() {
         skip(&format!("this kernel has {}", Feature::Ipvlan.name()));
     }
-}
-
-#[test]
-fn a_kernel_without_ipvlan_is_told_by_the_module_that_it_needs_and_nothing_is_left() {
-    lab_with_plugins(|lab| {
-        must_lack_the_driver(lab);
-        master(lab);
-        let c = lab.container("c1");
-        for mode in ["l2", "l3", "l3s"] {
-            let before = lab.snapshot();
-            let config = with(usual(), "mode", json!(mode));
-            let error =
-                lab.plugin("ipvlan").container(&c).config(&config).verb("ADD").run().error();
-            lab.assert_unchanged_but(&before, BOOKKEEPING);
-            assert_eq!(leases(), [""; 0]);
-            only_ours(lab, "says no more than the kernel");
-            assert_eq!(error.code, 5);
-            error.says(&[
-                "create ipvlan eth0 over lan0 in /run/netns/c1",
-                "EOPNOTSUPP",
-                "load the module `ipvlan`",
-            ]);
-        }
-    });
-}
-
-/// What was never asked for an address has none to give back.
-#[test]
-fn ipam_is_not_asked_before_the_kernel_has_made_the_ipvlan() {
-    lab_with_plugins(|lab| {
-        must_lack_the_driver(lab);
-        master(lab);
-        let c = lab.container("c1");
-        let ipam = Fake::answering("fake", &json!({ "cniVersion": "1.0.0" }));
-        let config = with(usual(), "ipam", json!({ "type": "fake" }));
-        let call = lab.plugin("ipvlan").container(&c).config(&config).verb("ADD");
-        call.env("CNI_PATH", Fake::path(&lab.plugins())).run().error();
-        assert_eq!(ipam.verbs(), [""; 0]);
-    });
 }
 
 /// A configuration that cannot be, and what is said about it.
@@ -75,7 +35,6 @@ mod add_refuses_before_it_makes_anything {
         an_unknown_mode: ("mode", json!("l4"), &["unknown ipvlan mode: \"l4\"", "l2, l3, l3s"]),
         an_unknown_flag:
             ("flag", json!("hub"), &["unknown ipvlan flag: \"hub\"", "bridge, private, vepa"]),
-        a_mtu_above_the_masters: ("mtu", json!(1501), &["invalid MTU 1501", "master MTU(1500)"]),
         no_ipam_and_nothing_before: ("ipam", Value::Null, &["\"ipam.type\" is missing", "prevResult"]),
     );
 }

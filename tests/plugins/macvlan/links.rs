@@ -1,36 +1,10 @@
-//! The link itself: mode, MTU, address, queue, name; and the result that tells of it.
+//! The link itself: mode, address, queue.
 
 use netns_fixtures::{Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
-use super::{attached, info, layer2, link, master, with, with_pool};
-use crate::battery::Family;
-use crate::under_test::{MASTER, NETWORK, must_know, only_ours, unlike_reference};
-
-every_version! {
-    fn a_macvlan_is_told_in_the_shape_of_the_version(lab, version) {
-        master(lab);
-        let c = lab.container("c1");
-        let config = with(with_pool(Family::Dual), "cniVersion", json!(version));
-        let result = lab.add("macvlan", &c, &config);
-        assert_eq!(result["cniVersion"], version);
-        if version < "0.3.0" {
-            assert_eq!(result["ip4"]["ip"], "10.1.0.2/24");
-            assert_eq!(result["ip6"]["ip"], "fd00:1::2/64");
-        } else {
-            let interface = &result["interfaces"][0];
-            assert_eq!(interface["name"], "eth0");
-            assert_eq!(interface["mac"], link(&c)["address"]);
-            assert_eq!(interface["sandbox"], "/run/netns/c1");
-            for (i, address) in [(0, "10.1.0.2/24"), (1, "fd00:1::2/64")] {
-                let ip = &result["ips"][i];
-                assert_eq!((&ip["address"], &ip["interface"]), (&json!(address), &json!(0)));
-            }
-        }
-        lab.del("macvlan", &c, &config);
-        assert!(c.link("eth0").is_none());
-    }
-}
+use super::{attached, info, layer2, link, master, with};
+use crate::under_test::{MASTER, only_ours, unlike_reference};
 
 /// The five modes, as iproute2 calls them.
 mod a_macvlan_is_in_the_mode_asked_for {
@@ -69,40 +43,6 @@ fn mode_source_has_its_list_of_addresses() {
         let c = attached(lab, "c1", &config);
         let listed = info(&c, "macaddr_data").to_string();
         assert!(sources.iter().all(|source| listed.contains(source)), "{listed}");
-    });
-}
-
-#[test]
-fn a_macvlan_has_the_mtu_asked_for_or_its_masters() {
-    lab_with_plugins(|lab| {
-        master(lab).run("ip link set dev lan0 mtu 1450");
-        let c = attached(lab, "c1", &layer2());
-        assert_eq!(link(&c)["mtu"], 1450);
-        let c = attached(lab, "c2", &with(layer2(), "mtu", json!(1300)));
-        assert_eq!(link(&c)["mtu"], 1300);
-    });
-}
-
-#[test]
-fn a_mtu_above_the_masters_is_refused_by_macvlan() {
-    lab_with_plugins(|lab| {
-        master(lab);
-        let c = lab.container("c1");
-        let call = lab.plugin("macvlan").container(&c).config(&with(layer2(), "mtu", json!(1501)));
-        let error = call.verb("ADD").run().error();
-        error.says(&["invalid MTU 1501", "master MTU(1500)"]);
-    });
-}
-
-#[test]
-fn results_of_macvlan_carry_the_mtu() {
-    lab_with_plugins(|lab| {
-        master(lab);
-        let c = lab.container("c1");
-        let config = with(layer2(), "mtu", json!(1400));
-        unlike_reference(lab, "never fills mtu", || {
-            assert_eq!(lab.add("macvlan", &c, &config)["interfaces"][0]["mtu"], 1400);
-        });
     });
 }
 
@@ -188,16 +128,6 @@ fn a_mac_in_mode_passthru_is_the_masters_until_del() {
 }
 
 #[test]
-fn the_alias_of_a_macvlan_is_its_key() {
-    lab_with_plugins(|lab| {
-        only_ours(lab, "gives no alias");
-        master(lab);
-        let c = attached(lab, "c1", &layer2());
-        assert_eq!(link(&c)["ifalias"], format!("cais:{NETWORK}/c1/eth0"));
-    });
-}
-
-#[test]
 fn a_macvlan_without_addresses_is_up() {
     lab_with_plugins(|lab| {
         master(lab);
@@ -206,20 +136,5 @@ fn a_macvlan_without_addresses_is_up() {
         assert!(flags.as_array().unwrap().contains(&json!("UP")), "{flags}");
         // Left to the kernel, as with the reference.
         assert_eq!(c.sysctl("ipv4/conf/eth0/arp_notify").as_deref(), Some("0"));
-    });
-}
-
-#[test]
-fn the_example_of_its_page_works() {
-    lab_with_plugins(|lab| {
-        must_know(lab, "1.1.0");
-        lab.host().run("ip link add dev eth0 type veth peer name other");
-        lab.host().run("ip link set dev eth0 up");
-        lab.host().run("ip link set dev other up");
-        let c = lab.container("c1");
-        let call = lab.plugin("macvlan").container(&c);
-        let list = include_str!("../../../docs/examples/macvlan.conflist");
-        let page = include_str!("../../../docs/plugins/macvlan.md");
-        crate::plugins::example::works(&call, list, page);
     });
 }

@@ -76,20 +76,6 @@ fn without_master_and_default_route_add_and_status_say_what_to_write() {
 }
 
 #[test]
-fn a_master_that_is_missing_is_named_by_add_and_status() {
-    lab_with_plugins(|lab| {
-        let c = lab.container("c1");
-        let call = lab.plugin("macvlan").container(&c).config(&layer2()).verb("ADD");
-        let error = call.run().error();
-        only_ours(lab, UNKNOWN);
-        error.says(&[MASTER]);
-        let config = with(layer2(), "cniVersion", json!("1.1.0"));
-        let call = lab.plugin("macvlan").config(&config).verb("STATUS");
-        call.run().refused(50).says(&["link lan0 does not exist", "ip link"]);
-    });
-}
-
-#[test]
 fn a_container_on_a_master_that_is_down_is_reached_when_that_is_up() {
     lab_with_plugins(|lab| {
         let lan = lan(lab);
@@ -148,17 +134,5 @@ fn a_master_within_the_container_is_taken_when_asked_for() {
         c.run("ip route add default via 10.1.0.9");
         lab.add("macvlan", &c, &with(config, "master", Value::Null));
         assert_eq!(link(&c)["link"], MASTER);
-    });
-}
-
-#[test]
-fn a_master_that_is_in_the_other_namespace_is_not_found() {
-    lab_with_plugins(|lab| {
-        only_ours(lab, "does not know linkInContainer (1.1.1)");
-        let _lan = lan(lab);
-        let c = lab.container("c1");
-        let config = with(layer2(), "linkInContainer", json!(true));
-        let call = lab.plugin("macvlan").container(&c).config(&config).verb("ADD");
-        call.run().refused(7).says(&["link lan0 does not exist in /run/netns/c1"]);
     });
 }

@@ -29,6 +29,9 @@ macro_rules! every_sublink {
 
 mod del;
 mod gc;
+mod interim;
+mod links;
+mod refused;
 mod released;
 mod swap;
 pub(super) mod undo;

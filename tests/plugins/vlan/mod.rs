@@ -9,7 +9,7 @@ mod refused;
 use netns_fixtures::{Lab, Namespace};
 use serde_json::Value;
 
-use super::sublinks::{self, attached, info, lan, link, with};
+use super::sublinks::{self, attached, info, lan, with};
 use crate::battery::{Family, USUAL};
 use crate::under_test::{furnish_host, least_config, needs_driver};
 

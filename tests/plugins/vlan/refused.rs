@@ -1,60 +1,10 @@
 //! What ADD refuses before it asks the kernel, and what it says when the kernel refuses.
 
-use netns_fixtures::{Feature, Lab, lab_with_plugins, skip};
+use netns_fixtures::{Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
 use super::{driven_master, master, usual, with};
-use crate::fake::Fake;
 use crate::under_test::{BOOKKEEPING, leases, only_ours};
-
-/// Ends the case where the kernel has what it is said to lack.
-fn must_lack_the_driver(lab: &Lab) {
-    let tried = lab.scratch(|scratch| {
-        scratch.run("ip link add dev base type veth peer name other");
-        scratch.try_run("ip link add dev probe link base type vlan id 5")
-    });
-    if tried.status.success() {
-        skip(&format!("this kernel has {}", Feature::Vlan.name()));
-    }
-}
-
-#[test]
-fn a_kernel_without_vlans_is_told_by_the_module_that_it_needs_and_nothing_is_left() {
-    lab_with_plugins(|lab| {
-        must_lack_the_driver(lab);
-        master(lab);
-        let c = lab.container("c1");
-        for protocol in ["802.1q", "802.1ad"] {
-            let before = lab.snapshot();
-            let config = with(usual(), "protocol", json!(protocol));
-            let error = lab.plugin("vlan").container(&c).config(&config).verb("ADD").run().error();
-            lab.assert_unchanged_but(&before, BOOKKEEPING);
-            assert_eq!(leases(), [""; 0]);
-            only_ours(lab, "says no more than the kernel");
-            assert_eq!(error.code, 5);
-            error.says(&[
-                "create vlan eth0 over lan0 in /run/netns/c1",
-                "EOPNOTSUPP",
-                "load the module `8021q`",
-            ]);
-        }
-    });
-}
-
-/// What was never asked for an address has none to give back.
-#[test]
-fn ipam_is_not_asked_before_the_kernel_has_made_the_vlan() {
-    lab_with_plugins(|lab| {
-        must_lack_the_driver(lab);
-        master(lab);
-        let c = lab.container("c1");
-        let ipam = Fake::answering("fake", &json!({ "cniVersion": "1.0.0" }));
-        let config = with(usual(), "ipam", json!({ "type": "fake" }));
-        let call = lab.plugin("vlan").container(&c).config(&config).verb("ADD");
-        call.env("CNI_PATH", Fake::path(&lab.plugins())).run().error();
-        assert_eq!(ipam.verbs(), [""; 0]);
-    });
-}
 
 /// A configuration that cannot be, and what is said about it.
 mod add_refuses_before_it_makes_anything {
@@ -75,7 +25,6 @@ mod add_refuses_before_it_makes_anything {
         a_master_that_is_missing: ("master", json!("other0"), &["link other0 does not exist"]),
         an_id_too_high: ("vlanId", json!(4095), &["4095 is outside 0..4094"]),
         an_unknown_protocol: ("protocol", json!("802.3"), &["802.3", "802.1q, 802.1ad"]),
-        a_mtu_above_the_masters: ("mtu", json!(1501), &["invalid MTU 1501", "master MTU(1500)"]),
         no_ipam: ("ipam", Value::Null, &["\"ipam.type\" is required"]),
     );
 }
@@ -91,30 +40,6 @@ fn a_master_of_a_vlan_that_is_down_is_told_before_anything_is_made() {
         lab.assert_unchanged_but(&before, BOOKKEEPING);
         only_ours(lab, "says no more than the kernel");
         error.says(&["lan0 is down", "ip link set lan0 up"]);
-    });
-}
-
-#[test]
-fn a_master_of_a_vlan_that_is_in_the_other_namespace_is_not_found() {
-    lab_with_plugins(|lab| {
-        only_ours(lab, "does not know linkInContainer (1.1.1)");
-        master(lab);
-        let c = lab.container("c1");
-        let config = with(usual(), "linkInContainer", json!(true));
-        let call = lab.plugin("vlan").container(&c).config(&config).verb("ADD");
-        call.run().refused(7).says(&["link lan0 does not exist in /run/netns/c1"]);
-    });
-}
-
-#[test]
-fn status_of_vlan_names_a_master_that_is_missing() {
-    lab_with_plugins(|lab| {
-        only_ours(lab, "does not know STATUS (1.1.1)");
-        let config = with(usual(), "cniVersion", json!("1.1.0"));
-        let call = lab.plugin("vlan").config(&config).verb("STATUS");
-        call.run().refused(50).says(&["link lan0 does not exist"]);
-        master(lab);
-        call.run().is_silent();
     });
 }
 

@@ -75,7 +75,7 @@ pub(super) fn run(series: &Series, folder: &Path) -> Result<()> {
 
 fn with_disk<'a>(kernel: &'a Kernel, initramfs: &'a Path, disk: &'a Path) -> Guest<'a> {
     let deadline_seconds = DEADLINE_SECONDS;
-    Guest { kernel, initramfs, disk: Some(disk), processors: 2, deadline_seconds }
+    Guest { kernel, initramfs, disk: Some(disk), spare_nic: false, processors: 2, deadline_seconds }
 }
 
 fn write_job(options: &str) -> String {

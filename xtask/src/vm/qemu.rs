@@ -18,6 +18,8 @@ pub(super) struct Guest<'a> {
     pub(super) initramfs: &'a Path,
     /// A raw image that the guest sees as `/dev/vda`.
     pub(super) disk: Option<&'a Path>,
+    /// Whether it has a network card, for cases that give one away.
+    pub(super) spare_nic: bool,
     /// Processors; emulation of several is slower as long as one has all the work.
     pub(super) processors: u8,
     /// After this many seconds the guest is killed, which is a failure.
@@ -112,6 +114,11 @@ impl Guest<'_> {
         option("-smp", self.processors.to_string());
         option("-kernel", self.kernel.image.display().to_string());
         option("-initrd", self.initramfs.display().to_string());
+        if self.spare_nic {
+            // At a port of a hub that has no other: it leads nowhere.
+            option("-netdev", "hubport,id=spare,hubid=0".to_owned());
+            option("-device", "virtio-net-pci,netdev=spare,addr=0x1e,romfile=".to_owned());
+        }
         if let Some(disk) = self.disk {
             option("-drive", format!("file={},if=virtio,format=raw", disk.display()));
         }

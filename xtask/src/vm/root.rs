@@ -60,7 +60,9 @@ const MODULES: &[&str] = &[
     "act_mirred",
     "act_police",
     "af_packet",
+    "virtio_pci",
     "virtio_blk",
+    "virtio_net",
     "ext4",
 ];
 

@@ -9,10 +9,21 @@ use anyhow::{Context, Result, bail};
 
 use crate::debian::{self, Tool};
 use crate::dist::{self, Kind, Shipped, StaticBuild};
+use crate::report::Outcome;
 use crate::{run, sbom, workspace};
+
+mod proof;
 
 const TOOLS: &[Tool] =
     &[Tool { proof: "dpkg-deb", package: "dpkg", without: "no Debian package is made" }];
+
+/// What it takes to install it in a root directory of its own.
+const PROOF_TOOLS: &[Tool] = &[
+    Tool { proof: "/bin/busybox", package: "busybox-static", without: "no package is installed" },
+    Tool { proof: "nft", package: "nftables", without: "no package is installed" },
+    Tool { proof: "unshare", package: "util-linux", without: "no package is installed" },
+    Tool { proof: "ip", package: "iproute2", without: "no package is installed" },
+];
 
 /// The names of the reference set, whose package ours stands in for.
 const REFERENCE: &[&str] = &[
@@ -56,17 +67,39 @@ const SCRIPTS: &[&str] = &["postinst", "prerm", "postrm"];
 
 /// `cargo xtask package [arm64]`.
 pub(crate) fn task(arguments: &[String]) -> Result<()> {
-    let build = match arguments {
-        [] => StaticBuild::choose(),
-        [one] if one == "amd64" => StaticBuild::choose(),
-        [one] if one == "arm64" => StaticBuild::arm()?,
+    match arguments {
+        [] => made(&StaticBuild::choose()),
+        [one] if one == "amd64" => made(&StaticBuild::choose()),
+        [one] if one == "arm64" => made(&StaticBuild::arm()?),
         _ => bail!("usage: cargo xtask package [amd64|arm64]"),
-    };
+    }
+    .map(drop)
+}
+
+/// As CI does: makes the package of what `dist` has built, installs it and removes it again; the image
+/// and its manifests likewise.
+pub(crate) fn proven() -> Result<Outcome> {
+    let build = StaticBuild::choose();
+    let package = made(&build)?;
+    if let Some(missing) = debian::ensure(PROOF_TOOLS).first() {
+        return Ok(Outcome::Skipped(format!("{} is missing", missing.proof)));
+    }
+    let (root, work) = (build.root(), workspace::target().join("package"));
+    proof::package(&package, &work)?;
+    proof::manifests(&root.join("bin"), &work)?;
+    let check = ["--check", "--quiet", "SHA256SUMS"];
+    run::run(Command::new("sha256sum").args(check).current_dir(&root))?;
+    dist::empty_directory(&work)?;
+    Ok(Outcome::Passed)
+}
+
+/// Builds all and packages it; where the package is.
+fn made(build: &StaticBuild) -> Result<PathBuf> {
     if !debian::ensure(TOOLS).is_empty() {
         bail!("without dpkg-deb there is no package");
     }
     let root = build.root();
-    let files = dist::build_into(&build, &root)?;
+    let files = dist::build_into(build, &root)?;
     let missing: Vec<_> =
         REFERENCE.iter().filter(|name| !files.iter().any(|file| file.name == **name)).collect();
     if !missing.is_empty() {
@@ -84,7 +117,7 @@ pub(crate) fn task(arguments: &[String]) -> Result<()> {
     run::run(Command::new("dpkg-deb").arg("--info").arg(&package))?;
     let sums = sums(&root, &files, &[&package, &sbom])?;
     println!("{}\n{}\n{}", package.display(), sbom.display(), sums.display());
-    Ok(())
+    Ok(package)
 }
 
 /// Puts everything where it is to be on a machine.
