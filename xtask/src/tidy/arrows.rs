@@ -11,6 +11,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("kernel", 1),
     ("firewalld", 1),
     ("ipam", 1),
+    ("peers", 1),
     ("netfilter", 2),
     ("control", 2),
     ("names", 3),
