@@ -1,0 +1,2 @@
+//! The agent of overlay networks, one per host.
+pub mod store;

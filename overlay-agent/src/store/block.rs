@@ -1,0 +1,406 @@
+//! Blocks: claiming one, keeping it, giving it back.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use peers::{Block, HostId, Network, State};
+use sha2::{Digest, Sha256};
+use types::{Cidr, Family};
+
+use super::chance;
+use super::error::StoreError;
+use super::etcd::{Connection, Txn, Want};
+use super::keys::{Key, Keys};
+use super::records;
+
+/// Tries without looking at what is taken; most succeed at the first.
+const BLIND_TRIES: u32 = 3;
+/// All tries.
+const TRIES: u32 = 16;
+/// Steps of a blind search before it would be cheaper to look.
+const STEPS: u64 = 4096;
+
+/// Who acts: a host that is present.
+#[derive(Debug, Clone)]
+pub(crate) struct Actor {
+    pub(crate) id: HostId,
+    pub(crate) lease: i64,
+}
+
+/// A claim that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The block.
+    pub block: Block,
+    /// How many transactions it took.
+    pub tries: u32,
+}
+
+/// Blocks that are not free, as far as we know; they may lie within each other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Taken {
+    /// By first address.
+    blocks: BTreeSet<(IpAddr, u8)>,
+    /// The prefix lengths there are.
+    lengths: BTreeSet<u8>,
+}
+
+impl Taken {
+    pub(crate) fn insert(&mut self, block: Cidr) {
+        self.blocks.insert((block.network().ip(), block.prefix()));
+        self.lengths.insert(block.prefix());
+    }
+
+    /// One that has addresses of `block`.
+    fn overlapping(&self, block: Cidr) -> Option<Cidr> {
+        // One that is within the block begins within it …
+        let within = self.blocks.range((block.ip(), 0)..=(block.last(), u8::MAX)).next();
+        if let Some((ip, prefix)) = within {
+            return Cidr::new(*ip, *prefix);
+        }
+        // … and one around it is its own network of another length.
+        let shorter = self.lengths.iter().take_while(|length| **length < block.prefix());
+        shorter
+            .filter_map(|length| Cidr::new(block.ip(), *length))
+            .map(Cidr::network)
+            .find(|around| self.blocks.contains(&(around.ip(), around.prefix())))
+    }
+
+    fn count(&self, pools: &[Cidr]) -> usize {
+        let within = |ip: &IpAddr| pools.iter().any(|pool| pool.contains(*ip));
+        self.blocks.iter().filter(|(ip, _)| within(ip)).count()
+    }
+}
+
+/// The blocks that a pool is cut into.
+#[derive(Debug, Clone, Copy)]
+struct Grid {
+    pool: Cidr,
+    length: u8,
+    /// How many, a power of two.
+    count: u64,
+}
+
+impl Grid {
+    /// `None` for a pool that is smaller than a block.
+    fn new(pool: Cidr, length: u8) -> Option<Self> {
+        let bits = length.checked_sub(pool.prefix())?;
+        // What is beyond could never be reached by counting.
+        Some(Self { pool: pool.network(), length, count: 1 << bits.min(62) })
+    }
+
+    fn block(&self, index: u64) -> Option<Cidr> {
+        let family = self.pool.family();
+        let offset = u128::from(index).checked_shl(u32::from(family.bits() - self.length))?;
+        let ip = match self.pool.ip() {
+            IpAddr::V4(ip) => {
+                let offset = u32::try_from(offset).ok()?;
+                IpAddr::V4(Ipv4Addr::from(u32::from(ip).checked_add(offset)?))
+            }
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from(u128::from(ip).checked_add(offset)?)),
+        };
+        Cidr::new(ip, self.length)
+    }
+
+    /// The index of the first block behind `other`.
+    fn behind(&self, other: Cidr) -> u64 {
+        let number = |ip| match ip {
+            IpAddr::V4(ip) => u128::from(u32::from(ip)),
+            IpAddr::V6(ip) => u128::from(ip),
+        };
+        let last = number(other.last()).saturating_sub(number(self.pool.ip()));
+        let index = last >> u32::from(self.pool.family().bits() - self.length);
+        u64::try_from(index).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    /// All blocks in the order in which `id` tries them: hosts begin at different places, and those
+    /// that meet go on in different strides. Each comes once, for a stride is odd.
+    fn walk(self, id: &HostId, network: &Network) -> impl Iterator<Item = Cidr> {
+        let digest = Sha256::digest(format!("{id}|{}", network.name).as_bytes());
+        let word = |at: usize| {
+            let bytes = digest[at..at + 8].first_chunk().expect("eight bytes were cut out");
+            u64::from_be_bytes(*bytes)
+        };
+        let (start, stride) = (word(0), word(8) | 1);
+        (0..self.count).filter_map(move |step| {
+            let index = start.wrapping_add(step.wrapping_mul(stride)) & (self.count - 1);
+            self.block(index)
+        })
+    }
+
+    /// A free block, searched from a place chosen at random.
+    fn free(&self, taken: &Taken, reserved: &Taken) -> Option<Cidr> {
+        let start = chance::below(self.count);
+        let search = |mut index: u64, end: u64| {
+            while index < end {
+                let block = self.block(index)?;
+                match taken.overlapping(block).or_else(|| reserved.overlapping(block)) {
+                    None => return Some(block),
+                    Some(other) => index = self.behind(other).max(index + 1),
+                }
+            }
+            None
+        };
+        search(start, self.count).or_else(|| search(0, start))
+    }
+}
+
+/// The outcome of one transaction.
+enum Try {
+    Ours(Block),
+    Taken,
+}
+
+/// Claims a block of `family`. `known` are the blocks that the host has heard of.
+pub(crate) async fn claim(
+    etcd: &Connection,
+    keys: &Keys,
+    actor: &Actor,
+    network: &Network,
+    family: Family,
+    known: Taken,
+) -> Result<Claimed, StoreError> {
+    let length = match family {
+        Family::V4 => network.block_len4,
+        Family::V6 => network.block_len6,
+    };
+    let pools: Vec<Cidr> =
+        network.pools.iter().copied().filter(|pool| pool.family() == family).collect();
+    let grids: Vec<Grid> = pools.iter().filter_map(|pool| Grid::new(*pool, length)).collect();
+    let mut reserved = Taken::default();
+    network.reserved.iter().for_each(|cidr| reserved.insert(*cidr));
+    let mut taken = known;
+    for tries in 1..=TRIES {
+        let chosen = if tries <= BLIND_TRIES {
+            let unknown = |block: &Cidr| {
+                taken.overlapping(*block).is_none() && reserved.overlapping(*block).is_none()
+            };
+            let steps = usize::try_from(STEPS).unwrap_or(usize::MAX);
+            grids.iter().find_map(|grid| {
+                grid.walk(&actor.id, network).take(steps).find(unknown)
+            })
+        } else {
+            None
+        };
+        let chosen = match chosen {
+            Some(block) => block,
+            None => {
+                taken = list(etcd, keys, network).await?;
+                let free = grids.iter().find_map(|grid| grid.free(&taken, &reserved));
+                match free {
+                    Some(block) => block,
+                    None => return Err(exhausted(etcd, keys, network, family, &pools).await?),
+                }
+            }
+        };
+        match attempt(etcd, keys, actor, network, chosen).await? {
+            Try::Ours(block) => return Ok(Claimed { block, tries }),
+            Try::Taken => taken.insert(chosen),
+        }
+    }
+    Err(StoreError::Contended { what: "claim a block", tries: TRIES })
+}
+
+async fn list(etcd: &Connection, keys: &Keys, network: &Network) -> Result<Taken, StoreError> {
+    let (entries, _) = etcd.list(&keys.blocks(&network.name), Want::Keys, 0).await?;
+    let mut taken = Taken::default();
+    for entry in entries {
+        if let Some(Key::Block(_, cidr)) = keys.parse(&entry.key) {
+            taken.insert(cidr);
+        }
+    }
+    Ok(taken)
+}
+
+async fn attempt(
+    etcd: &Connection,
+    keys: &Keys,
+    actor: &Actor,
+    network: &Network,
+    cidr: Cidr,
+) -> Result<Try, StoreError> {
+    let (net_key, block_key) = (keys.net(&network.name), keys.block(&network.name, cidr));
+    let alive_key = keys.alive(&actor.id);
+    let value = records::block_value(None, &actor.id, network.vni, State::Active, None)
+        .map_err(StoreError::record(&block_key))?;
+    let txn = Txn::default()
+        .if_present(&net_key)
+        .if_absent(&block_key)
+        .if_leased(&alive_key, actor.lease)
+        .put(&block_key, value.clone())
+        .or_read(&block_key)
+        .or_read(&net_key)
+        .or_read(&alive_key);
+    let done = etcd.run("claim a block", txn).await?;
+    if done.held {
+        let (block, _) = records::block(cidr, &value, done.revision)
+            .map_err(StoreError::record(&block_key))?;
+        return Ok(Try::Ours(block));
+    }
+    if let Some(entry) = done.entry(0) {
+        // It may be ours: of a try whose answer was lost.
+        return Ok(match records::block(cidr, &entry.value, entry.created) {
+            Ok((block, _)) if block.host == actor.id && block.state == State::Active => {
+                Try::Ours(block)
+            }
+            _ => Try::Taken,
+        });
+    }
+    match done.entry(1) {
+        None => Err(StoreError::NoNetwork(network.name.clone())),
+        Some(_) => Err(StoreError::PresenceLost { what: "claim a block" }),
+    }
+}
+
+/// The error with its figures.
+async fn exhausted(
+    etcd: &Connection,
+    keys: &Keys,
+    network: &Network,
+    family: Family,
+    pools: &[Cidr],
+) -> Result<StoreError, StoreError> {
+    let (alive, revision) = etcd.list(&keys.alive_all(), Want::Keys, 0).await?;
+    let alive: BTreeSet<HostId> = alive
+        .iter()
+        .filter_map(|entry| match keys.parse(&entry.key)? {
+            Key::Alive(id) => Some(id),
+            _ => None,
+        })
+        .collect();
+    let (entries, _) = etcd.list(&keys.blocks(&network.name), Want::Values, revision).await?;
+    let mut taken = Taken::default();
+    let mut dead = 0;
+    for entry in &entries {
+        let Some(Key::Block(_, cidr)) = keys.parse(&entry.key) else { continue };
+        if cidr.family() != family {
+            continue;
+        }
+        taken.insert(cidr);
+        let owner = records::block(cidr, &entry.value, entry.created).map(|(block, _)| block.host);
+        dead += usize::from(owner.is_ok_and(|id| !alive.contains(&id)));
+    }
+    let (network, taken) = (network.name.clone(), taken.count(pools));
+    Ok(StoreError::PoolExhausted { network, family, taken, dead })
+}
+
+/// Makes sure that `cidr`, which this host has handed out addresses of, is its own in the store.
+pub(crate) async fn adopt(
+    etcd: &Connection,
+    keys: &Keys,
+    actor: &Actor,
+    network: &Network,
+    cidr: Cidr,
+) -> Result<Block, StoreError> {
+    let block_key = keys.block(&network.name, cidr);
+    for _ in 0..TRIES {
+        if let Try::Ours(block) = attempt(etcd, keys, actor, network, cidr).await? {
+            return Ok(block);
+        }
+        let read = etcd.run("look at a block", Txn::reading([&*block_key])).await?;
+        let Some(entry) = read.entry(0) else { continue };
+        let (block, _) = records::block(cidr, &entry.value, entry.created)
+            .map_err(StoreError::record(&block_key))?;
+        if block.host != actor.id {
+            let (network, by) = (network.name.clone(), block.host);
+            return Err(StoreError::NotOurs { network, block: cidr, by });
+        }
+        if block.state != State::Released {
+            return Ok(block);
+        }
+        // Taken from us while we were away, and nobody has it yet.
+        let value =
+            records::block_value(Some(&entry.value), &actor.id, network.vni, State::Active, None)
+                .map_err(StoreError::record(&block_key))?;
+        let txn = Txn::default()
+            .if_unchanged(&block_key, entry.modified)
+            .if_leased(&keys.alive(&actor.id), actor.lease)
+            .put(&block_key, value);
+        if etcd.run("take a block back", txn).await?.held {
+            return Ok(Block { state: State::Active, ..block });
+        }
+    }
+    Err(StoreError::Contended { what: "keep a block", tries: TRIES })
+}
+
+/// Gives `cidr` back, if it is this host's; one that is gone already is success.
+pub(crate) async fn release(
+    etcd: &Connection,
+    keys: &Keys,
+    actor: &Actor,
+    network: &Network,
+    cidr: Cidr,
+) -> Result<(), StoreError> {
+    let block_key = keys.block(&network.name, cidr);
+    for _ in 0..TRIES {
+        let read = etcd.run("look at a block", Txn::reading([&*block_key])).await?;
+        let Some(entry) = read.entry(0) else { return Ok(()) };
+        let (block, _) = records::block(cidr, &entry.value, entry.created)
+            .map_err(StoreError::record(&block_key))?;
+        if block.host != actor.id {
+            let (network, by) = (network.name.clone(), block.host);
+            return Err(StoreError::NotOurs { network, block: cidr, by });
+        }
+        let txn = Txn::default().if_unchanged(&block_key, entry.modified).delete(&block_key);
+        if etcd.run("give a block back", txn).await?.held {
+            return Ok(());
+        }
+    }
+    Err(StoreError::Contended { what: "give a block back", tries: TRIES })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cidr(text: &str) -> Cidr {
+        text.parse().unwrap()
+    }
+
+    fn network(pools: &[&str]) -> Network {
+        let pools = pools.iter().map(|pool| cidr(pool)).collect();
+        Network::new("blue".parse().unwrap(), 4103.try_into().unwrap(), pools)
+    }
+
+    #[test]
+    fn a_walk_meets_every_block_once() {
+        let network = network(&["10.77.0.0/16"]);
+        let grid = Grid::new(network.pools[0], 24).unwrap();
+        let id: HostId = "7f3c".parse().unwrap();
+        let met: BTreeSet<IpAddr> = grid.walk(&id, &network).map(Cidr::ip).collect();
+        assert_eq!(met.len(), 256);
+        assert!(met.iter().all(|ip| network.pools[0].contains(*ip)));
+    }
+
+    #[test]
+    fn hosts_begin_at_different_places() {
+        let network = network(&["10.77.0.0/16"]);
+        let grid = Grid::new(network.pools[0], 24).unwrap();
+        let first = |number: u32| {
+            let id: HostId = format!("host-{number}").parse().unwrap();
+            grid.walk(&id, &network).next().unwrap().ip()
+        };
+        let places: BTreeSet<IpAddr> = (0..50).map(first).collect();
+        assert!(places.len() > 35, "{} places for 50 hosts", places.len());
+    }
+
+    #[test]
+    fn the_pools_of_ipv6_are_cut_as_well() {
+        let grid = Grid::new(cidr("fd77::/48"), 64).unwrap();
+        assert_eq!(grid.count, 65536);
+        assert_eq!(grid.block(4), Some(cidr("fd77:0:0:4::/64")));
+        assert_eq!(Grid::new(cidr("fd00::/8"), 126).unwrap().count, 1 << 62);
+        assert!(Grid::new(cidr("fd77::/64"), 48).is_none());
+    }
+
+    #[test]
+    fn a_search_steps_over_what_is_reserved_and_what_is_taken() {
+        let grid = Grid::new(cidr("10.77.0.0/22"), 24).unwrap();
+        let (mut taken, mut reserved) = (Taken::default(), Taken::default());
+        reserved.insert(cidr("10.77.0.0/23"));
+        taken.insert(cidr("10.77.3.128/32"));
+        assert_eq!(grid.free(&taken, &reserved), Some(cidr("10.77.2.0/24")));
+        taken.insert(cidr("10.77.2.0/24"));
+        assert_eq!(grid.free(&taken, &reserved), None);
+    }
+}
