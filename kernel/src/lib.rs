@@ -27,6 +27,7 @@ pub mod announce;
 pub mod boot;
 pub mod conntrack;
 pub mod descriptors;
+pub mod fdb;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod kept;
