@@ -28,6 +28,7 @@ pub mod boot;
 pub mod conntrack;
 pub mod descriptors;
 pub mod fdb;
+pub mod heard;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod kept;

@@ -25,6 +25,7 @@ mod accept;
 mod error;
 pub mod fuzzing;
 mod ids;
+pub mod message;
 mod node;
 mod record;
 mod spool;
