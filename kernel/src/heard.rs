@@ -1,6 +1,6 @@
 //! What happens in a namespace, for those who keep something there: `ip monitor`, `nft monitor`.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use crate::link::Link;
 use crate::netlink::attributes::u32_at;
@@ -78,9 +78,9 @@ impl Ears {
     }
 }
 
-impl AsFd for Ears {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+impl AsRawFd for Ears {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_fd().as_raw_fd()
     }
 }
 

@@ -462,7 +462,13 @@ impl Agent {
         if self.cache.is_empty() {
             return;
         }
-        tell(&self.told.view, self.cache.view());
+        let mut view = self.cache.view();
+        for tracked in self.subtrees.iter().filter(|tracked| tracked.listed > 0) {
+            if let Some(network) = self.config.keys.network_of_blocks(&tracked.subtree.prefix) {
+                view.blocks.entry(network).or_default();
+            }
+        }
+        tell(&self.told.view, view);
         tell(&self.told.presence, self.cache.presence());
         tell(&self.told.names, self.cache.names());
         self.told.config.send_replace(self.cache.config());

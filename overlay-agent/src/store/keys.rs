@@ -88,6 +88,11 @@ impl Keys {
         self.at(&format!("blocks/{network}/"))
     }
 
+    /// The network whose blocks are below `prefix`, if all of them are.
+    pub(crate) fn network_of_blocks(&self, prefix: &str) -> Option<NetworkName> {
+        prefix.strip_prefix(&self.all_blocks())?.strip_suffix('/')?.parse().ok()
+    }
+
     pub(crate) fn all_blocks(&self) -> String {
         self.at("blocks/")
     }

@@ -15,7 +15,7 @@ pub struct View {
     pub networks: BTreeMap<NetworkName, Network>,
     /// All hosts, ordered by id; this one among them once it is registered.
     pub hosts: Vec<Host>,
-    /// Blocks of the networks that were asked for.
+    /// Blocks of the networks that were asked for; none of a network that has not been listed yet.
     pub blocks: BTreeMap<NetworkName, Vec<Block>>,
     /// Records that cannot be read: where they are and why; not all, if they are many.
     pub refused: Vec<(String, String)>,
