@@ -13,9 +13,8 @@ use super::block::{self, Actor};
 use super::cache::{Cache, Listing, Loss};
 use super::chance;
 use super::error::StoreError;
-use super::etcd::{Change, Connection, Keeper, Lost, News, Subtree, Txn, Want, Watch};
+use super::etcd::{Change, Connection, Keeper, Lost, News, Subtree, Tree, Txn, Want, Watch};
 use super::host;
-use super::keys::Keys;
 use super::network::{self, Number};
 use super::records::{Config, Me, Named};
 use super::view::{Names, Presence, View};
@@ -36,7 +35,7 @@ pub type Published = BTreeMap<(NetworkName, String), Named>;
 /// A session: who may act, over what.
 #[derive(Clone)]
 pub(crate) struct Session {
-    pub(crate) etcd: Connection,
+    pub(crate) tree: Tree,
     pub(crate) actor: Actor,
 }
 
@@ -57,7 +56,18 @@ pub(super) struct Asked {
     pub(super) interest: watch::Receiver<BTreeMap<NetworkName, Interest>>,
     pub(super) published: watch::Receiver<Option<Arc<Published>>>,
     pub(super) me: watch::Receiver<Arc<Me>>,
-    pub(super) leaving: watch::Receiver<bool>,
+    pub(super) leaving: watch::Receiver<Leaving>,
+}
+
+/// Whether this host leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// It stays.
+    No,
+    /// What it has is being removed, and must not be written again.
+    Begun,
+    /// It has left.
+    Done,
 }
 
 /// The task. [`Agent::run`] is to be spawned or awaited.
@@ -117,7 +127,7 @@ impl Agent {
             let mut was_ready = false;
             let Err(ended) = self.session(&chosen, &mut was_ready).await;
             self.told.session.send_replace(None);
-            if *self.asked.leaving.borrow() {
+            if self.has_left().await {
                 return Ok(());
             }
             if matches!(ended, StoreError::DuplicateHost { .. }) {
@@ -133,13 +143,16 @@ impl Agent {
             if was_ready {
                 pause = AGAIN.0;
             }
-            tokio::select! {
-                () = tokio::time::sleep(chance::around(pause, 50)) => {}
-                _ = self.asked.leaving.changed() => return Ok(()),
-            }
+            tokio::time::sleep(chance::around(pause, 50)).await;
             pause = (pause * 2).min(AGAIN.1);
             endpoint = endpoint.wrapping_add(1);
         }
+    }
+
+    /// Whether the session ended because we wanted so.
+    async fn has_left(&mut self) -> bool {
+        let decided = self.asked.leaving.wait_for(|leaving| *leaving != Leaving::Begun).await;
+        decided.is_ok_and(|leaving| *leaving == Leaving::Done)
     }
 
     /// One session, until it ends.
@@ -151,8 +164,8 @@ impl Agent {
         let (tls, login) = (self.config.tls.clone(), self.config.login.clone());
         let etcd = Connection::open(endpoint, tls.as_ref(), login.as_ref()).await?;
         let me = self.asked.me.borrow_and_update().clone();
-        let keys = self.config.keys.clone();
-        let registered = host::register(&etcd, &keys, &me, self.config.ttl, now()).await?;
+        let tree = Tree { etcd: etcd.clone(), keys: self.config.keys.clone() };
+        let registered = host::register(&tree, &me, self.config.ttl, now()).await?;
         let lease = registered.keeper.lease().id;
         let actor = Actor { id: me.host.id.clone(), lease };
         self.actor = Some((actor.clone(), registered.revision));
@@ -170,14 +183,14 @@ impl Agent {
             self.list_all(&etcd, loss).await?;
         }
         if loss == Loss::Suspected {
-            self.say_again(&etcd, &actor).await;
+            self.say_again(&tree, &actor).await;
         }
         let subtrees: Vec<Subtree> =
             self.subtrees.iter().map(|tracked| tracked.subtree.clone()).collect();
         let mut watch = etcd.watch(&subtrees).await?;
         self.follow_interest(&etcd, &watch).await?;
         self.told.confirmed.send_replace(Some(Instant::now()));
-        self.told.session.send_replace(Some(Session { etcd: etcd.clone(), actor: actor.clone() }));
+        self.told.session.send_replace(Some(Session { tree: tree.clone(), actor: actor.clone() }));
         self.tell();
         let endpoint = endpoint.to_owned();
         self.told.state.send_replace(State::Ready { endpoint, recovered: loss == Loss::Suspected });
@@ -189,7 +202,7 @@ impl Agent {
                 lost = &mut keeper.0 => return Err(ended(lost)),
                 news = watch.next() => self.take(&etcd, &watch, news?).await?,
                 _ = self.asked.interest.changed() => self.follow_interest(&etcd, &watch).await?,
-                _ = self.asked.me.changed() => self.announce(&etcd, &keys, lease).await?,
+                _ = self.asked.me.changed() => self.announce(&tree, lease).await?,
                 _ = self.asked.published.changed() => {
                     let due = Instant::now() + NAMES.0;
                     self.due.names.get_or_insert(due);
@@ -229,22 +242,16 @@ impl Agent {
         }
     }
 
-    async fn announce(
-        &mut self,
-        etcd: &Connection,
-        keys: &Keys,
-        lease: i64,
-    ) -> Result<(), StoreError> {
+    async fn announce(&mut self, tree: &Tree, lease: i64) -> Result<(), StoreError> {
         let me = self.asked.me.borrow_and_update().clone();
-        host::announce(etcd, keys, &me, lease, now()).await
+        host::announce(tree, &me, lease, now()).await
     }
 
     /// Lists everything of interest at one revision.
     async fn list_all(&mut self, etcd: &Connection, loss: Loss) -> Result<(), StoreError> {
         if self.subtrees.is_empty() {
             let keys = &self.config.keys;
-            let base =
-                [keys.config(), keys.index(), keys.nets(), keys.hosts(), keys.alive_all()];
+            let base = [keys.config(), keys.index(), keys.nets(), keys.hosts(), keys.alive_all()];
             base.into_iter().for_each(|prefix| self.track(prefix));
             let wanted = self.asked.interest.borrow_and_update().clone();
             for prefix in self.prefixes(&wanted) {
@@ -381,17 +388,16 @@ impl Agent {
 
     /// Writes again what the store has lost of ours, and networks that we are in. What others have
     /// by now stays theirs: who has handed out addresses of it asks by [`super::Store::adopt`].
-    async fn say_again(&mut self, etcd: &Connection, actor: &Actor) {
-        let keys = self.config.keys.clone();
+    async fn say_again(&mut self, tree: &Tree, actor: &Actor) {
         let wanted = self.asked.interest.borrow().clone();
         let (networks, blocks) = self.cache.held(&actor.id);
         for lost in networks.iter().filter(|lost| wanted.contains_key(&lost.name)) {
             // It may be that we are not allowed to; then somebody else is.
-            let _ = network::create(etcd, &keys, lost, Number::Given).await;
+            let _ = network::create(tree, lost, Number::Given).await;
         }
         for (name, lost) in blocks {
             if let Some(network) = networks.iter().find(|network| network.name == name) {
-                let _ = block::adopt(etcd, &keys, actor, network, lost.cidr).await;
+                let _ = block::adopt(tree, actor, network, lost.cidr).await;
             }
         }
     }

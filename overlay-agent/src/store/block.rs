@@ -9,8 +9,8 @@ use types::{Cidr, Family};
 
 use super::chance;
 use super::error::StoreError;
-use super::etcd::{Connection, Txn, Want};
-use super::keys::{Key, Keys};
+use super::etcd::{Tree, Txn, Want};
+use super::keys::Key;
 use super::records;
 
 /// Tries without looking at what is taken; most succeed at the first.
@@ -153,8 +153,7 @@ enum Try {
 
 /// Claims a block of `family`. `known` are the blocks that the host has heard of.
 pub(crate) async fn claim(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     actor: &Actor,
     network: &Network,
     family: Family,
@@ -176,24 +175,22 @@ pub(crate) async fn claim(
                 taken.overlapping(*block).is_none() && reserved.overlapping(*block).is_none()
             };
             let steps = usize::try_from(STEPS).unwrap_or(usize::MAX);
-            grids.iter().find_map(|grid| {
-                grid.walk(&actor.id, network).take(steps).find(unknown)
-            })
+            grids.iter().find_map(|grid| grid.walk(&actor.id, network).take(steps).find(unknown))
         } else {
             None
         };
         let chosen = match chosen {
             Some(block) => block,
             None => {
-                taken = list(etcd, keys, network).await?;
+                taken = list(tree, network).await?;
                 let free = grids.iter().find_map(|grid| grid.free(&taken, &reserved));
                 match free {
                     Some(block) => block,
-                    None => return Err(exhausted(etcd, keys, network, family, &pools).await?),
+                    None => return Err(exhausted(tree, network, family, &pools).await?),
                 }
             }
         };
-        match attempt(etcd, keys, actor, network, chosen).await? {
+        match attempt(tree, actor, network, chosen).await? {
             Try::Ours(block) => return Ok(Claimed { block, tries }),
             Try::Taken => taken.insert(chosen),
         }
@@ -201,7 +198,8 @@ pub(crate) async fn claim(
     Err(StoreError::Contended { what: "claim a block", tries: TRIES })
 }
 
-async fn list(etcd: &Connection, keys: &Keys, network: &Network) -> Result<Taken, StoreError> {
+async fn list(tree: &Tree, network: &Network) -> Result<Taken, StoreError> {
+    let Tree { etcd, keys } = tree;
     let (entries, _) = etcd.list(&keys.blocks(&network.name), Want::Keys, 0).await?;
     let mut taken = Taken::default();
     for entry in entries {
@@ -213,12 +211,12 @@ async fn list(etcd: &Connection, keys: &Keys, network: &Network) -> Result<Taken
 }
 
 async fn attempt(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     actor: &Actor,
     network: &Network,
     cidr: Cidr,
 ) -> Result<Try, StoreError> {
+    let Tree { etcd, keys } = tree;
     let (net_key, block_key) = (keys.net(&network.name), keys.block(&network.name, cidr));
     let alive_key = keys.alive(&actor.id);
     let value = records::block_value(None, &actor.id, network.vni, State::Active, None)
@@ -233,8 +231,8 @@ async fn attempt(
         .or_read(&alive_key);
     let done = etcd.run("claim a block", txn).await?;
     if done.held {
-        let (block, _) = records::block(cidr, &value, done.revision)
-            .map_err(StoreError::record(&block_key))?;
+        let (block, _) =
+            records::block(cidr, &value, done.revision).map_err(StoreError::record(&block_key))?;
         return Ok(Try::Ours(block));
     }
     if let Some(entry) = done.entry(0) {
@@ -254,12 +252,12 @@ async fn attempt(
 
 /// The error with its figures.
 async fn exhausted(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     network: &Network,
     family: Family,
     pools: &[Cidr],
 ) -> Result<StoreError, StoreError> {
+    let Tree { etcd, keys } = tree;
     let (alive, revision) = etcd.list(&keys.alive_all(), Want::Keys, 0).await?;
     let alive: BTreeSet<HostId> = alive
         .iter()
@@ -286,15 +284,15 @@ async fn exhausted(
 
 /// Makes sure that `cidr`, which this host has handed out addresses of, is its own in the store.
 pub(crate) async fn adopt(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     actor: &Actor,
     network: &Network,
     cidr: Cidr,
 ) -> Result<Block, StoreError> {
+    let Tree { etcd, keys } = tree;
     let block_key = keys.block(&network.name, cidr);
     for _ in 0..TRIES {
-        if let Try::Ours(block) = attempt(etcd, keys, actor, network, cidr).await? {
+        if let Try::Ours(block) = attempt(tree, actor, network, cidr).await? {
             return Ok(block);
         }
         let read = etcd.run("look at a block", Txn::reading([&*block_key])).await?;
@@ -325,12 +323,12 @@ pub(crate) async fn adopt(
 
 /// Gives `cidr` back, if it is this host's; one that is gone already is success.
 pub(crate) async fn release(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     actor: &Actor,
     network: &Network,
     cidr: Cidr,
 ) -> Result<(), StoreError> {
+    let Tree { etcd, keys } = tree;
     let block_key = keys.block(&network.name, cidr);
     for _ in 0..TRIES {
         let read = etcd.run("look at a block", Txn::reading([&*block_key])).await?;
@@ -352,6 +350,80 @@ pub(crate) async fn release(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::etcd::Connection;
+
+    /// Hosts claim over connections that they share, so that it is claims what is measured.
+    #[test]
+    fn a_thousand_hosts_that_claim_at_once_all_get_a_block_of_their_own() {
+        netns_fixtures::lab(|lab| {
+            let etcd = netns_fixtures::Etcd::start(lab);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let (claimed, took) = runtime.unwrap().block_on(rush(&etcd.endpoint(0), 1000));
+            let transactions: u32 = claimed.iter().map(|claimed| claimed.tries).sum();
+            println!("\n1000 hosts: {transactions} transactions in {took:?}");
+            let blocks: BTreeSet<Cidr> = claimed.iter().map(|claimed| claimed.block.cidr).collect();
+            assert_eq!(blocks.len(), 1000);
+            assert_eq!(etcd.keys("blocks/blue/").len(), 1000);
+            assert!(transactions <= 1300, "{transactions}: more than 1.3 for each host");
+        });
+    }
+
+    #[test]
+    fn a_host_that_is_not_present_gets_no_block() {
+        netns_fixtures::lab(|lab| {
+            let etcd = netns_fixtures::Etcd::start(lab);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let open = Connection::open(&etcd.endpoint(0), None, None);
+                let keys = crate::store::Keys::default();
+                let tree = Tree { etcd: open.await.unwrap(), keys };
+                let any = crate::store::network::Number::Any;
+                let wanted = network(&["10.64.0.0/12"]);
+                let blue = crate::store::network::create(&tree, &wanted, any).await.unwrap();
+                let actor = Actor { id: "host-1".parse().unwrap(), lease: 7 };
+                let asked = claim(&tree, &actor, &blue, Family::V4, Taken::default());
+                assert_eq!(
+                    asked.await.unwrap_err().to_string(),
+                    "claim a block: etcd does not count this host as alive"
+                );
+                assert!(etcd.keys("blocks/").is_empty());
+            });
+        });
+    }
+
+    async fn rush(endpoint: &str, count: u32) -> (Vec<Claimed>, std::time::Duration) {
+        let keys = crate::store::Keys::default();
+        let mut trees = Vec::new();
+        for _ in 0..8 {
+            let etcd = Connection::open(endpoint, None, None).await.unwrap();
+            trees.push(Tree { etcd, keys: keys.clone() });
+        }
+        let wanted = network(&["10.64.0.0/12"]);
+        let any = crate::store::network::Number::Any;
+        let blue = crate::store::network::create(&trees[0], &wanted, any);
+        let blue = blue.await.unwrap();
+        let lease = trees[0].etcd.grant(std::time::Duration::from_secs(60)).await.unwrap().id;
+        let host = |number: u32| format!("host-{number}").parse::<HostId>().unwrap();
+        for number in 0..count {
+            let alive = Txn::default().put_leased(&keys.alive(&host(number)), "{}", lease);
+            trees[0].etcd.run("be there", alive).await.unwrap();
+        }
+        let begun = std::time::Instant::now();
+        let claims: Vec<_> = (0..count)
+            .map(|number| {
+                let (tree, blue) = (trees[number as usize % trees.len()].clone(), blue.clone());
+                let actor = Actor { id: host(number), lease };
+                tokio::spawn(async move {
+                    claim(&tree, &actor, &blue, Family::V4, Taken::default()).await
+                })
+            })
+            .collect();
+        let mut claimed = Vec::new();
+        for claim in claims {
+            claimed.push(claim.await.unwrap().unwrap());
+        }
+        (claimed, begun.elapsed())
+    }
 
     fn cidr(text: &str) -> Cidr {
         text.parse().unwrap()

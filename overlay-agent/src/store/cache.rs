@@ -92,14 +92,12 @@ impl Cache {
     /// Everything but presence, for the next start without the store.
     pub(crate) fn snapshot(&self) -> String {
         let kept = |cached: &Cached| !matches!(cached.record, Ok(Record::Alive(_)));
-        let entries = self.entries.iter().filter(|(_, cached)| kept(cached)).filter_map(
-            |(key, cached)| {
+        let entries =
+            self.entries.iter().filter(|(_, cached)| kept(cached)).filter_map(|(key, cached)| {
                 let value = String::from_utf8(cached.value.clone()).ok()?;
                 Some((key.clone(), (cached.created, value)))
-            },
-        );
-        let shape =
-            SnapshotShape { v: 1, revision: self.revision, entries: entries.collect() };
+            });
+        let shape = SnapshotShape { v: 1, revision: self.revision, entries: entries.collect() };
         serde_json::to_string(&shape).expect("it has text keys and no failing parts")
     }
 
@@ -193,9 +191,7 @@ impl Cache {
                 network_is_gone(network) || owner_is_back(&block.host)
             }
             Key::Host(id) => {
-                let is_its = |cached: &Cached| {
-                    matches!(&cached.record, Ok(Record::Block(_, block)) if block.host == *id)
-                };
+                let is_its = |cached: &Cached| matches!(&cached.record, Ok(Record::Block(_, block)) if block.host == *id);
                 !self.entries.values().any(is_its)
             }
             Key::Config | Key::Index | Key::Alive(_) => false,

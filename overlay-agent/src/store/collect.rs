@@ -10,7 +10,7 @@ use peers::{HostId, State};
 
 use super::block::Actor;
 use super::error::StoreError;
-use super::etcd::{Connection, Entry, Txn, Want};
+use super::etcd::{Entry, Tree, Txn, Want};
 use super::host::{self, BATCH};
 use super::keys::{Key, Keys};
 use super::records::{self, HostRecord};
@@ -33,13 +33,13 @@ pub struct Collected {
 
 /// One round at `now`, in seconds since 1970. `None`: another agent is the collector.
 pub(crate) async fn round(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     actor: &Actor,
     reclaim_after: u64,
     now: u64,
 ) -> Result<Option<Collected>, StoreError> {
-    if !is_elected(etcd, keys, actor).await? {
+    let Tree { etcd, keys } = tree;
+    if !is_elected(tree, actor).await? {
         return Ok(None);
     }
     let (hosts, revision) = etcd.list(&keys.hosts(), Want::Values, 0).await?;
@@ -68,23 +68,24 @@ pub(crate) async fn round(
             Some(since) if now.saturating_sub(since) >= reclaim_after => {
                 let own = owned(keys, &id, &blocks);
                 if own.is_empty() {
-                    match host::remove(etcd, keys, &id, None).await {
+                    match host::remove(tree, &id, None).await {
                         Ok(()) => collected.removed.push(id),
                         Err(StoreError::HostAlive(_)) => {}
                         Err(error) => return Err(error),
                     }
-                } else if release(etcd, keys, &id, entry, &own, now).await? {
+                } else if release(tree, &id, entry, &own, now).await? {
                     collected.released.push(id);
                 }
             }
             Some(_) => {}
         }
     }
-    collected.buried = bury(etcd, keys, &blocks, now).await?;
+    collected.buried = bury(tree, &blocks, now).await?;
     Ok(Some(collected))
 }
 
-async fn is_elected(etcd: &Connection, keys: &Keys, actor: &Actor) -> Result<bool, StoreError> {
+async fn is_elected(tree: &Tree, actor: &Actor) -> Result<bool, StoreError> {
+    let Tree { etcd, keys } = tree;
     let key = keys.collector();
     let txn = Txn::default()
         .if_absent(&key)
@@ -107,19 +108,18 @@ fn owned<'a>(keys: &Keys, id: &HostId, blocks: &'a [Entry]) -> Vec<(&'a Entry, S
 
 /// Makes tombstones of the blocks of host `id`, if it has not come back.
 async fn release(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     id: &HostId,
     host: &Entry,
     own: &[(&Entry, State)],
     now: u64,
 ) -> Result<bool, StoreError> {
+    let Tree { etcd, keys } = tree;
     let active: Vec<_> = own.iter().filter(|(_, state)| *state != State::Released).collect();
     // Each needs a comparison and a write.
     for batch in active.chunks(BATCH / 2) {
-        let mut txn = Txn::default()
-            .if_absent(&keys.alive(id))
-            .if_unchanged(&host.key, host.modified);
+        let mut txn =
+            Txn::default().if_absent(&keys.alive(id)).if_unchanged(&host.key, host.modified);
         for (entry, _) in batch {
             let value = records::released(&entry.value, now + TOMBSTONE)
                 .map_err(StoreError::record(&entry.key))?;
@@ -133,12 +133,8 @@ async fn release(
 }
 
 /// Deletes tombstones whose time is over.
-async fn bury(
-    etcd: &Connection,
-    keys: &Keys,
-    blocks: &[Entry],
-    now: u64,
-) -> Result<usize, StoreError> {
+async fn bury(tree: &Tree, blocks: &[Entry], now: u64) -> Result<usize, StoreError> {
+    let Tree { etcd, keys } = tree;
     let mut buried = 0;
     for entry in blocks {
         let Some(Key::Block(_, cidr)) = keys.parse(&entry.key) else { continue };
@@ -149,8 +145,7 @@ async fn bury(
             Err(_) => false,
         };
         if is_due {
-            let txn =
-                Txn::default().if_unchanged(&entry.key, entry.modified).delete(&entry.key);
+            let txn = Txn::default().if_unchanged(&entry.key, entry.modified).delete(&entry.key);
             buried += usize::from(etcd.run("bury a tombstone", txn).await?.held);
         }
     }

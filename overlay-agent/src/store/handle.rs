@@ -1,14 +1,14 @@
 //! The handle by which the daemon uses the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use peers::{Block, HostId, Network};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 use types::{Cidr, Family, NetworkName};
 
-use super::agent::{Agent, Asked, Due, Published, Session, Told, now};
+use super::agent::{Agent, Asked, Due, Leaving, Published, Session, Told, now};
 use super::block::{self, Claimed, Taken};
 use super::cache::Cache;
 use super::collect::{self, Collected};
@@ -18,14 +18,16 @@ use super::host;
 use super::network::{self, Number};
 use super::records::{Config, Me};
 use super::view::{Names, Presence, View};
-use super::{EtcdConfig, Interest, Keys, State};
+use super::{EtcdConfig, Interest, State};
 
 /// The store as the daemon sees it. Clones are the same store.
 #[derive(Clone)]
 pub struct Store {
-    keys: Keys,
     told: Shown,
     asked: Arc<Asks>,
+    /// What was claimed and not given back: the view learns of it a moment later, and two claims
+    /// must not get one block.
+    claimed: Arc<Mutex<BTreeSet<(NetworkName, Cidr)>>>,
 }
 
 /// What the task tells.
@@ -46,7 +48,7 @@ struct Asks {
     interest: watch::Sender<BTreeMap<NetworkName, Interest>>,
     published: watch::Sender<Option<Arc<Published>>>,
     me: watch::Sender<Arc<Me>>,
-    leaving: watch::Sender<bool>,
+    leaving: watch::Sender<Leaving>,
 }
 
 impl Store {
@@ -72,9 +74,8 @@ impl Store {
         let (interest, interest_asked) = watch::channel(BTreeMap::new());
         let (published, published_asked) = watch::channel(None);
         let (me, me_asked) = watch::channel(Arc::new(me));
-        let (leaving, leaving_asked) = watch::channel(false);
+        let (leaving, leaving_asked) = watch::channel(Leaving::No);
         let store = Self {
-            keys: config.keys.clone(),
             told: Shown {
                 state: state_shown,
                 session: session_shown,
@@ -86,6 +87,7 @@ impl Store {
                 config: settings_shown,
             },
             asked: Arc::new(Asks { interest, published, me, leaving }),
+            claimed: Arc::default(),
         };
         let agent = Agent {
             config,
@@ -205,7 +207,7 @@ impl Store {
         number: Number,
     ) -> Result<Network, StoreError> {
         let session = self.session("create a network").await?;
-        network::create(&session.etcd, &self.keys, network, number).await
+        network::create(&session.tree, network, number).await
     }
 
     /// Reads one network.
@@ -214,7 +216,7 @@ impl Store {
     /// [`StoreError::NoNetwork`].
     pub async fn network(&self, name: &NetworkName) -> Result<Network, StoreError> {
         let session = self.session("look at a network").await?;
-        network::read(&session.etcd, &self.keys, name).await
+        network::read(&session.tree, name).await
     }
 
     /// Deletes a network that nobody has blocks of.
@@ -223,7 +225,7 @@ impl Store {
     /// [`StoreError::NetworkInUse`] with who has some.
     pub async fn delete_network(&self, name: &NetworkName) -> Result<(), StoreError> {
         let session = self.session("delete a network").await?;
-        network::delete(&session.etcd, &self.keys, name).await
+        network::delete(&session.tree, name).await
     }
 
     /// Claims one more block of `network` for this host.
@@ -232,18 +234,26 @@ impl Store {
     /// [`StoreError::PoolExhausted`] and [`StoreError::TooManyBlocks`] with figures.
     pub async fn claim(&self, network: &Network, family: Family) -> Result<Claimed, StoreError> {
         let session = self.session("claim a block").await?;
+        let mut claimed = self.claimed.lock().await;
         let mut known = Taken::default();
-        let mut own = 0;
+        let mine = claimed.iter().filter(|(name, _)| *name == network.name);
+        let mut own: BTreeSet<Cidr> = mine.map(|(_, cidr)| *cidr).collect();
         let view = self.told.view.borrow().clone();
         for block in view.blocks.get(&network.name).into_iter().flatten() {
             known.insert(block.cidr);
-            own += usize::from(block.host == session.actor.id && block.cidr.family() == family);
+            if block.host == session.actor.id {
+                own.insert(block.cidr);
+            }
         }
+        own.retain(|cidr| cidr.family() == family);
+        own.iter().for_each(|cidr| known.insert(*cidr));
         let most = self.config().max_blocks_per_host;
-        if own >= most {
+        if own.len() >= most {
             return Err(StoreError::TooManyBlocks { network: network.name.clone(), most });
         }
-        block::claim(&session.etcd, &self.keys, &session.actor, network, family, known).await
+        let done = block::claim(&session.tree, &session.actor, network, family, known).await?;
+        claimed.insert((network.name.clone(), done.block.cidr));
+        Ok(done)
     }
 
     /// Makes sure that a block of which this host has handed out addresses is its own in the store.
@@ -252,7 +262,7 @@ impl Store {
     /// [`StoreError::NotOurs`]: another has it; no address of it may be handed out any more.
     pub async fn adopt(&self, network: &Network, block: Cidr) -> Result<Block, StoreError> {
         let session = self.session("keep a block").await?;
-        block::adopt(&session.etcd, &self.keys, &session.actor, network, block).await
+        block::adopt(&session.tree, &session.actor, network, block).await
     }
 
     /// Gives a block back of which nobody has an address; one that is gone already is success.
@@ -261,18 +271,24 @@ impl Store {
     /// [`StoreError::NotOurs`].
     pub async fn release(&self, network: &Network, block: Cidr) -> Result<(), StoreError> {
         let session = self.session("give a block back").await?;
-        block::release(&session.etcd, &self.keys, &session.actor, network, block).await
+        let mut claimed = self.claimed.lock().await;
+        block::release(&session.tree, &session.actor, network, block).await?;
+        claimed.remove(&(network.name.clone(), block));
+        Ok(())
     }
 
     /// Takes this host out of the store, with all that it has. The task ends.
     ///
     /// # Errors
-    /// When it did not get that far; calling it again goes on.
+    /// When it did not get that far: the host stays, and calling it again goes on.
     pub async fn leave(&self) -> Result<(), StoreError> {
         let session = self.session("leave").await?;
         let (id, lease) = (&session.actor.id, session.actor.lease);
-        self.asked.leaving.send_replace(true);
-        host::remove(&session.etcd, &self.keys, id, Some(lease)).await
+        self.asked.leaving.send_replace(Leaving::Begun);
+        let left = host::remove(&session.tree, id, Some(lease)).await;
+        let leaving = if left.is_ok() { Leaving::Done } else { Leaving::No };
+        self.asked.leaving.send_replace(leaving);
+        left
     }
 
     /// Takes a host out of the store that is not there any more.
@@ -281,7 +297,7 @@ impl Store {
     /// [`StoreError::HostAlive`], [`StoreError::NoHost`].
     pub async fn remove_host(&self, id: &HostId) -> Result<(), StoreError> {
         let session = self.session("remove a host").await?;
-        host::remove(&session.etcd, &self.keys, id, None).await
+        host::remove(&session.tree, id, None).await
     }
 
     /// One round of taking away what hosts have that do not come back; to be called once a minute.
@@ -292,6 +308,6 @@ impl Store {
     pub async fn collect(&self) -> Result<Option<Collected>, StoreError> {
         let Some(after) = self.config().reclaim_after else { return Ok(None) };
         let session = self.session("collect what lost hosts have").await?;
-        collect::round(&session.etcd, &self.keys, &session.actor, after, now()).await
+        collect::round(&session.tree, &session.actor, after, now()).await
     }
 }

@@ -7,8 +7,8 @@ use peers::HostId;
 use tokio::time::timeout;
 
 use super::error::StoreError;
-use super::etcd::{Change, Connection, Done, Entry, Keeper, News, Subtree, Txn, Want};
-use super::keys::{Key, Keys};
+use super::etcd::{Change, Done, Entry, Keeper, News, Subtree, Tree, Txn, Want};
+use super::keys::Key;
 use super::records::{self, Alive, HostRecord, Me};
 
 const TRIES: u32 = 8;
@@ -41,12 +41,12 @@ enum Tenant {
 /// The doc of transactions puts alternatives into one request; here what is there is read first and
 /// compared by its revision, since the record has to be read for keeping unknown fields anyway.
 pub(crate) async fn register(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     me: &Me,
     ttl: Duration,
     now: u64,
 ) -> Result<Registered, StoreError> {
+    let Tree { etcd, keys } = tree;
     let id = &me.host.id;
     let (alive_key, host_key) = (keys.alive(id), keys.host(id));
     let mut keeper = None;
@@ -55,7 +55,7 @@ pub(crate) async fn register(
         let read = etcd.run("look at our record", read).await?;
         match tenant(me, read.entry(0)) {
             Tenant::Other(theirs) => {
-                await_departure(etcd, keys, me, read.revision, ttl, theirs).await?;
+                await_departure(tree, me, read.revision, ttl, theirs).await?;
                 continue;
             }
             Tenant::Us(lease) if keeper.is_none() => keeper = etcd.keep(lease).await?,
@@ -68,7 +68,7 @@ pub(crate) async fn register(
                 None => continue,
             },
         };
-        let done = attempt(etcd, keys, me, &read, kept.lease().id, now).await?;
+        let done = attempt(tree, me, &read, kept.lease().id, now).await?;
         if done.held {
             let known = read.entry(1).is_some();
             return Ok(Registered { keeper: kept, known, revision: done.revision });
@@ -79,13 +79,8 @@ pub(crate) async fn register(
 }
 
 /// Writes what `me` says now, while `lease` keeps its presence.
-pub(crate) async fn announce(
-    etcd: &Connection,
-    keys: &Keys,
-    me: &Me,
-    lease: i64,
-    now: u64,
-) -> Result<(), StoreError> {
+pub(crate) async fn announce(tree: &Tree, me: &Me, lease: i64, now: u64) -> Result<(), StoreError> {
+    let Tree { etcd, keys } = tree;
     let id = &me.host.id;
     let (alive_key, host_key) = (keys.alive(id), keys.host(id));
     for _ in 0..TRIES {
@@ -94,7 +89,7 @@ pub(crate) async fn announce(
         if read.entry(0).is_none_or(|entry| entry.lease != lease) {
             return Err(StoreError::PresenceLost { what: "announce this host" });
         }
-        if attempt(etcd, keys, me, &read, lease, now).await?.held {
+        if attempt(tree, me, &read, lease, now).await?.held {
             return Ok(());
         }
     }
@@ -112,13 +107,13 @@ fn tenant(me: &Me, alive: Option<&Entry>) -> Tenant {
 }
 
 async fn attempt(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     me: &Me,
     read: &Done,
     lease: i64,
     now: u64,
 ) -> Result<Done, StoreError> {
+    let Tree { etcd, keys } = tree;
     let id = &me.host.id;
     let (alive_key, host_key) = (keys.alive(id), keys.host(id));
     let before = match read.entry(1) {
@@ -167,13 +162,13 @@ async fn attempt(
 
 /// Waits until whoever lives under our id is gone. Its lease ends by itself if it is dead.
 async fn await_departure(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     me: &Me,
     revision: i64,
     ttl: Duration,
     theirs: String,
 ) -> Result<(), StoreError> {
+    let Tree { etcd, keys } = tree;
     let key = keys.alive(&me.host.id);
     let subtree = Subtree { id: 1, prefix: key.clone(), from: revision + 1 };
     let mut watch = etcd.watch(&[subtree]).await?;
@@ -212,11 +207,8 @@ pub(crate) struct Property {
 }
 
 /// Lists what host `id` owns.
-pub(crate) async fn property(
-    etcd: &Connection,
-    keys: &Keys,
-    id: &HostId,
-) -> Result<Property, StoreError> {
+pub(crate) async fn property(tree: &Tree, id: &HostId) -> Result<Property, StoreError> {
+    let Tree { etcd, keys } = tree;
     let (blocks, revision) = etcd.list(&keys.all_blocks(), Want::Values, 0).await?;
     let (names, _) = etcd.list(&keys.all_names(), Want::Keys, revision).await?;
     let read = etcd.run("look at a host", Txn::reading([&*keys.host(id)])).await?;
@@ -236,12 +228,8 @@ pub(crate) async fn property(
 /// Takes a host out of the store: names and blocks first, its record last, so that what is left
 /// when this breaks off is still known to be its. With `lease` it is our own, else one that must
 /// not be alive.
-pub(crate) async fn remove(
-    etcd: &Connection,
-    keys: &Keys,
-    id: &HostId,
-    lease: Option<i64>,
-) -> Result<(), StoreError> {
+pub(crate) async fn remove(tree: &Tree, id: &HostId, lease: Option<i64>) -> Result<(), StoreError> {
+    let Tree { etcd, keys } = tree;
     let alive_key = keys.alive(id);
     let guarded = |txn: Txn| match lease {
         Some(lease) => txn.if_leased(&alive_key, lease),
@@ -251,7 +239,7 @@ pub(crate) async fn remove(
         Some(_) => StoreError::PresenceLost { what: "leave" },
         None => StoreError::HostAlive(id.clone()),
     };
-    let property = property(etcd, keys, id).await?;
+    let property = property(tree, id).await?;
     let host = property.host.ok_or_else(|| StoreError::NoHost(id.clone()))?;
     let own: Vec<&str> = property
         .names

@@ -5,8 +5,8 @@ use types::NetworkName;
 
 use super::chance;
 use super::error::StoreError;
-use super::etcd::{Connection, Txn, Want};
-use super::keys::{Key, Keys};
+use super::etcd::{Tree, Txn, Want};
+use super::keys::Key;
 use super::records::{self, Config, Index};
 
 const TRIES: u32 = 8;
@@ -23,11 +23,11 @@ pub enum Number {
 /// Creates `wanted`, or finds that it exists already just so. The index guards that pools of two
 /// networks do not overlap, whoever creates them at the same time.
 pub(crate) async fn create(
-    etcd: &Connection,
-    keys: &Keys,
+    tree: &Tree,
     wanted: &Network,
     number: Number,
 ) -> Result<Network, StoreError> {
+    let Tree { etcd, keys } = tree;
     let name = &wanted.name;
     records::check_network(wanted)
         .map_err(|why| StoreError::BadNetwork { name: name.clone(), why })?;
@@ -36,8 +36,8 @@ pub(crate) async fn create(
         let read = Txn::reading([&*index_key, &*net_key, &*config_key]);
         let read = etcd.run("look at networks", read).await?;
         if let Some(entry) = read.entry(1) {
-            let there = records::network(name, &entry.value)
-                .map_err(StoreError::record(&net_key))?;
+            let there =
+                records::network(name, &entry.value).map_err(StoreError::record(&net_key))?;
             return same(wanted, there, number);
         }
         let config = match read.entry(2) {
@@ -137,11 +137,8 @@ fn same(wanted: &Network, there: Network, number: Number) -> Result<Network, Sto
 }
 
 /// Reads one network.
-pub(crate) async fn read(
-    etcd: &Connection,
-    keys: &Keys,
-    name: &NetworkName,
-) -> Result<Network, StoreError> {
+pub(crate) async fn read(tree: &Tree, name: &NetworkName) -> Result<Network, StoreError> {
+    let Tree { etcd, keys } = tree;
     let key = keys.net(name);
     let read = etcd.run("look at a network", Txn::reading([&*key])).await?;
     let entry = read.entry(0).ok_or_else(|| StoreError::NoNetwork(name.clone()))?;
@@ -149,11 +146,8 @@ pub(crate) async fn read(
 }
 
 /// Deletes a network that nobody has blocks of.
-pub(crate) async fn delete(
-    etcd: &Connection,
-    keys: &Keys,
-    name: &NetworkName,
-) -> Result<(), StoreError> {
+pub(crate) async fn delete(tree: &Tree, name: &NetworkName) -> Result<(), StoreError> {
+    let Tree { etcd, keys } = tree;
     let (index_key, net_key, blocks) = (keys.index(), keys.net(name), keys.blocks(name));
     for _ in 0..TRIES {
         let read = etcd.run("look at networks", Txn::reading([&*index_key, &*net_key])).await?;

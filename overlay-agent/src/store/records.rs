@@ -89,7 +89,10 @@ impl Config {
         let config: Self = read(bytes)?;
         let (low, high) = config.vni_range;
         if low == 0 || high > Vni::MAX || low > high {
-            return Err(BadRecord::Part("vniRange", format!("{low} to {high} is no range of VNIs")));
+            return Err(BadRecord::Part(
+                "vniRange",
+                format!("{low} to {high} is no range of VNIs"),
+            ));
         }
         Ok(config)
     }
@@ -125,8 +128,7 @@ impl Index {
         let shape: IndexShape = read(bytes)?;
         let mut index = Self::default();
         for (name, net) in shape.nets {
-            let indexed =
-                Indexed { vni: vni(net.vni)?, pools: parse_all("pools", &net.pools)? };
+            let indexed = Indexed { vni: vni(net.vni)?, pools: parse_all("pools", &net.pools)? };
             index.nets.insert(parse("nets", &name)?, indexed);
         }
         Ok(index)
@@ -171,9 +173,7 @@ fn vni(number: u32) -> Result<Vni, BadRecord> {
 fn mtu(bytes: u32) -> Result<Option<Mtu>, BadRecord> {
     match bytes {
         0 => Ok(None),
-        _ => Mtu::try_from(bytes)
-            .map(Some)
-            .map_err(|why| BadRecord::Part("mtu", why.to_string())),
+        _ => Mtu::try_from(bytes).map(Some).map_err(|why| BadRecord::Part("mtu", why.to_string())),
     }
 }
 
@@ -259,7 +259,10 @@ pub(crate) fn check_network(network: &Network) -> Result<(), BadRecord> {
             Family::V6 => ("blockLen6", network.block_len6, 126),
         };
         if !(pool.prefix()..=longest).contains(&length) {
-            return bad(part, format!("{length} is outside {}..{longest} for {pool}", pool.prefix()));
+            return bad(
+                part,
+                format!("{length} is outside {}..{longest} for {pool}", pool.prefix()),
+            );
         }
     }
     Ok(())

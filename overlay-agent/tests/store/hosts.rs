@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use netns_fixtures::lab;
+use netns_fixtures::{Etcd, lab};
 use overlay_agent::store::{Me, Number, State, StoreError};
 use types::Family;
 
-use crate::stage::{Etcd, PATIENCE, Running, block_on, id, me, network, soon};
+use crate::stage::{PATIENCE, Running, begins, block_on, host, id, me, network, soon};
 
 #[test]
 fn a_host_appears_with_all_it_says_and_others_see_it() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let a = etcd.host(1).await;
-            let b = etcd.host(2).await;
+            let a = host(&etcd, 1).await;
+            let b = host(&etcd, 2).await;
             let view = a.sees("both", |view| view.hosts.len() == 2).await;
             assert_eq!(view.hosts, [me(1).host, me(2).host]);
             let mut presence = b.store.presence();
@@ -38,7 +38,7 @@ fn the_record_of_a_host_keeps_what_others_wrote_into_it() {
             r#"put /overlay/v1/hosts/host-1 {"v":1,"id":"host-1","underlay":{"v4":null,"v6":null},"joined":7,"deadSince":9,"rack":"r1"}"#,
         );
         block_on(async {
-            let _a = etcd.host(1).await;
+            let _a = host(&etcd, 1).await;
             let host = etcd.json("hosts/host-1");
             assert_eq!(host["rack"], "r1", "{host}");
             assert_eq!(host["joined"], 7, "{host}");
@@ -52,13 +52,13 @@ fn a_clone_is_refused_with_both_fingerprints_while_the_first_is_alive() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let _first = etcd.host(1).await;
+            let _first = host(&etcd, 1).await;
             let clone = Me {
                 fingerprint: "sha256:clone".to_owned(),
                 instance: "life-of-the-clone".to_owned(),
                 ..me(1)
             };
-            let clone = etcd.begins(clone);
+            let clone = begins(&etcd, clone);
             let error = soon("it gives up", clone.task).await.unwrap().unwrap_err();
             assert_eq!(
                 error.to_string(),
@@ -76,13 +76,13 @@ fn another_machine_takes_an_id_over_once_the_first_is_dead() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            etcd.host(1).await.crash().await;
+            host(&etcd, 1).await.crash().await;
             let repaired = Me {
                 fingerprint: "sha256:new-board".to_owned(),
                 instance: "second".to_owned(),
                 ..me(1)
             };
-            let repaired = etcd.begins(repaired);
+            let repaired = begins(&etcd, repaired);
             repaired.ready().await;
             assert_eq!(etcd.json("alive/host-1")["fp"], "sha256:new-board");
             assert_eq!(etcd.json("hosts/host-1")["fp"], "sha256:new-board");
@@ -95,17 +95,17 @@ fn an_agent_that_starts_again_goes_on_with_its_presence() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            etcd.host(1).await.crash().await;
+            host(&etcd, 1).await.crash().await;
             let lease = |etcd: &Etcd<'_>| etcd.ctl("lease list");
             let before = lease(&etcd);
-            let changes = etcd.revision();
-            let again = etcd.host(1).await;
+            let changes = etcd.revision_of(0);
+            let again = host(&etcd, 1).await;
             assert_eq!(lease(&etcd), before, "the same lease");
-            assert_eq!(etcd.revision(), changes + 1, "presence is written, the record is not");
+            assert_eq!(etcd.revision_of(0), changes + 1, "presence is written, the record is not");
             again.crash().await;
             // A machine that was booted again does not wait for its earlier life to end.
             let life = Me { instance: "second".to_owned(), boot: "two".to_owned(), ..me(1) };
-            let rebooted = etcd.begins(life);
+            let rebooted = begins(&etcd, life);
             rebooted.ready().await;
             assert_eq!(etcd.json("alive/host-1")["boot"], "two");
         });
@@ -117,10 +117,10 @@ fn a_second_host_with_the_same_underlay_address_is_refused_with_the_first() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let first = etcd.host(1).await;
+            let first = host(&etcd, 1).await;
             let mut second = me(2);
             second.host.underlay = me(1).host.underlay;
-            let second = etcd.begins(second);
+            let second = begins(&etcd, second);
             let mut state = second.store.state();
             let refused = state.wait_for(|state| matches!(state, State::Refused(_)));
             let refused = soon("it is refused", refused).await.unwrap().clone();
@@ -143,19 +143,19 @@ fn a_host_moves_to_another_address_in_one_step_and_keeps_its_block() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let (a, b) = (etcd.host(1).await, etcd.host(2).await);
+            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
             let wanted = network("blue", &["10.77.0.0/16"]);
             let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
             let block = a.store.claim(&blue, Family::V4).await.unwrap().block;
             b.follow(&blue);
             b.sees("the block", |view| !view.blocks.is_empty()).await;
-            let before = etcd.revision();
+            let before = etcd.revision_of(0);
             let mut moved = me(1);
             moved.host.underlay.v4 = Some([192, 0, 2, 100].into());
             a.store.announce(moved.clone());
             let view = b.sees("the move", |view| view.hosts[0] == moved.host).await;
             assert_eq!(view.blocks[&blue.name], [block]);
-            assert_eq!(etcd.revision(), before + 1, "one step");
+            assert_eq!(etcd.revision_of(0), before + 1, "one step");
             assert_eq!(etcd.keys("vtep/"), ["vtep/192.0.2.100", "vtep/192.0.2.2"]);
             // An address of another host cannot be taken by moving either.
             moved.host.underlay.v4 = me(2).host.underlay.v4;
@@ -175,7 +175,7 @@ fn presence_ends_with_its_host_and_record_and_blocks_stay() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let (a, b) = (etcd.host(1).await, etcd.host(2).await);
+            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
             let wanted = network("blue", &["10.77.0.0/16"]);
             let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
             let block = a.store.claim(&blue, Family::V4).await.unwrap().block;
@@ -198,19 +198,18 @@ fn a_host_that_is_alive_stays_present_for_longer_than_its_lease() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let a = etcd.host(1).await;
+            let a = host(&etcd, 1).await;
             let mut confirmed = a.store.confirmed();
             let first = confirmed.borrow_and_update().unwrap();
-            let later = confirmed.wait_for(|at| {
-                at.is_some_and(|at| at - first > Duration::from_secs(5))
-            });
+            let later =
+                confirmed.wait_for(|at| at.is_some_and(|at| at - first > Duration::from_secs(5)));
             soon("it is confirmed again and again", later).await.unwrap();
             assert_eq!(etcd.keys("alive/"), ["alive/host-1"]);
             // Neither revision nor disk of etcd is touched by that.
-            let revision = etcd.revision();
+            let revision = etcd.revision_of(0);
             let at = *confirmed.borrow_and_update();
             soon("once more", confirmed.wait_for(|now| *now > at)).await.unwrap();
-            assert_eq!(etcd.revision(), revision);
+            assert_eq!(etcd.revision_of(0), revision);
         });
     });
 }
@@ -220,10 +219,10 @@ fn presence_that_somebody_deleted_is_written_again() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let (a, b) = (etcd.host(1).await, etcd.host(2).await);
+            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
             let wanted = network("blue", &["10.77.0.0/16"]);
             let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-            etcd.ctl("del /overlay/v1/alive/host-1");
+            etcd.delete("alive/host-1");
             let mut presence = b.store.presence();
             let back = presence.wait_for(|presence| presence.contains(&id(1)));
             soon("it is back", back).await.unwrap();
@@ -240,7 +239,7 @@ fn a_host_that_leaves_takes_everything_with_it() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let (a, b) = (etcd.host(1).await, etcd.host(2).await);
+            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
             let wanted = network("blue", &["10.77.0.0/16", "fd77::/48"]);
             let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
             a.store.claim(&blue, Family::V4).await.unwrap();
@@ -265,7 +264,7 @@ fn a_host_is_removed_by_another_when_it_is_dead_and_not_before() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let (a, b) = (etcd.host(1).await, etcd.host(2).await);
+            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
             let wanted = network("blue", &["10.77.0.0/16"]);
             let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
             a.store.claim(&blue, Family::V4).await.unwrap();
@@ -292,9 +291,8 @@ fn a_command_without_etcd_ends_in_time_and_says_why() {
     lab(|lab| {
         lab.needs(netns_fixtures::Feature::Etcd);
         block_on(async {
-            let config = overlay_agent::store::EtcdConfig::new(vec![
-                "http://127.0.0.1:2379".to_owned(),
-            ]);
+            let config =
+                overlay_agent::store::EtcdConfig::new(vec!["http://127.0.0.1:2379".to_owned()]);
             let alone = Running::with(config, me(1), None);
             let wanted = network("blue", &["10.77.0.0/16"]);
             let asked = alone.store.create_network(&wanted, Number::Any);

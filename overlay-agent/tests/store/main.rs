@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on fails, and says where")]
 
 mod blocks;
+mod collecting;
 mod hosts;
+mod names;
 mod networks;
+mod outages;
+mod rights;
 mod stage;

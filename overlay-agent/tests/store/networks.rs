@@ -1,18 +1,18 @@
 //! Creating and deleting networks.
 
-use netns_fixtures::lab;
+use netns_fixtures::{Etcd, lab};
 use overlay_agent::store::{Number, StoreError};
 use peers::Network;
 use types::Family;
 
-use crate::stage::{Etcd, block_on, cidr, id, name, network, soon};
+use crate::stage::{block_on, cidr, host, id, name, network, soon};
 
 #[test]
 fn a_network_gets_a_number_and_is_found_again_by_the_next_host() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let (a, b) = (etcd.host(1).await, etcd.host(2).await);
+            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
             let wanted = network("blue", &["10.77.0.0/16", "fd77::/48"]);
             let made = a.store.create_network(&wanted, Number::Any).await.unwrap();
             assert!(made.vni.get() >= 4096, "{made:?}");
@@ -34,7 +34,7 @@ fn a_network_that_exists_with_other_pools_is_refused_with_both() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let a = etcd.host(1).await;
+            let a = host(&etcd, 1).await;
             let wanted = network("blue", &["10.77.0.0/16"]);
             a.store.create_network(&wanted, Number::Any).await.unwrap();
             let other = network("blue", &["10.78.0.0/16"]);
@@ -53,7 +53,7 @@ fn a_network_that_overlaps_another_is_refused_with_its_name() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let a = etcd.host(1).await;
+            let a = host(&etcd, 1).await;
             let wanted = network("blue", &["10.77.0.0/16"]);
             a.store.create_network(&wanted, Number::Any).await.unwrap();
             let other = network("green", &["10.99.0.0/16", "10.77.128.0/17"]);
@@ -72,7 +72,7 @@ fn of_networks_that_overlap_and_are_created_at_once_one_comes_about() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let a = etcd.host(1).await;
+            let a = host(&etcd, 1).await;
             let tasks: Vec<_> = (0..8)
                 .map(|number| {
                     let store = a.store.clone();
@@ -100,9 +100,9 @@ fn networks_created_at_once_get_different_numbers() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         // Six numbers for six networks: all but the last collide.
-        etcd.ctl(r#"put /overlay/v1/config {"v":1,"vniRange":[7,12]}"#);
+        etcd.put("config", r#"{"v":1,"vniRange":[7,12]}"#);
         block_on(async {
-            let a = etcd.host(1).await;
+            let a = host(&etcd, 1).await;
             let tasks: Vec<_> = (0..6)
                 .map(|number| {
                     let store = a.store.clone();
@@ -120,10 +120,7 @@ fn networks_created_at_once_get_different_numbers() {
             assert_eq!(numbers, [7, 8, 9, 10, 11, 12]);
             let wanted = network("late", &["10.9.0.0/16"]);
             let error = a.store.create_network(&wanted, Number::Any).await.unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                "create network late: all VNIs from 7 to 12 are in use"
-            );
+            assert_eq!(error.to_string(), "create network late: all VNIs from 7 to 12 are in use");
         });
     });
 }
@@ -136,7 +133,7 @@ fn what_a_newer_agent_wrote_into_the_index_stays_in_it() {
             r#"put /overlay/v1/netindex {"v":1,"new":[1],"nets":{"red":{"vni":9,"pools":["10.1.0.0/16"],"shade":"dark"}}}"#,
         );
         block_on(async {
-            let a = etcd.host(1).await;
+            let a = host(&etcd, 1).await;
             let wanted = network("blue", &["10.77.0.0/16"]);
             a.store.create_network(&wanted, Number::Any).await.unwrap();
             a.store.delete_network(&name("blue")).await.unwrap();
@@ -152,9 +149,9 @@ fn what_a_newer_agent_wrote_into_the_index_stays_in_it() {
 fn an_index_of_another_layout_is_left_alone() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
-        etcd.ctl(r#"put /overlay/v1/netindex {"v":2,"networks":[]}"#);
+        etcd.put("netindex", r#"{"v":2,"networks":[]}"#);
         block_on(async {
-            let a = etcd.host(1).await;
+            let a = host(&etcd, 1).await;
             let wanted = network("blue", &["10.77.0.0/16"]);
             let error = a.store.create_network(&wanted, Number::Any).await.unwrap_err();
             assert_eq!(
@@ -173,7 +170,7 @@ fn a_network_is_deleted_when_nobody_has_blocks_of_it_and_not_before() {
     lab(|lab| {
         let etcd = Etcd::start(lab);
         block_on(async {
-            let (a, b) = (etcd.host(1).await, etcd.host(2).await);
+            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
             let wanted = network("blue", &["10.77.0.0/16"]);
             let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
             let block = b.store.claim(&blue, Family::V4).await.unwrap().block;

@@ -1,18 +1,11 @@
-//! What cases are made of: members of etcd as processes, and hosts as stores in this one.
+//! What cases are made of: hosts, as stores of this process.
 
 use std::future::Future;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use netns_fixtures::{Feature, Lab, Process};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use overlay_agent::store::{
-    Agent, EtcdConfig, Interest, Me, State, Store, StoreError, View,
-};
+use netns_fixtures::Etcd;
+use overlay_agent::store::{Agent, EtcdConfig, Interest, Me, State, Store, StoreError, View};
 use peers::{Host, HostId, Network, Underlay};
-use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
 use types::{Cidr, NetworkName};
@@ -41,178 +34,21 @@ pub(crate) fn soon<T>(what: &str, future: impl Future<Output = T>) -> impl Futur
     }
 }
 
-/// Members of one etcd, on addresses of the lab's host.
-pub(crate) struct Etcd<'a> {
-    lab: &'a Lab,
-    members: Vec<Member>,
-    /// Options for all members.
-    options: String,
-    scheme: &'static str,
-    /// Options for etcdctl.
-    pub(crate) access: String,
+/// How a host of a case reaches etcd.
+pub(crate) fn config(etcd: &Etcd<'_>) -> EtcdConfig {
+    EtcdConfig { ttl: TTL, ..EtcdConfig::new(etcd.endpoints()) }
 }
 
-struct Member {
-    process: Option<Process>,
-    data: PathBuf,
+/// A host, once it is registered.
+pub(crate) async fn host(etcd: &Etcd<'_>, number: u16) -> Running {
+    let running = begins(etcd, me(number));
+    running.ready().await;
+    running
 }
 
-impl<'a> Etcd<'a> {
-    /// One member.
-    pub(crate) fn start(lab: &'a Lab) -> Self {
-        Self::cluster(lab, 1)
-    }
-
-    /// `count` members.
-    pub(crate) fn cluster(lab: &'a Lab, count: usize) -> Self {
-        Self::with_options(lab, count, "http", String::new(), String::new())
-    }
-
-    pub(crate) fn with_options(
-        lab: &'a Lab,
-        count: usize,
-        scheme: &'static str,
-        options: String,
-        access: String,
-    ) -> Self {
-        lab.needs(Feature::Etcd);
-        let data = |number| PathBuf::from(format!("/run/etcd-{number}"));
-        let members =
-            (0..count).map(|number| Member { process: None, data: data(number) }).collect();
-        let mut etcd = Self { lab, members, options, scheme, access };
-        let started: Vec<_> = (0..count).map(|number| etcd.begin(number)).collect();
-        started.into_iter().for_each(await_ready);
-        etcd
-    }
-
-    /// Starts a member that is not running, and waits until it answers.
-    pub(crate) fn restart(&mut self, number: usize) {
-        await_ready(self.begin(number));
-    }
-
-    fn begin(&mut self, number: usize) -> BufReader<std::process::ChildStdout> {
-        let peer = |number: usize| format!("http://127.0.0.1:{}", 2380 + 10 * number);
-        let client = self.endpoint(number);
-        let all: Vec<String> =
-            (0..self.members.len()).map(|number| format!("e{number}={}", peer(number))).collect();
-        let (data, own) = (self.members[number].data.display(), peer(number));
-        let command = format!(
-            "etcd --name e{number} --data-dir {data} --listen-client-urls {client} \
-             --advertise-client-urls {client} --listen-peer-urls {own} \
-             --initial-advertise-peer-urls {own} --initial-cluster {} --logger zap \
-             --log-outputs stdout --log-level info {}",
-            all.join(","),
-            self.options,
-        );
-        let mut process = self.lab.host().spawn(&command);
-        let lines = BufReader::new(process.stdout());
-        self.members[number].process = Some(process);
-        lines
-    }
-
-    /// Where a member is reached.
-    pub(crate) fn endpoint(&self, number: usize) -> String {
-        format!("{}://127.0.0.1:{}", self.scheme, 2379 + 10 * number)
-    }
-
-    pub(crate) fn endpoints(&self) -> Vec<String> {
-        (0..self.members.len()).map(|number| self.endpoint(number)).collect()
-    }
-
-    /// Kills a member at once.
-    pub(crate) fn kill(&mut self, number: usize) {
-        drop(self.members[number].process.take().unwrap());
-    }
-
-    /// Sends a signal to a member.
-    pub(crate) fn signal(&self, number: usize, signal: Signal) {
-        let id = self.members[number].process.as_ref().unwrap().id();
-        kill(Pid::from_raw(i32::try_from(id).unwrap()), signal).unwrap();
-    }
-
-    /// Throws away the data of a member that is not running.
-    pub(crate) fn wipe(&self, number: usize) {
-        std::fs::remove_dir_all(&self.members[number].data).unwrap();
-    }
-
-    /// Runs etcdctl, whose words are split at blanks.
-    #[track_caller]
-    pub(crate) fn ctl(&self, command: &str) -> String {
-        let endpoints = self.endpoints().join(",");
-        let access = &self.access;
-        self.lab
-            .host()
-            .run(&format!("env ETCDCTL_API=3 etcdctl --endpoints {endpoints} {access} {command}"))
-    }
-
-    /// The value of a key below the prefix, as JSON; `Null` if there is none.
-    #[track_caller]
-    pub(crate) fn json(&self, key: &str) -> Value {
-        let text = self.ctl(&format!("get --print-value-only /overlay/v1/{key}"));
-        match text.trim() {
-            "" => Value::Null,
-            text => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
-        }
-    }
-
-    /// The keys below a part of the prefix.
-    #[track_caller]
-    pub(crate) fn keys(&self, below: &str) -> Vec<String> {
-        let text = self.ctl(&format!("get --prefix --keys-only /overlay/v1/{below}"));
-        let short = |line: &str| line.trim_start_matches("/overlay/v1/").to_owned();
-        text.lines().filter(|line| !line.is_empty()).map(short).collect()
-    }
-
-    /// The number of the member that leads.
-    pub(crate) fn leader(&self) -> usize {
-        let status = self.ctl("endpoint status -w json");
-        let status: Value = serde_json::from_str(&status).unwrap();
-        let status = status.as_array().unwrap();
-        status
-            .iter()
-            .position(|one| one["Status"]["leader"] == one["Status"]["header"]["member_id"])
-            .unwrap()
-    }
-
-    /// The store's revision.
-    pub(crate) fn revision(&self) -> i64 {
-        let read = self.ctl("get -w json /no-such-key");
-        let read: Value = serde_json::from_str(&read).unwrap();
-        read["header"]["revision"].as_i64().unwrap()
-    }
-
-    pub(crate) fn config(&self) -> EtcdConfig {
-        EtcdConfig { ttl: TTL, ..EtcdConfig::new(self.endpoints()) }
-    }
-
-    /// A host, once it is registered.
-    pub(crate) async fn host(&self, number: u8) -> Running {
-        let running = self.begins(me(number));
-        running.ready().await;
-        running
-    }
-
-    /// A host that begins to register.
-    pub(crate) fn begins(&self, me: Me) -> Running {
-        Running::with(self.config(), me, None)
-    }
-}
-
-fn await_ready(mut lines: BufReader<std::process::ChildStdout>) {
-    let mut said = String::new();
-    loop {
-        let from = said.len();
-        let read = lines.read_line(&mut said).unwrap();
-        assert!(read > 0, "etcd ended:\n{said}");
-        if said[from..].contains("ready to serve client requests")
-            || said[from..].contains("serving client traffic")
-            || said[from..].contains("serving insecure client requests")
-        {
-            break;
-        }
-    }
-    // It must never wait for somebody to read what it says.
-    std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+/// A host that begins to register.
+pub(crate) fn begins(etcd: &Etcd<'_>, me: Me) -> Running {
+    Running::with(config(etcd), me, None)
 }
 
 /// A host of this process: its store, and the task behind it.
@@ -268,13 +104,14 @@ impl Running {
     }
 }
 
-pub(crate) fn id(number: u8) -> HostId {
+pub(crate) fn id(number: u16) -> HostId {
     format!("host-{number}").parse().unwrap()
 }
 
-/// Host `number`, at 192.0.2.`number`.
-pub(crate) fn me(number: u8) -> Me {
-    let underlay = Underlay { v4: Some([192, 0, 2, number].into()), v6: None };
+/// Host `number`, at 192.0.2.`number`, or 192.0.3.… and so on.
+pub(crate) fn me(number: u16) -> Me {
+    let [high, low] = number.to_be_bytes();
+    let underlay = Underlay { v4: Some([192, 0, 2 + high, low].into()), v6: None };
     Me {
         host: Host { id: id(number), underlay, mtu: None },
         name: format!("node-{number}"),

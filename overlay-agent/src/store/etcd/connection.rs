@@ -115,8 +115,7 @@ impl Connection {
             .keep_alive_timeout(PING.1)
             .keep_alive_while_idle(true);
         if let Some(tls) = tls {
-            let mut config =
-                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&tls.ca));
+            let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&tls.ca));
             if let Some((certificate, key)) = &tls.identity {
                 config = config.identity(Identity::from_pem(certificate, key));
             }
@@ -127,8 +126,7 @@ impl Connection {
             reason: format!("nothing within {} s", CALL.as_secs()),
         };
         // The time for connecting alone does not cover the handshake of TLS.
-        let channel =
-            timeout(CALL, target.connect()).await.map_err(|_| late())?.map_err(failed)?;
+        let channel = timeout(CALL, target.connect()).await.map_err(|_| late())?.map_err(failed)?;
         let grpc = Grpc::new(channel).max_decoding_message_size(LONGEST_ANSWER);
         let mut connection = Self { grpc, token: None, endpoint: endpoint.into() };
         if let Some(login) = login {
@@ -223,17 +221,22 @@ impl Connection {
     pub(super) fn refused(&self, call: &'static str, status: &Status) -> EtcdError {
         let mut message = status.message().trim_start_matches("etcdserver: ").to_owned();
         if let Some(source) = status.source() {
-            message = format!("{message}: {}", chain(source));
+            let causes = chain(source);
+            message = match causes.starts_with(&message) {
+                true => causes,
+                false => format!("{message}: {causes}"),
+            };
         }
-        EtcdError::Refused { call, endpoint: self.endpoint.to_string(), code: status.code(), message }
+        EtcdError::Refused {
+            call,
+            endpoint: self.endpoint.to_string(),
+            code: status.code(),
+            message,
+        }
     }
 
     pub(super) fn silent(&self, call: &'static str, waited: Duration) -> EtcdError {
-        EtcdError::Silent {
-            call,
-            endpoint: self.endpoint.to_string(),
-            seconds: waited.as_secs(),
-        }
+        EtcdError::Silent { call, endpoint: self.endpoint.to_string(), seconds: waited.as_secs() }
     }
 }
 
@@ -248,16 +251,16 @@ pub(super) struct Duplex<Q, A> {
 impl<Q, A> Duplex<Q, A> {
     /// Queues a message, without waiting for it to be sent.
     pub(super) fn send(&self, message: Q) -> Result<(), EtcdError> {
-        let broken = || self.connection.refused(self.call, &Status::unavailable("nothing is taken"));
+        let broken =
+            || self.connection.refused(self.call, &Status::unavailable("nothing is taken"));
         self.sender.try_send(message).map_err(|_| broken())
     }
 
     /// The next message. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Result<A, EtcdError> {
         let answers = &mut self.answers;
-        let next = std::future::poll_fn(|context| {
-            std::pin::Pin::new(&mut *answers).poll_next(context)
-        });
+        let next =
+            std::future::poll_fn(|context| std::pin::Pin::new(&mut *answers).poll_next(context));
         match next.await {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(status)) => Err(self.connection.refused(self.call, &status)),

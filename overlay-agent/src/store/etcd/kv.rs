@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, EtcdError};
 use super::wire;
+use crate::store::keys::Keys;
 
 /// Entries per page of a listing.
 const PAGE: i64 = 1000;
@@ -59,9 +60,6 @@ impl Done {
 
 const EQUAL: i32 = 0;
 const GREATER: i32 = 1;
-const VERSION: i32 = 0;
-const MODIFIED: i32 = 2;
-const LEASE: i32 = 4;
 
 impl Txn {
     /// Only reads the `keys`.
@@ -74,26 +72,26 @@ impl Txn {
     /// If there is no such key.
     #[must_use]
     pub(crate) fn if_absent(self, key: &str) -> Self {
-        self.compare(key, "", EQUAL, VERSION, wire::TargetUnion::Version(0))
+        self.compare(key, "", EQUAL, wire::TargetUnion::Version(0))
     }
 
     /// If there is such a key.
     #[must_use]
     pub(crate) fn if_present(self, key: &str) -> Self {
-        self.compare(key, "", GREATER, VERSION, wire::TargetUnion::Version(0))
+        self.compare(key, "", GREATER, wire::TargetUnion::Version(0))
     }
 
     /// If there is no key below `prefix`.
     #[must_use]
     pub(crate) fn if_none_below(self, prefix: &str) -> Self {
         let end = end_of(prefix);
-        self.compare(prefix, &end, EQUAL, VERSION, wire::TargetUnion::Version(0))
+        self.compare(prefix, &end, EQUAL, wire::TargetUnion::Version(0))
     }
 
     /// If the key is as it was at revision `modified`; 0 if it was absent.
     #[must_use]
     pub(crate) fn if_unchanged(self, key: &str, modified: i64) -> Self {
-        self.compare(key, "", EQUAL, MODIFIED, wire::TargetUnion::ModRevision(modified))
+        self.compare(key, "", EQUAL, wire::TargetUnion::ModRevision(modified))
     }
 
     /// If the key is as `entry` says, or absent as it was.
@@ -105,22 +103,20 @@ impl Txn {
     /// If the key goes with `lease`.
     #[must_use]
     pub(crate) fn if_leased(self, key: &str, lease: i64) -> Self {
-        self.compare(key, "", EQUAL, LEASE, wire::TargetUnion::Lease(lease))
+        self.compare(key, "", EQUAL, wire::TargetUnion::Lease(lease))
     }
 
-    fn compare(
-        mut self,
-        key: &str,
-        end: &str,
-        result: i32,
-        target: i32,
-        union: wire::TargetUnion,
-    ) -> Self {
+    fn compare(mut self, key: &str, end: &str, result: i32, with: wire::TargetUnion) -> Self {
+        let target = match with {
+            wire::TargetUnion::Version(_) => 0,
+            wire::TargetUnion::ModRevision(_) => 2,
+            wire::TargetUnion::Lease(_) => 4,
+        };
         self.request.compare.push(wire::Compare {
             result,
             target,
             key: key.into(),
-            union: Some(union),
+            union: Some(with),
             range_end: end.into(),
         });
         self
@@ -191,6 +187,13 @@ pub(crate) enum Want {
     Values,
     /// Keys alone.
     Keys,
+}
+
+/// What everything is done upon: the keys below one prefix, over one connection.
+#[derive(Clone)]
+pub(crate) struct Tree {
+    pub(crate) etcd: Connection,
+    pub(crate) keys: Keys,
 }
 
 impl Connection {

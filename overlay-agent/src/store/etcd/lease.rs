@@ -83,7 +83,8 @@ impl Keeper {
         loop {
             let third = self.lease.ttl / 3;
             tokio::time::sleep(third).await;
-            if let Err(error) = self.stream.send(wire::LeaseKeepAliveRequest { id: self.lease.id }) {
+            if let Err(error) = self.stream.send(wire::LeaseKeepAliveRequest { id: self.lease.id })
+            {
                 return Lost::Way(error);
             }
             match timeout_at(Instant::now() + third, self.stream.next()).await {

@@ -6,8 +6,8 @@ mod lease;
 mod watch;
 mod wire;
 
-pub use connection::{EtcdError, Login, Tls};
 pub(crate) use connection::{CALL, Connection};
-pub(crate) use kv::{Done, Entry, Txn, Want};
+pub use connection::{EtcdError, Login, Tls};
+pub(crate) use kv::{Done, Entry, Tree, Txn, Want};
 pub(crate) use lease::{Keeper, Lost};
 pub(crate) use watch::{Change, News, Subtree, Watch};
