@@ -34,7 +34,7 @@ mod underlay;
 
 pub use desired::{Desired, End, Remote, Via, gateway};
 pub use error::Error;
-pub use reconcile::{Change, compare, dismantle, is_ours, reconcile};
+pub use reconcile::{Change, alias, compare, dismantle, is_ours, reconcile};
 pub use underlay::Underlays;
 
 /// Who made our routes: `ip route show proto 202` lists them.

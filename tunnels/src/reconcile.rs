@@ -98,8 +98,9 @@ pub fn is_ours(link: &Link, network: &NetworkName) -> bool {
     link.is_kind("vxlan") && link.alias.as_deref() == Some(&alias(network))
 }
 
-/// What says whose a device is.
-fn alias(network: &NetworkName) -> String {
+/// What says whose a device is, and the bridge beside it.
+#[must_use]
+pub fn alias(network: &NetworkName) -> String {
     const NAME_MAX_BYTES: usize = 180;
     match network.as_str() {
         name if name.len() <= NAME_MAX_BYTES => format!("cais overlay {name}"),

@@ -85,6 +85,17 @@ impl Guard {
         Ok(gone.is_empty() && new.is_empty() && has_port && self.is_complete()?)
     }
 
+    /// Whether anything of `network` is there.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub fn has(&self, network: &NetworkName) -> Result<bool, Error> {
+        let ours = network_owner(network);
+        let found =
+            nft::find_elements(&self.socket, &TABLE, &rules::NETWORKS, |text| text == ours)?;
+        Ok(!found.is_empty())
+    }
+
     /// Takes back all of `network`; the table goes with the last one.
     ///
     /// # Errors
