@@ -7,11 +7,12 @@ use cni::{Call, Error, NetworkCall, code, state};
 use kernel::netlink::Socket;
 use netfilter::tunnels::Guard;
 use netfilter::{Claimant, Filter, Store, kind};
+use peers::NodeFile;
 use types::Cidr;
 
 use crate::config::Config;
 use crate::network::Network;
-use crate::{beyond, data_path};
+use crate::{beyond, daemon, data_path};
 
 /// Compares everything of one attachment. The calling thread is in the container's namespace
 /// afterwards.
@@ -69,6 +70,13 @@ fn data_path(network: &Network, host: &Socket) -> Result<Option<String>, Error> 
 pub(crate) fn serviceable(call: &NetworkCall, config: &Config) -> Result<(), Error> {
     let name = call.config.name();
     let host = Socket::open("the host's namespace").map_err(|e| refused(&e).unavailable())?;
+    if let crate::config::Store::Etcd(_) = config.store
+        && !NodeFile::path(&state::run_dir(), name).exists()
+    {
+        // The first ADD lets the daemon take part in the network.
+        daemon::available(&state::run_dir(), &call.path)?;
+        return ipam_cni::network::serviceable(name);
+    }
     let network = Network::settle(name, config, &host, &state::run_dir());
     let network = network.map_err(Error::unavailable)?;
     network.may_add().map_err(|error| Error { code: code::LIMITED_CONNECTIVITY, ..error })?;

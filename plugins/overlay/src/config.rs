@@ -10,6 +10,7 @@ use cni::{Args, Config as Network, Dns, Error, code};
 use netfilter::Mapping;
 use peers::HostId;
 use published::mappings;
+use serde_json::value::RawValue;
 use types::{MacAddr, Mtu};
 
 /// Everything that `overlay` reads of a network configuration.
@@ -34,7 +35,7 @@ pub struct Config {
 }
 
 /// Where hosts learn of each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Store {
     /// From a file with all of them.
     Static {
@@ -44,7 +45,17 @@ pub enum Store {
         host: Option<HostId>,
     },
     /// From etcd, by way of the daemon.
-    Etcd,
+    Etcd(Etcd),
+}
+
+/// What the daemon is told.
+#[derive(Clone, Debug, Default)]
+pub struct Etcd {
+    /// Key `store` as it was written; `None` where it names no member: the daemon's own
+    /// configuration does.
+    pub store: Option<Box<RawValue>>,
+    /// Key `create` as it was written.
+    pub create: Option<Box<RawValue>>,
 }
 
 /// What `CNI_ARGS` may hold.
@@ -91,6 +102,73 @@ pub const KEYS: &[Key] = &[
         "required with static",
         "The file of peers, by its whole path; at most 64 besides this host.",
     ),
+    list(
+        "store.endpoints",
+        "those of /etc/cais/overlayd.json",
+        "Members of etcd, as https://…:2379. Which store a host follows is said once: another one is refused.",
+    ),
+    text("store.ca", "none", "With https: file with the certificate that signed the members'."),
+    text("store.cert", "none", "File with this host's certificate."),
+    text("store.key", "none", "File with its key."),
+    text("store.user", "none", "Whom etcd knows this host as, where certificates do not say."),
+    text("store.passwordFile", "required with user", "File with the password."),
+    text("store.prefix", "/overlay/v1", "Below which keys are."),
+    Key {
+        path: "store.ttl",
+        kind: Kind::Integer(5, 3600),
+        default: "60",
+        doc: "Seconds for which a host counts as present after it was heard of last.",
+    },
+    Key {
+        path: "create",
+        kind: Kind::Object,
+        default: "none: the network has to be there",
+        doc: "With etcd: how the network is to be if this is its first host. Another one that is there is refused.",
+    },
+    list("create.pools", "required", "All addresses of the network, at most one pool of each family."),
+    Key {
+        path: "create.vni",
+        kind: Kind::Integer(1, 16_777_215),
+        default: "any that is free",
+        doc: "The network's number on the wire.",
+    },
+    Key {
+        path: "create.blockLen4",
+        kind: Kind::Integer(1, 30),
+        default: "24, or a quarter of a smaller pool",
+        doc: "Prefix length of a host's block of IPv4 addresses.",
+    },
+    Key {
+        path: "create.blockLen6",
+        kind: Kind::Integer(1, 126),
+        default: "64, or a quarter of a smaller pool",
+        doc: "The same for IPv6.",
+    },
+    Key {
+        path: "create.port",
+        kind: Kind::Integer(1, 65535),
+        default: "4789",
+        doc: "UDP port between hosts.",
+    },
+    Key {
+        path: "create.mtu",
+        kind: Kind::Integer(0, 65535),
+        default: "0 (what each host's underlay leaves)",
+        doc: "MTU in bytes of containers on all hosts.",
+    },
+    Key {
+        path: "create.masq",
+        kind: Kind::Flag,
+        default: "true",
+        doc: "Masquerades what leaves the network.",
+    },
+    Key {
+        path: "create.encryption",
+        kind: Kind::OneOf(&["none", "wireguard"]),
+        default: "none",
+        doc: "How packets between hosts are hidden from others.",
+    },
+    list("create.reserved", "[]", "Parts of the pools that no host gets a block of."),
     text(
         "hostId",
         "the one with an address of this host",
@@ -190,7 +268,15 @@ fn store(keys: &Object<'_>) -> Result<Store, Error> {
         }
         ("static", None) => Err(invalid("key \"store.peers\": missing")
             .with_hint("name the file that lists all hosts of the network")),
-        ("etcd", None) if host.is_none() => Ok(Store::Etcd),
+        ("etcd", None) if host.is_none() => {
+            let raw = |key: &str| {
+                let value = keys.get(key).filter(|value| !value.is_null());
+                value.map(|value| value.raw().to_owned())
+            };
+            // What is in them is for the daemon to judge.
+            let store = raw("store").filter(|_| store.has("endpoints"));
+            Ok(Store::Etcd(Etcd { store, create: raw("create") }))
+        }
         ("etcd", peers) => {
             let key = if peers.is_some() { "store.peers" } else { "hostId" };
             Err(invalid(&format!("cannot use {key} with a store of type etcd"))

@@ -1,11 +1,12 @@
 //! Addresses of containers: one of each family, from this host's blocks in their order.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use attach::ipam::Addresses;
 use cni::{AddResult, Call, Error, Ip, code};
-use ipam::{Host, RangeSets, RangeSpec, Request, Span, Store};
+use ipam::{AllocateError, Grant, Host, RangeSets, RangeSpec, Request, Span};
 use ipam_cni::leases::{Known, owner_of, refused};
 use types::{Family, NetworkName};
 
@@ -13,9 +14,15 @@ use crate::config::Config;
 use crate::network::Network;
 
 /// The leases of one network on this host.
-#[derive(Debug)]
-pub(crate) struct Leases {
-    store: Store,
+pub(crate) struct Leases<'a> {
+    config: &'a Config,
+    network: &'a Network,
+    run_dir: &'a Path,
+    blocks: Blocks,
+}
+
+/// Addresses to choose from.
+struct Blocks {
     sets: RangeSets,
     /// Addresses that the host itself has.
     exclude: Vec<Span>,
@@ -23,12 +30,28 @@ pub(crate) struct Leases {
     quarantine: Duration,
 }
 
-impl Leases {
-    /// Those of `name`, from the blocks that this host has.
+impl<'a> Leases<'a> {
+    /// Those of the network of `call`, from the blocks that this host has.
     ///
     /// # Errors
     /// Code 7 where a requested address lies in none of them, 11 where there is none.
     pub(crate) fn new(
+        call: &Call,
+        config: &'a Config,
+        network: &'a Network,
+        run_dir: &'a Path,
+    ) -> Result<Self, Error> {
+        let blocks = Blocks::new(&call.attachment.network, config, network)?;
+        Ok(Self { config, network, run_dir, blocks })
+    }
+}
+
+impl Blocks {
+    /// Those of `name`.
+    ///
+    /// # Errors
+    /// Code 7 where a requested address lies in none of them, 11 where there is none.
+    fn new(
         name: &NetworkName,
         config: &Config,
         network: &Network,
@@ -58,17 +81,15 @@ impl Leases {
         // The host's own source of packets: `tunnels` takes the last one.
         let last = |block: &peers::LocalBlock| Span::new(block.cidr.last(), block.cidr.last());
         Ok(Self {
-            store: ipam_cni::network::store(name),
             sets,
             exclude: network.active(Family::V6).filter_map(last).collect(),
             requested: config.requested.clone(),
             quarantine: config.quarantine,
         })
     }
-}
 
-impl Addresses for Leases {
-    fn add(&self, call: &Call) -> Result<AddResult, Error> {
+    /// Takes one of each family.
+    fn take(&self, call: &Call) -> Result<Vec<Grant>, AllocateError> {
         let owner = owner_of(call);
         let known = Known::of(&call.attachment.network);
         let request = Request {
@@ -78,8 +99,26 @@ impl Addresses for Leases {
             life: &|lease| known.life_before(lease, &call.attachment),
             ..Request::new(&self.sets, &owner)
         };
-        let grants = self.store.allocate(&request, &Host::current()).map_err(|e| refused(&e))?;
-        let ip = |grant: &ipam::Grant| Ip {
+        let store = ipam_cni::network::store(&call.attachment.network);
+        store.allocate(&request, &Host::current())
+    }
+}
+
+impl Addresses for Leases<'_> {
+    fn add(&self, call: &Call) -> Result<AddResult, Error> {
+        let grants = match self.blocks.take(call) {
+            // The daemon gets more in time, but for a storm of containers, or while etcd was away.
+            Err(AllocateError::Exhausted { .. })
+                if self.network.has_daemon() && self.config.requested.is_empty() =>
+            {
+                let network = self.network.with_more(call, self.config, self.run_dir)?;
+                network.may_add()?;
+                Blocks::new(&call.attachment.network, self.config, &network)?.take(call)
+            }
+            taken => taken,
+        };
+        let grants = grants.map_err(|e| refused(&e))?;
+        let ip = |grant: &Grant| Ip {
             interface: None,
             address: grant.address,
             gateway: Some(grant.gateway),

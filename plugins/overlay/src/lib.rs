@@ -13,6 +13,7 @@
 mod beyond;
 mod check;
 pub mod config;
+mod daemon;
 mod data_path;
 mod leases;
 mod network;
@@ -62,9 +63,9 @@ impl Plugin for Overlay {
         let name = &call.attachment.network;
         let netns = Netns::open(call.sandbox()).map_err(|e| no_netns(&e))?;
         let host = Host::open(state::run_dir())?;
-        let network = Network::settle(name, &config, &host.socket, &host.run_dir)?;
+        let network = Network::settle_for_add(call, &config, &host)?;
         network.may_add()?;
-        let leases = Leases::new(name, &config, &network)?;
+        let leases = Leases::new(call, &config, &network, &host.run_dir)?;
         let bridge = network.bridge(name, &config);
         let more = Beyond::new(call, &config, &network, &host);
         let adding = Adding {

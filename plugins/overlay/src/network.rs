@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use attach::error::refused;
+use attach::host::Host;
 use bridges::config::{Apart, Config as Bridge, Conflict, Elsewhere, Gateway};
-use cni::{Dns, Error, code};
+use cni::{Call, Dns, Error, code};
 use kernel::netlink::Socket;
 use netfilter::{Class, kind};
 use peers::{Accepted, HostId, Limits, LocalBlock, NodeFile, State, StaticFile, accept};
@@ -13,7 +14,7 @@ use tunnels::{Desired, Underlays};
 use types::{Cidr, Family, IfName, Mtu, NetworkName};
 
 use crate::config::{Config, Store};
-use crate::{NAME, data_path};
+use crate::{NAME, daemon, data_path};
 
 /// What this host has of a network.
 #[derive(Clone, Debug)]
@@ -51,8 +52,45 @@ impl Network {
             Store::Static { peers, host: id } => {
                 Self::by_file(name, config, (peers, id.as_ref()), host)
             }
-            Store::Etcd => Self::by_daemon(name, config, run_dir),
+            Store::Etcd(_) => Self::by_daemon(name, config, run_dir),
         }
+    }
+
+    /// The same for ADD: a daemon that has not said anything of the network is asked to.
+    ///
+    /// # Errors
+    /// As there, and what the daemon says.
+    pub(crate) fn settle_for_add(
+        call: &Call,
+        config: &Config,
+        host: &Host,
+    ) -> Result<Self, Error> {
+        let (name, run_dir) = (&call.attachment.network, &host.run_dir);
+        if let Store::Etcd(etcd) = &config.store
+            && !NodeFile::path(run_dir, name).exists()
+        {
+            daemon::ensure(name, etcd, run_dir, &call.path)?;
+        }
+        Self::settle(name, config, &host.socket, run_dir)
+    }
+
+    /// The same with more addresses, which the daemon gets.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(crate) fn with_more(
+        &self,
+        call: &Call,
+        config: &Config,
+        run_dir: &Path,
+    ) -> Result<Self, Error> {
+        daemon::more(&call.attachment.network, run_dir)?;
+        Self::by_daemon(&call.attachment.network, config, run_dir)
+    }
+
+    /// Whether a daemon keeps it.
+    pub(crate) fn has_daemon(&self) -> bool {
+        self.desired.is_none()
     }
 
     fn by_file(

@@ -1,6 +1,6 @@
 use cni::{Args, Config as Network, Error};
 
-use crate::config::{Config, Store};
+use crate::config::{Config, Etcd, Store};
 
 fn parse(keys: &str) -> Result<Config, Error> {
     let text = format!(r#"{{"cniVersion": "1.1.0", "name": "blue", "type": "overlay"{keys}}}"#);
@@ -12,11 +12,17 @@ const STORE: &str = r#", "store": {"type": "static", "peers": "/etc/blue.json"}"
 #[test]
 fn what_is_not_said_is_what_is_usual() {
     let config = parse(STORE).unwrap();
-    assert_eq!(config.store, Store::Static { peers: "/etc/blue.json".into(), host: None });
+    let Store::Static { peers, host: None } = &config.store else { panic!("{config:?}") };
+    assert_eq!(peers.to_str(), Some("/etc/blue.json"));
     assert!(config.masquerade && config.mtu.is_none());
     assert_eq!(config.quarantine.as_secs(), 30);
     let etcd = parse(r#", "store": {"type": "etcd", "endpoints": ["https://192.0.2.1:2379"]}"#);
-    assert_eq!(etcd.unwrap().store, Store::Etcd);
+    let Store::Etcd(Etcd { store: Some(store), create: None }) = etcd.unwrap().store else {
+        panic!("it is another store")
+    };
+    assert!(store.get().contains("192.0.2.1"), "{store}");
+    let own = parse(r#", "store": {"type": "etcd"}, "create": {"pools": []}"#).unwrap().store;
+    assert!(matches!(own, Store::Etcd(Etcd { store: None, create: Some(_) })), "{own:?}");
 }
 
 #[test]
