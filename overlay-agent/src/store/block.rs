@@ -360,11 +360,35 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let (claimed, took) = runtime.unwrap().block_on(rush(&etcd.endpoint(0), 1000));
             let transactions: u32 = claimed.iter().map(|claimed| claimed.tries).sum();
-            println!("1000 hosts: {transactions} transactions in {took:?}");
+            println!("\n1000 hosts: {transactions} transactions in {took:?}");
             let blocks: BTreeSet<Cidr> = claimed.iter().map(|claimed| claimed.block.cidr).collect();
             assert_eq!(blocks.len(), 1000);
             assert_eq!(etcd.keys("blocks/blue/").len(), 1000);
             assert!(transactions <= 1300, "{transactions}: more than 1.3 for each host");
+        });
+    }
+
+    #[test]
+    fn a_host_that_is_not_present_gets_no_block() {
+        netns_fixtures::lab(|lab| {
+            let etcd = netns_fixtures::Etcd::start(lab);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let keys = crate::store::Keys::default();
+                let endpoint = etcd.endpoint(0);
+                let etcd = Connection::open(&endpoint, None, None).await.unwrap();
+                let tree = Tree { etcd, keys };
+                let any = crate::store::network::Number::Any;
+                let wanted = network(&["10.64.0.0/12"]);
+                let blue = crate::store::network::create(&tree, &wanted, any).await.unwrap();
+                let actor = Actor { id: "host-1".parse().unwrap(), lease: 7 };
+                let asked = claim(&tree, &actor, &blue, Family::V4, Taken::default());
+                assert_eq!(
+                    asked.await.unwrap_err().to_string(),
+                    "claim a block: etcd does not count this host as alive"
+                );
+                assert!(etcd.keys("blocks/").is_empty());
+            });
         });
     }
 
@@ -376,8 +400,8 @@ mod tests {
             trees.push(Tree { etcd, keys: keys.clone() });
         }
         let wanted = network(&["10.64.0.0/12"]);
-        let any = super::super::network::Number::Any;
-        let blue = super::super::network::create(&trees[0], &wanted, any);
+        let any = crate::store::network::Number::Any;
+        let blue = crate::store::network::create(&trees[0], &wanted, any);
         let blue = blue.await.unwrap();
         let lease = trees[0].etcd.grant(std::time::Duration::from_secs(60)).await.unwrap().id;
         let host = |number: u32| format!("host-{number}").parse::<HostId>().unwrap();

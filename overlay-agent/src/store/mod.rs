@@ -18,6 +18,7 @@ mod chance;
 mod collect;
 mod error;
 mod etcd;
+pub mod fuzzing;
 mod handle;
 mod host;
 mod keys;

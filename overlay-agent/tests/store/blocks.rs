@@ -34,7 +34,7 @@ fn fifty_hosts_that_claim_at_once_all_get_a_block_of_their_own() {
                 blocks.insert(claimed.block.cidr);
                 transactions += claimed.tries;
             }
-            println!("50 hosts: {transactions} transactions in {:?}", begun.elapsed());
+            println!("\n50 hosts: {transactions} transactions in {:?}", begun.elapsed());
             assert_eq!(blocks.len(), 50);
             assert!(transactions <= 65, "{transactions}: more than 1.3 for each host");
             assert_eq!(etcd.keys("blocks/blue/").len(), 50);

@@ -25,6 +25,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("sublinks", 4),
     ("published", 4),
     ("forwarded", 4),
+    ("overlay-agent", 4),
     ("cli", 5),
     ("bundle", 6),
     ("netns-fixtures", 2),
