@@ -376,8 +376,8 @@ mod tests {
             runtime.unwrap().block_on(async {
                 let keys = crate::store::Keys::default();
                 let endpoint = etcd.endpoint(0);
-                let etcd = Connection::open(&endpoint, None, None).await.unwrap();
-                let tree = Tree { etcd, keys };
+                let connection = Connection::open(&endpoint, None, None).await.unwrap();
+                let tree = Tree { etcd: connection, keys };
                 let any = crate::store::network::Number::Any;
                 let wanted = network(&["10.64.0.0/12"]);
                 let blue = crate::store::network::create(&tree, &wanted, any).await.unwrap();

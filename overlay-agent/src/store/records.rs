@@ -476,6 +476,11 @@ pub(crate) fn block_value(
     rewritten(before, fields)
 }
 
+/// `bytes` as a block of which no more addresses are handed out.
+pub(crate) fn draining(bytes: &[u8]) -> Result<Vec<u8>, BadRecord> {
+    rewritten(Some(bytes), json!({ "state": "draining" }))
+}
+
 /// `bytes` as the tombstone of a block.
 pub(crate) fn released(bytes: &[u8], until: u64) -> Result<Vec<u8>, BadRecord> {
     rewritten(Some(bytes), json!({ "state": "released", "until": until }))
