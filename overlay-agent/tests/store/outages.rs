@@ -260,6 +260,29 @@ fn a_dead_leader_is_replaced_without_anybody_noticing_more_than_a_pause() {
 }
 
 #[test]
+fn a_member_that_hangs_is_left_for_another() {
+    lab(|lab| {
+        let etcd = Etcd::cluster(lab, 3);
+        block_on(async {
+            let (a, _b, blue) = two(&etcd).await;
+            let State::Ready { endpoint, .. } = a.store.state().borrow().clone() else {
+                panic!("it was ready")
+            };
+            let member = etcd.endpoints().iter().position(|one| *one == endpoint).unwrap();
+            etcd.stop(member);
+            let mut state = a.store.state();
+            let elsewhere = state.wait_for(
+                |state| matches!(state, State::Ready { endpoint: now, .. } if *now != endpoint),
+            );
+            soon("another member is used", elsewhere).await.unwrap();
+            soon("a claim", async { while a.store.claim(&blue, Family::V4).await.is_err() {} })
+                .await;
+            a.sees("the new block", |view| view.blocks[&blue.name].len() == 3).await;
+        });
+    });
+}
+
+#[test]
 fn a_member_without_a_majority_is_left_for_another() {
     lab(|lab| {
         let etcd = Etcd::cluster(lab, 3);

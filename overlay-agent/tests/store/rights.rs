@@ -191,6 +191,11 @@ fn a_host_that_is_known_by_its_password_logs_in() {
             let right = Running::with(config("secret"), me(1), None);
             right.ready().await;
             assert_eq!(etcd.keys("hosts/"), ["hosts/host-1"]);
+            // Whenever rights change, everybody who came with a password has to log in again.
+            etcd.ctl("role add another");
+            let blue = network("blue", &["10.77.0.0/16"]);
+            let error = right.store.network(&blue.name).await.unwrap_err();
+            assert!(matches!(error, StoreError::NoNetwork(_)), "{error}");
         });
     });
 }
