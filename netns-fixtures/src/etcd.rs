@@ -50,11 +50,11 @@ impl<'a> Etcd<'a> {
         Self::begin(lab, count, "http", "")
     }
 
-    /// One member that speaks TLS as `options` say.
+    /// One member with more `options`, reached by `scheme`, which is `http` or `https`.
     #[must_use]
     #[track_caller]
-    pub fn with_tls(lab: &'a Lab, options: &str) -> Self {
-        Self::begin(lab, 1, "https", options)
+    pub fn with_options(lab: &'a Lab, scheme: &'static str, options: &str) -> Self {
+        Self::begin(lab, 1, scheme, options)
     }
 
     #[track_caller]
