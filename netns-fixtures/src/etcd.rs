@@ -10,15 +10,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::{Feature, Lab, Process};
+use crate::{Feature, Lab, Namespace, Process};
 
 /// Below it is everything that cases look at.
 const PREFIX: &str = "/overlay/v1/";
 
-/// An etcd of one or more members, on `127.0.0.1` of the lab's host; gone with the value.
+/// An etcd of one or more members, on `127.0.0.1` of the lab's host or another; gone with the value.
 #[derive(Debug)]
-pub struct Etcd<'a> {
-    lab: &'a Lab,
+pub struct Etcd {
+    place: Namespace,
+    address: String,
     members: Vec<Member>,
     scheme: &'static str,
     options: String,
@@ -32,39 +33,52 @@ struct Member {
     data: PathBuf,
 }
 
-impl<'a> Etcd<'a> {
+impl Etcd {
     /// One member.
     ///
     /// # Panics
     /// As everything here: when etcd or etcdctl do not do what they are asked for.
     #[must_use]
     #[track_caller]
-    pub fn start(lab: &'a Lab) -> Self {
+    pub fn start(lab: &Lab) -> Self {
         Self::cluster(lab, 1)
     }
 
     /// `count` members.
     #[must_use]
     #[track_caller]
-    pub fn cluster(lab: &'a Lab, count: usize) -> Self {
-        Self::begin(lab, count, "http", "")
+    pub fn cluster(lab: &Lab, count: usize) -> Self {
+        Self::begin(lab, (lab.host(), "127.0.0.1"), count, ("http", ""))
     }
 
-    /// One member that speaks TLS as `options` say.
+    /// `count` members at an address that `place` has, and its `lo` with it.
     #[must_use]
     #[track_caller]
-    pub fn with_tls(lab: &'a Lab, options: &str) -> Self {
-        Self::begin(lab, 1, "https", options)
+    pub fn cluster_at(lab: &Lab, place: &Namespace, address: &str, count: usize) -> Self {
+        Self::begin(lab, (place, address), count, ("http", ""))
+    }
+
+    /// One member with more `options`, reached by `scheme`, which is `http` or `https`.
+    #[must_use]
+    #[track_caller]
+    pub fn with_options(lab: &Lab, scheme: &'static str, options: &str) -> Self {
+        Self::begin(lab, 1, scheme, options)
     }
 
     #[track_caller]
-    fn begin(lab: &'a Lab, count: usize, scheme: &'static str, options: &str) -> Self {
+    fn begin(
+        lab: &Lab,
+        (place, address): (&Namespace, &str),
+        count: usize,
+        (scheme, options): (&'static str, &str),
+    ) -> Self {
         lab.needs(Feature::Etcd);
         // In memory, where flushing to disk costs nothing.
         let data = |number| PathBuf::from(format!("/run/etcd-{number}"));
         let members = (0..count).map(|number| Member { process: None, data: data(number) });
         let (members, options) = (members.collect(), options.to_owned());
-        let mut etcd = Self { lab, members, scheme, options, access: String::new() };
+        let (place, address, access) = (place.clone(), address.to_owned(), String::new());
+        let mut etcd = Self { place, address, members, scheme, options, access };
         // A member of several is ready only when others are.
         let started: Vec<_> = (0..count).map(|number| etcd.spawn(number)).collect();
         started.into_iter().for_each(await_ready);
@@ -85,7 +99,7 @@ impl<'a> Etcd<'a> {
         let all: Vec<String> =
             (0..self.members.len()).map(|number| format!("e{number}={}", peer(number))).collect();
         let (data, own, all) = (self.members[number].data.display(), peer(number), all.join(","));
-        let mut process = self.lab.host().spawn(&format!(
+        let mut process = self.place.spawn(&format!(
             "etcd --name e{number} --data-dir {data} --initial-cluster {all} \
              --listen-client-urls {client} --advertise-client-urls {client} \
              --listen-peer-urls {own} --initial-advertise-peer-urls {own} \
@@ -100,7 +114,7 @@ impl<'a> Etcd<'a> {
     /// Where a member is reached.
     #[must_use]
     pub fn endpoint(&self, number: usize) -> String {
-        format!("{}://127.0.0.1:{}", self.scheme, 2379 + 10 * number)
+        format!("{}://{}:{}", self.scheme, self.address, 2379 + 10 * number)
     }
 
     /// Where all are.
@@ -167,8 +181,7 @@ impl<'a> Etcd<'a> {
     #[track_caller]
     fn ctl_at(&self, endpoints: &str, command: &str) -> String {
         let access = &self.access;
-        self.lab
-            .host()
+        self.place
             .run(&format!("env ETCDCTL_API=3 etcdctl --endpoints {endpoints} {access} {command}"))
     }
 

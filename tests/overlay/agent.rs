@@ -1,10 +1,9 @@
 //! Networks that hosts tell each other of through etcd: the daemon, started by the first container.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
-use netns_fixtures::{Feature, Lab, Namespace, Process, lab_with_plugins};
+use netns_fixtures::{Etcd, Lab, lab_with_plugins};
 use serde_json::{Value, json};
 
 use super::{Resident, Town, Underlay, VERSION};
@@ -12,79 +11,8 @@ use super::{Resident, Town, Underlay, VERSION};
 /// No wait of a case is longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Members of etcd on the wire of a town.
-pub(super) struct Etcd {
-    place: Namespace,
-    members: Vec<Option<Process>>,
-}
-
-impl Etcd {
-    /// Starts `count` members.
-    pub(super) fn start(town: &Town<'_>, count: usize) -> Self {
-        town.lab.needs(Feature::Etcd);
-        let place = town.plug_in("store", 200);
-        place.run("ip link set dev lo up");
-        let mut etcd = Self { place, members: (0..count).map(|_| None).collect() };
-        let begun: Vec<_> = (0..count).map(|number| etcd.begin(number)).collect();
-        begun.into_iter().for_each(await_ready);
-        etcd
-    }
-
-    fn begin(&mut self, number: usize) -> BufReader<std::process::ChildStdout> {
-        let peer = |number: usize| format!("http://127.0.0.1:{}", 2380 + 10 * number);
-        let client = endpoint(number);
-        let all: Vec<String> =
-            (0..self.members.len()).map(|number| format!("e{number}={}", peer(number))).collect();
-        let own = peer(number);
-        let mut process = self.place.spawn(&format!(
-            "etcd --name e{number} --data-dir /run/etcd-{number} --listen-client-urls {client} \
-             --advertise-client-urls {client} --listen-peer-urls {own} \
-             --initial-advertise-peer-urls {own} --initial-cluster {} --logger zap \
-             --log-outputs stdout --log-level info",
-            all.join(",")
-        ));
-        let lines = BufReader::new(process.stdout());
-        self.members[number] = Some(process);
-        lines
-    }
-
-    pub(super) fn kill(&mut self, number: usize) {
-        drop(self.members[number].take());
-    }
-
-    pub(super) fn restart(&mut self, number: usize) {
-        await_ready(self.begin(number));
-    }
-
-    pub(super) fn wipe(&self, number: usize) {
-        fs::remove_dir_all(format!("/run/etcd-{number}")).unwrap();
-    }
-
-    /// What etcdctl prints.
-    #[track_caller]
-    pub(super) fn ctl(&self, command: &str) -> String {
-        let all: Vec<String> = (0..self.members.len()).map(endpoint).collect();
-        let command = format!("env ETCDCTL_API=3 etcdctl --endpoints {} {command}", all.join(","));
-        self.place.run(&command)
-    }
-}
-
-fn endpoint(number: usize) -> String {
-    format!("http://10.99.0.200:{}", 2379 + 10 * number)
-}
-
-fn await_ready(mut lines: BufReader<std::process::ChildStdout>) {
-    let (mut line, mut all) = (String::new(), String::new());
-    while lines.read_line(&mut line).is_ok_and(|length| length > 0) {
-        if line.contains("ready to serve client requests") {
-            // It must not be stopped by a full pipe.
-            std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-            return;
-        }
-        all.push_str(&std::mem::take(&mut line));
-    }
-    panic!("etcd ended:\n{all}");
-}
+/// Where etcd is on the wire.
+const STORE: &str = "10.99.0.200";
 
 /// Hosts that follow the members of etcd.
 pub(super) fn followers<'lab>(lab: &'lab Lab, hosts: usize, members: usize) -> (Town<'lab>, Etcd) {
@@ -96,12 +24,15 @@ pub(super) fn followers<'lab>(lab: &'lab Lab, hosts: usize, members: usize) -> (
         let own = json!({ "underlay": [town.address(number)], "hostName": format!("h{number}") });
         fs::write(format!("{folder}/overlayd.json"), own.to_string()).unwrap();
     }
-    let etcd = Etcd::start(&town, members);
+    let store = town.plug_in("store", 200);
+    store.run("ip link set dev lo up");
+    let etcd = Etcd::cluster_at(lab, &store, STORE, members);
     (town, etcd)
 }
 
 /// The configuration of network `name` in etcd, which the first host creates.
 pub(super) fn by_etcd(name: &str, pool: u8, members: usize) -> Value {
+    let endpoint = |number: usize| format!("http://{STORE}:{}", 2379 + 10 * number);
     let endpoints: Vec<String> = (0..members).map(endpoint).collect();
     json!({
         "cniVersion": VERSION, "name": name, "type": "overlay",

@@ -1,15 +1,13 @@
 //! Blocks: claiming one, keeping it, giving it back.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use peers::{Block, HostId, Network, State};
-use sha2::{Digest, Sha256};
 use types::{Cidr, Family};
 
-use super::chance;
 use super::error::StoreError;
 use super::etcd::{Tree, Txn, Want};
+use super::grid::{Grid, Taken};
 use super::keys::Key;
 use super::records;
 
@@ -34,115 +32,6 @@ pub struct Claimed {
     pub block: Block,
     /// How many transactions it took.
     pub tries: u32,
-}
-
-/// Blocks that are not free, as far as we know; they may lie within each other.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Taken {
-    /// By first address.
-    blocks: BTreeSet<(IpAddr, u8)>,
-    /// The prefix lengths there are.
-    lengths: BTreeSet<u8>,
-}
-
-impl Taken {
-    pub(crate) fn insert(&mut self, block: Cidr) {
-        self.blocks.insert((block.network().ip(), block.prefix()));
-        self.lengths.insert(block.prefix());
-    }
-
-    /// One that has addresses of `block`.
-    fn overlapping(&self, block: Cidr) -> Option<Cidr> {
-        // One that is within the block begins within it …
-        let within = self.blocks.range((block.ip(), 0)..=(block.last(), u8::MAX)).next();
-        if let Some((ip, prefix)) = within {
-            return Cidr::new(*ip, *prefix);
-        }
-        // … and one around it is its own network of another length.
-        let shorter = self.lengths.iter().take_while(|length| **length < block.prefix());
-        shorter
-            .filter_map(|length| Cidr::new(block.ip(), *length))
-            .map(Cidr::network)
-            .find(|around| self.blocks.contains(&(around.ip(), around.prefix())))
-    }
-
-    fn count(&self, pools: &[Cidr]) -> usize {
-        let within = |ip: &IpAddr| pools.iter().any(|pool| pool.contains(*ip));
-        self.blocks.iter().filter(|(ip, _)| within(ip)).count()
-    }
-}
-
-/// The blocks that a pool is cut into.
-#[derive(Debug, Clone, Copy)]
-struct Grid {
-    pool: Cidr,
-    length: u8,
-    /// How many, a power of two.
-    count: u64,
-}
-
-impl Grid {
-    /// `None` for a pool that is smaller than a block.
-    fn new(pool: Cidr, length: u8) -> Option<Self> {
-        let bits = length.checked_sub(pool.prefix())?;
-        // What is beyond could never be reached by counting.
-        Some(Self { pool: pool.network(), length, count: 1 << bits.min(62) })
-    }
-
-    fn block(&self, index: u64) -> Option<Cidr> {
-        let family = self.pool.family();
-        let offset = u128::from(index).checked_shl(u32::from(family.bits() - self.length))?;
-        let ip = match self.pool.ip() {
-            IpAddr::V4(ip) => {
-                let offset = u32::try_from(offset).ok()?;
-                IpAddr::V4(Ipv4Addr::from(u32::from(ip).checked_add(offset)?))
-            }
-            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from(u128::from(ip).checked_add(offset)?)),
-        };
-        Cidr::new(ip, self.length)
-    }
-
-    /// The index of the first block behind `other`.
-    fn behind(&self, other: Cidr) -> u64 {
-        let number = |ip| match ip {
-            IpAddr::V4(ip) => u128::from(u32::from(ip)),
-            IpAddr::V6(ip) => u128::from(ip),
-        };
-        let last = number(other.last()).saturating_sub(number(self.pool.ip()));
-        let index = last >> u32::from(self.pool.family().bits() - self.length);
-        u64::try_from(index).unwrap_or(u64::MAX).saturating_add(1)
-    }
-
-    /// All blocks in the order in which `id` tries them: hosts begin at different places, and those
-    /// that meet go on in different strides. Each comes once, for a stride is odd.
-    fn walk(self, id: &HostId, network: &Network) -> impl Iterator<Item = Cidr> {
-        let digest = Sha256::digest(format!("{id}|{}", network.name).as_bytes());
-        let word = |at: usize| {
-            let bytes = digest[at..at + 8].first_chunk().expect("eight bytes were cut out");
-            u64::from_be_bytes(*bytes)
-        };
-        let (start, stride) = (word(0), word(8) | 1);
-        (0..self.count).filter_map(move |step| {
-            let index = start.wrapping_add(step.wrapping_mul(stride)) & (self.count - 1);
-            self.block(index)
-        })
-    }
-
-    /// A free block, searched from a place chosen at random.
-    fn free(&self, taken: &Taken, reserved: &Taken) -> Option<Cidr> {
-        let start = chance::below(self.count);
-        let search = |mut index: u64, end: u64| {
-            while index < end {
-                let block = self.block(index)?;
-                match taken.overlapping(block).or_else(|| reserved.overlapping(block)) {
-                    None => return Some(block),
-                    Some(other) => index = self.behind(other).max(index + 1),
-                }
-            }
-            None
-        };
-        search(start, self.count).or_else(|| search(0, start))
-    }
 }
 
 /// The outcome of one transaction.
@@ -374,9 +263,10 @@ mod tests {
             let etcd = netns_fixtures::Etcd::start(lab);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
-                let open = Connection::open(&etcd.endpoint(0), None, None);
                 let keys = crate::store::Keys::default();
-                let tree = Tree { etcd: open.await.unwrap(), keys };
+                let endpoint = etcd.endpoint(0);
+                let connection = Connection::open(&endpoint, None, None).await.unwrap();
+                let tree = Tree { etcd: connection, keys };
                 let any = crate::store::network::Number::Any;
                 let wanted = network(&["10.64.0.0/12"]);
                 let blue = crate::store::network::create(&tree, &wanted, any).await.unwrap();
@@ -432,47 +322,5 @@ mod tests {
     fn network(pools: &[&str]) -> Network {
         let pools = pools.iter().map(|pool| cidr(pool)).collect();
         Network::new("blue".parse().unwrap(), 4103.try_into().unwrap(), pools)
-    }
-
-    #[test]
-    fn a_walk_meets_every_block_once() {
-        let network = network(&["10.77.0.0/16"]);
-        let grid = Grid::new(network.pools[0], 24).unwrap();
-        let id: HostId = "7f3c".parse().unwrap();
-        let met: BTreeSet<IpAddr> = grid.walk(&id, &network).map(Cidr::ip).collect();
-        assert_eq!(met.len(), 256);
-        assert!(met.iter().all(|ip| network.pools[0].contains(*ip)));
-    }
-
-    #[test]
-    fn hosts_begin_at_different_places() {
-        let network = network(&["10.77.0.0/16"]);
-        let grid = Grid::new(network.pools[0], 24).unwrap();
-        let first = |number: u32| {
-            let id: HostId = format!("host-{number}").parse().unwrap();
-            grid.walk(&id, &network).next().unwrap().ip()
-        };
-        let places: BTreeSet<IpAddr> = (0..50).map(first).collect();
-        assert!(places.len() > 35, "{} places for 50 hosts", places.len());
-    }
-
-    #[test]
-    fn the_pools_of_ipv6_are_cut_as_well() {
-        let grid = Grid::new(cidr("fd77::/48"), 64).unwrap();
-        assert_eq!(grid.count, 65536);
-        assert_eq!(grid.block(4), Some(cidr("fd77:0:0:4::/64")));
-        assert_eq!(Grid::new(cidr("fd00::/8"), 126).unwrap().count, 1 << 62);
-        assert!(Grid::new(cidr("fd77::/64"), 48).is_none());
-    }
-
-    #[test]
-    fn a_search_steps_over_what_is_reserved_and_what_is_taken() {
-        let grid = Grid::new(cidr("10.77.0.0/22"), 24).unwrap();
-        let (mut taken, mut reserved) = (Taken::default(), Taken::default());
-        reserved.insert(cidr("10.77.0.0/23"));
-        taken.insert(cidr("10.77.3.128/32"));
-        assert_eq!(grid.free(&taken, &reserved), Some(cidr("10.77.2.0/24")));
-        taken.insert(cidr("10.77.2.0/24"));
-        assert_eq!(grid.free(&taken, &reserved), None);
     }
 }

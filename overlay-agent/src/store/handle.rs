@@ -9,11 +9,12 @@ use tokio::time::{Instant, timeout};
 use types::{Cidr, Family, NetworkName};
 
 use super::agent::{Agent, Asked, Due, Leaving, Published, Session, Told, now};
-use super::block::{self, Claimed, Taken};
+use super::block::{self, Claimed};
 use super::cache::Cache;
 use super::collect::{self, Collected};
 use super::error::StoreError;
 use super::etcd::CALL;
+use super::grid::Taken;
 use super::host;
 use super::network::{self, Number};
 use super::records::{Config, Me};
@@ -115,6 +116,7 @@ impl Store {
             due: Due::default(),
             actor: None,
             displaced: false,
+            told_at: None,
         };
         (store, agent)
     }

@@ -11,6 +11,7 @@
 //!   host. The task brings the store there, now or when it is back.
 //! - What has an answer is a call with a deadline: [`Store::claim`] and its like.
 
+pub mod admin;
 mod agent;
 mod block;
 mod cache;
@@ -18,7 +19,9 @@ mod chance;
 mod collect;
 mod error;
 mod etcd;
+mod follow;
 pub mod fuzzing;
+mod grid;
 mod handle;
 mod host;
 mod keys;

@@ -43,6 +43,34 @@ fn fifty_hosts_that_claim_at_once_all_get_a_block_of_their_own() {
 }
 
 #[test]
+fn a_claim_reaches_another_host_at_once() {
+    lab(|lab| {
+        let etcd = Etcd::start(lab);
+        etcd.put("config", r#"{"v":1,"maxBlocksPerHost":100}"#);
+        block_on(async {
+            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
+            let wanted = network("blue", &["10.77.0.0/16"]);
+            let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+            a.follow(&blue);
+            a.sees("the network", |view| !view.networks.is_empty()).await;
+            let mut times = Vec::new();
+            for count in 1..=50 {
+                // Changes that follow each other closely are told together: these do not.
+                tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+                let begun = std::time::Instant::now();
+                b.store.claim(&blue, Family::V4).await.unwrap();
+                let has = |blocks: &Vec<_>| blocks.len() == count;
+                a.sees("it", |view| view.blocks.get(&blue.name).is_some_and(has)).await;
+                times.push(begun.elapsed());
+            }
+            times.sort();
+            println!("\nfrom asking to the other's view: p50 {:?}, p98 {:?}", times[25], times[48]);
+            assert!(times[25] < std::time::Duration::from_millis(250), "{times:?}");
+        });
+    });
+}
+
+#[test]
 fn of_five_hosts_and_a_pool_of_four_blocks_one_is_told_who_has_them() {
     lab(|lab| {
         let etcd = Etcd::start(lab);

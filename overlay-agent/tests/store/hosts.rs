@@ -96,7 +96,7 @@ fn an_agent_that_starts_again_goes_on_with_its_presence() {
         let etcd = Etcd::start(lab);
         block_on(async {
             host(&etcd, 1).await.crash().await;
-            let lease = |etcd: &Etcd<'_>| etcd.ctl("lease list");
+            let lease = |etcd: &Etcd| etcd.ctl("lease list");
             let before = lease(&etcd);
             let changes = etcd.revision_of(0);
             let again = host(&etcd, 1).await;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on fails, and says where")]
 
+mod admin;
 mod blocks;
 mod collecting;
 mod hosts;

@@ -11,7 +11,7 @@ use types::Family;
 use crate::stage::{Running, TTL, block_on, config, host, id, me, network, soon};
 
 /// Two hosts with a block each, that see each other.
-async fn two(etcd: &Etcd<'_>) -> (Running, Running, Network) {
+async fn two(etcd: &Etcd) -> (Running, Running, Network) {
     let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
     let wanted = network("blue", &["10.77.0.0/16"]);
     let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
@@ -255,6 +255,29 @@ fn a_dead_leader_is_replaced_without_anybody_noticing_more_than_a_pause() {
             .await;
             watching.abort();
             assert_eq!(*least.lock().unwrap(), [2, 1, 2]);
+        });
+    });
+}
+
+#[test]
+fn a_member_that_hangs_is_left_for_another() {
+    lab(|lab| {
+        let etcd = Etcd::cluster(lab, 3);
+        block_on(async {
+            let (a, _b, blue) = two(&etcd).await;
+            let State::Ready { endpoint, .. } = a.store.state().borrow().clone() else {
+                panic!("it was ready")
+            };
+            let member = etcd.endpoints().iter().position(|one| *one == endpoint).unwrap();
+            etcd.stop(member);
+            let mut state = a.store.state();
+            let elsewhere = state.wait_for(
+                |state| matches!(state, State::Ready { endpoint: now, .. } if *now != endpoint),
+            );
+            soon("another member is used", elsewhere).await.unwrap();
+            soon("a claim", async { while a.store.claim(&blue, Family::V4).await.is_err() {} })
+                .await;
+            a.sees("the new block", |view| view.blocks[&blue.name].len() == 3).await;
         });
     });
 }

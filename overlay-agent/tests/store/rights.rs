@@ -47,7 +47,7 @@ impl Authority {
 
 /// etcd with TLS, its users known by their certificates: `root`, and the hosts, which may use the
 /// network blue.
-fn guarded<'a>(lab: &'a Lab, authority: &Authority, hosts: &[&str]) -> Etcd<'a> {
+fn guarded<'a>(lab: &'a Lab, authority: &Authority, hosts: &[&str]) -> Etcd {
     let file = |name: &str, text: &str| {
         let path = format!("/run/{name}.pem");
         fs::write(&path, text).unwrap();
@@ -62,14 +62,14 @@ fn guarded<'a>(lab: &'a Lab, authority: &Authority, hosts: &[&str]) -> Etcd<'a> 
     let (certificate, key) = authority.sign("root");
     let (certificate, key) = (file("root", &certificate), file("root-key", &key));
     let access = format!("--cacert {ca} --cert {certificate} --key {key}");
-    let mut etcd = Etcd::with_tls(lab, &options);
+    let mut etcd = Etcd::with_options(lab, "https", &options);
     etcd.ask_as(&access);
     grant(&etcd, hosts);
     etcd
 }
 
 /// Roles as the reference has them.
-fn grant(etcd: &Etcd<'_>, hosts: &[&str]) {
+fn grant(etcd: &Etcd, hosts: &[&str]) {
     etcd.ctl("user add root:secret");
     etcd.ctl("user grant-role root root");
     for host in hosts {
@@ -172,7 +172,7 @@ fn neither_an_unknown_authority_nor_a_missing_certificate_gets_a_connection() {
 #[test]
 fn a_host_that_is_known_by_its_password_logs_in() {
     lab(|lab| {
-        let mut etcd = Etcd::start(lab);
+        let mut etcd = Etcd::with_options(lab, "http", "--auth-token-ttl 1");
         grant(&etcd, &["host-1"]);
         etcd.ask_as("--user root:secret");
         block_on(async {
@@ -191,6 +191,15 @@ fn a_host_that_is_known_by_its_password_logs_in() {
             let right = Running::with(config("secret"), me(1), None);
             right.ready().await;
             assert_eq!(etcd.keys("hosts/"), ["hosts/host-1"]);
+            // etcd forgets who does not ask for anything, and keeping a lease is not asking.
+            let mut confirmed = right.store.confirmed();
+            let first = confirmed.borrow_and_update().unwrap();
+            let later = confirmed
+                .wait_for(|at| at.is_some_and(|at| at - first > std::time::Duration::from_secs(3)));
+            soon("it is kept for long", later).await.unwrap();
+            let blue = network("blue", &["10.77.0.0/16"]);
+            let error = right.store.network(&blue.name).await.unwrap_err();
+            assert!(matches!(error, StoreError::NoNetwork(_)), "{error}");
         });
     });
 }

@@ -35,19 +35,19 @@ pub(crate) fn soon<T>(what: &str, future: impl Future<Output = T>) -> impl Futur
 }
 
 /// How a host of a case reaches etcd.
-pub(crate) fn config(etcd: &Etcd<'_>) -> EtcdConfig {
+pub(crate) fn config(etcd: &Etcd) -> EtcdConfig {
     EtcdConfig { ttl: TTL, ..EtcdConfig::new(etcd.endpoints()) }
 }
 
 /// A host, once it is registered.
-pub(crate) async fn host(etcd: &Etcd<'_>, number: u16) -> Running {
+pub(crate) async fn host(etcd: &Etcd, number: u16) -> Running {
     let running = begins(etcd, me(number));
     running.ready().await;
     running
 }
 
 /// A host that begins to register.
-pub(crate) fn begins(etcd: &Etcd<'_>, me: Me) -> Running {
+pub(crate) fn begins(etcd: &Etcd, me: Me) -> Running {
     Running::with(config(etcd), me, None)
 }
 

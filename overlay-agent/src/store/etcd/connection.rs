@@ -1,7 +1,7 @@
 //! One connection to one member of etcd, and the calls upon it.
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
@@ -92,8 +92,10 @@ pub struct Login {
 #[derive(Clone)]
 pub(crate) struct Connection {
     grpc: Grpc<Channel>,
-    token: Option<AsciiMetadataValue>,
     endpoint: Arc<str>,
+    login: Option<Arc<Login>>,
+    /// What says that we have logged in; etcd forgets it now and then.
+    token: Arc<RwLock<Option<AsciiMetadataValue>>>,
 }
 
 impl Connection {
@@ -128,32 +130,61 @@ impl Connection {
         // The time for connecting alone does not cover the handshake of TLS.
         let channel = timeout(CALL, target.connect()).await.map_err(|_| late())?.map_err(failed)?;
         let grpc = Grpc::new(channel).max_decoding_message_size(LONGEST_ANSWER);
-        let mut connection = Self { grpc, token: None, endpoint: endpoint.into() };
-        if let Some(login) = login {
+        let (endpoint, login) = (endpoint.into(), login.cloned().map(Arc::new));
+        let connection = Self { grpc, endpoint, login, token: Arc::default() };
+        if let Some(login) = &connection.login {
             connection.log_in(login).await?;
         }
         Ok(connection)
     }
 
-    async fn log_in(&mut self, login: &Login) -> Result<(), EtcdError> {
+    async fn log_in(&self, login: &Login) -> Result<(), EtcdError> {
         let request = wire::AuthenticateRequest {
             name: login.name.clone(),
             password: login.password.clone(),
         };
         let path = "/etcdserverpb.Auth/Authenticate";
-        let answer: wire::AuthenticateResponse = self.call("log in", path, request).await?;
+        self.set_token(None);
+        let answer: wire::AuthenticateResponse = self.call_once("log in", path, request).await?;
         let token = answer.token.parse().map_err(|_| EtcdError::Refused {
             call: "log in",
             endpoint: self.endpoint.to_string(),
             code: Code::Internal,
             message: "its token cannot be sent back".to_owned(),
         })?;
-        self.token = Some(token);
+        self.set_token(Some(token));
         Ok(())
+    }
+
+    fn set_token(&self, token: Option<AsciiMetadataValue>) {
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
     /// A call with one answer.
     pub(super) async fn call<Q, A>(
+        &self,
+        call: &'static str,
+        path: &'static str,
+        request: Q,
+    ) -> Result<A, EtcdError>
+    where
+        Q: Message + Clone + Send + Sync + 'static,
+        A: Message + Default + Send + Sync + 'static,
+    {
+        let Some(login) = &self.login else { return self.call_once(call, path, request).await };
+        match self.call_once(call, path, request.clone()).await {
+            // Its token ran out, or somebody changed what users may do. It was not executed.
+            Err(EtcdError::Refused { code, message, .. })
+                if code == Code::Unauthenticated || message.contains("auth store is old") =>
+            {
+                self.log_in(login).await?;
+                self.call_once(call, path, request).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn call_once<Q, A>(
         &self,
         call: &'static str,
         path: &'static str,
@@ -212,7 +243,8 @@ impl Connection {
     /// A member without a leader must say so instead of going on with what it knew last.
     fn mark(&self, metadata: &mut MetadataMap) {
         metadata.insert("hasleader", AsciiMetadataValue::from_static("true"));
-        if let Some(token) = &self.token {
+        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = &*token {
             metadata.insert("authorization", token.clone());
             metadata.insert("token", token.clone());
         }
