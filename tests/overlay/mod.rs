@@ -1,5 +1,6 @@
 //! Networks over several hosts, whose peers stand in a file.
 
+mod first_page;
 mod forged;
 mod isolation;
 mod life;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use attach::ipam::Addresses;
 use cni::{AddResult, Call, Error, Ip, code};
-use ipam::{Host, RangeSets, RangeSpec, Request, Span, Store};
+use ipam::{Host, RangeSets, RangeSpec, Request, Store};
 use ipam_cni::leases::{Known, owner_of, refused};
 use types::{Family, NetworkName};
 
@@ -17,8 +17,6 @@ use crate::network::Network;
 pub(crate) struct Leases {
     store: Store,
     sets: RangeSets,
-    /// Addresses that the host itself has.
-    exclude: Vec<Span>,
     requested: Vec<IpAddr>,
     quarantine: Duration,
 }
@@ -55,12 +53,9 @@ impl Leases {
         }
         let sets = RangeSets::new(sets);
         let sets = sets.map_err(|why| Error::from_chain(code::INVALID_CONFIG, &why))?;
-        // The host's own source of packets: `tunnels` takes the last one.
-        let last = |block: &peers::LocalBlock| Span::new(block.cidr.last(), block.cidr.last());
         Ok(Self {
             store: ipam_cni::network::store(name),
             sets,
-            exclude: network.active(Family::V6).filter_map(last).collect(),
             requested: config.requested.clone(),
             quarantine: config.quarantine,
         })
@@ -73,7 +68,6 @@ impl Addresses for Leases {
         let known = Known::of(&call.attachment.network);
         let request = Request {
             requested: &self.requested,
-            exclude: &self.exclude,
             quarantine: self.quarantine,
             life: &|lease| known.life_before(lease, &call.attachment),
             ..Request::new(&self.sets, &owner)
