@@ -62,7 +62,7 @@ impl Etcd {
     #[must_use]
     #[track_caller]
     pub fn with_options(lab: &Lab, scheme: &'static str, options: &str) -> Self {
-        Self::begin(lab, 1, scheme, options)
+        Self::begin(lab, (lab.host(), "127.0.0.1"), 1, (scheme, options))
     }
 
     #[track_caller]

@@ -1,7 +1,10 @@
 //! The file that lists all hosts of a network where there is no store.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read};
 use std::net::IpAddr;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -56,14 +59,29 @@ struct HostShape {
 }
 
 impl StaticFile {
-    /// Reads the file.
+    /// Reads the file at `path`, which has to be a file: a pipe would be waited for.
+    ///
+    /// # Errors
+    /// [`Error::File`], and as [`parse`](Self::parse).
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::File { verb: "read", path: path.to_owned(), source };
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(failed(io::Error::other("it is no file")));
+        }
+        let mut bytes = Vec::new();
+        let file = fs::File::open(path).map_err(failed)?;
+        file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        Self::parse(&bytes)
+    }
+
+    /// Reads what a file holds.
     ///
     /// # Errors
     /// [`Error::Layout`], else [`Error::Invalid`] with what is wrong where.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let refuse = |why: String| Err(Error::Invalid(why));
         if bytes.len() > MAX_BYTES {
-            return refuse(format!("it has {} bytes, {MAX_BYTES} are allowed", bytes.len()));
+            return refuse(format!("it has more than {MAX_BYTES} bytes"));
         }
         check_layout(bytes)?;
         let shape: Shape = serde_json::from_slice(bytes).map_err(|why| invalid(&why))?;

@@ -43,6 +43,19 @@ fn networks_do_not_reach_each_other_on_one_host_or_on_several() {
 }
 
 #[test]
+fn without_the_tables_networks_would_reach_each_other() {
+    lab_with_plugins(|lab| {
+        // What the case before this one claims would be worth nothing else.
+        let town = Town::new(lab, 2, Underlay::V4);
+        town.list("red", 4104, 78, 2);
+        let a = town.resident(1, "blue1", &blue());
+        let b = town.resident(1, "red1", &network("red", &json!({})));
+        town.host(1).run("nft flush ruleset");
+        a.container.assert_reaches(&b.container);
+    });
+}
+
+#[test]
 fn nobody_but_the_network_itself_comes_in() {
     lab_with_plugins(|lab| {
         let town = Town::new(lab, 2, Underlay::V4);

@@ -12,6 +12,7 @@ fn a_file_that_is_wrong_is_refused_with_what_is_wrong_and_nothing_is_made() {
     lab_with_plugins(|lab| {
         let town = Town::new(lab, 2, Underlay::V4);
         let whole = fs::read_to_string(peers("blue")).unwrap();
+        town.resident(1, "first", &blue()).del();
         let container = lab.container("c1");
         let before = lab.snapshot();
         for (from, to, code, says) in [
@@ -106,7 +107,6 @@ fn what_a_daemon_wrote_is_acted_upon_and_what_it_made_stays() {
         host.run(
             "ip link add dev ov-001007 type vxlan id 4103 dstport 4789 local 10.99.0.1 nolearning",
         );
-        host.run("ip link set dev ov-001007 alias cais\u{a0}overlay");
         let a = town.resident(1, "c1", &of_etcd());
         assert_eq!(a.addresses()[0].to_string(), "10.77.5.2", "not of a block that drains");
         assert_eq!(a.container.link("eth0").unwrap()["mtu"], 1400);

@@ -205,16 +205,14 @@ fn ways(peer: &Peer, said: Option<u32>, mtu: Mtu) -> Vec<Via> {
     peer.blocks.iter().filter_map(way).collect()
 }
 
-/// Addresses of this host that no container is given: of IPv4 the first block's own, of IPv6, where
-/// that is every router's (RFC 4291 §2.6.1), its last.
+/// The first gateway of each family, which the bridge has as well once it is there: the host answers
+/// others from the address that it was asked at, and has one while it has no container.
 fn addresses(accepted: &Accepted) -> Vec<Cidr> {
     let of = |family| {
-        let blocks = accepted.own.iter().map(|block| block.cidr);
-        blocks.into_iter().find(|block| block.family() == family)
+        let mut blocks = accepted.own.iter().map(|block| block.cidr);
+        blocks.find(|block| block.family() == family).map(|block| Cidr::host(gateway(block)))
     };
-    let v4 = of(Family::V4).map(|block| block.network().ip());
-    let v6 = of(Family::V6).map(Cidr::last);
-    v4.into_iter().chain(v6).map(Cidr::host).collect()
+    [Family::V4, Family::V6].into_iter().filter_map(of).collect()
 }
 
 #[cfg(test)]

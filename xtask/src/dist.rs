@@ -58,7 +58,7 @@ impl Kind {
     fn limit(self, name: &str) -> Option<u64> {
         match self {
             // Why more than was aimed at: docs/adr/0007-packet-filter.md.
-            Kind::Plugin if name == "user-bridge" => Some(2_250_000),
+            Kind::Plugin if matches!(name, "user-bridge" | "overlay") => Some(2_250_000),
             Kind::Plugin if SMALL.contains(&name) => Some(1_200_000),
             Kind::Plugin => Some(1_650_000),
             Kind::Daemon => Some(1_200_000),

@@ -15,7 +15,7 @@ use super::etcd::{Change, Connection, News, Subtree, Want, Watch};
 pub(super) struct Tracked {
     pub(super) subtree: Subtree,
     /// The revision of its listing: changes up to it are known.
-    listed: i64,
+    pub(super) listed: i64,
 }
 
 impl Agent {

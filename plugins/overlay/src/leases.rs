@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use attach::ipam::Addresses;
 use cni::{AddResult, Call, Error, Ip, code};
-use ipam::{AllocateError, Grant, Host, RangeSets, RangeSpec, Request, Span};
+use ipam::{AllocateError, Grant, Host, RangeSets, RangeSpec, Request};
 use ipam_cni::leases::{Known, owner_of, refused};
 use types::{Family, NetworkName};
 
@@ -24,8 +24,6 @@ pub(crate) struct Leases<'a> {
 /// Addresses to choose from.
 struct Blocks {
     sets: RangeSets,
-    /// Addresses that the host itself has.
-    exclude: Vec<Span>,
     requested: Vec<IpAddr>,
     quarantine: Duration,
 }
@@ -78,11 +76,8 @@ impl Blocks {
         }
         let sets = RangeSets::new(sets);
         let sets = sets.map_err(|why| Error::from_chain(code::INVALID_CONFIG, &why))?;
-        // The host's own source of packets: `tunnels` takes the last one.
-        let last = |block: &peers::LocalBlock| Span::new(block.cidr.last(), block.cidr.last());
         Ok(Self {
             sets,
-            exclude: network.active(Family::V6).filter_map(last).collect(),
             requested: config.requested.clone(),
             quarantine: config.quarantine,
         })
@@ -94,7 +89,6 @@ impl Blocks {
         let known = Known::of(&call.attachment.network);
         let request = Request {
             requested: &self.requested,
-            exclude: &self.exclude,
             quarantine: self.quarantine,
             life: &|lease| known.life_before(lease, &call.attachment),
             ..Request::new(&self.sets, &owner)

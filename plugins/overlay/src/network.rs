@@ -1,6 +1,5 @@
 //! The network as this host takes part in it, wherever that is written.
 
-use std::fs;
 use std::path::Path;
 
 use attach::error::refused;
@@ -99,13 +98,16 @@ impl Network {
         (path, id): (&Path, Option<&HostId>),
         host: &Socket,
     ) -> Result<Self, Error> {
-        let step = format!("read peers of network {name} from {}", path.display());
-        let bytes = fs::read(path).map_err(|why| {
-            Error::new(code::IO, format!("{step}: {why}"))
-                .with_hint("the file lists all hosts of the network: docs/overlay/README.md")
+        let step = format!("learn the peers of network {name}");
+        let wrong = |why: &peers::Error| {
+            let text = format!("{step} from {}: {why}", path.display());
+            Error::new(code::INVALID_CONFIG, text)
+        };
+        let file = StaticFile::read(path).map_err(|why| match why {
+            peers::Error::File { .. } => Error::new(code::IO, format!("{step}: {why}"))
+                .with_hint("the file lists all hosts of the network: docs/overlay/README.md"),
+            why => wrong(&why),
         })?;
-        let wrong = |why: &peers::Error| Error::new(code::INVALID_CONFIG, format!("{step}: {why}"));
-        let file = StaticFile::parse(&bytes).map_err(|why| wrong(&why))?;
         let underlays = Underlays::read(host).map_err(|e| refused(&e))?;
         let own = file.find(id, &underlays.addresses()).map_err(|why| {
             wrong(&why).with_hint("list this host, or say with \"hostId\" which of them it is")

@@ -62,7 +62,7 @@ fn every_block_of_this_host_has_a_gateway_and_each_family_an_address() {
     let texts = |all: &[Cidr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(texts(&desired.gateways), ["10.77.1.1/24", "fd77:0:0:1::1/64", "10.77.9.1/24"]);
     let own = texts(&desired.ends[0].addresses);
-    assert_eq!(own, ["10.77.1.0/32", "fd77::1:ffff:ffff:ffff:ffff/128"]);
+    assert_eq!(own, ["10.77.1.1/32", "fd77:0:0:1::1/128"]);
 }
 
 #[test]

@@ -33,8 +33,8 @@ fn each_other_host_is_a_forwarding_entry_and_a_neighbour_and_a_route_for_each_fa
         let shown = shown(&a);
         assert_eq!(shown.lines().count(), 2 * (1 + 2 + 2), "{shown}");
         for part in [
-            "10.77.2.0/24 via 10.77.2.0 dev ov-001007 src 10.77.1.0 onlink",
-            "fd77:0:0:3::/64 via fd77:0:0:3:: dev ov-001007 src fd77::1:ffff:ffff:ffff:ffff",
+            "10.77.2.0/24 via 10.77.2.0 dev ov-001007 src 10.77.1.1 onlink",
+            "fd77:0:0:3::/64 via fd77:0:0:3:: dev ov-001007 src fd77:0:0:1::1",
             "dst 10.99.0.2 self permanent",
         ] {
             assert!(shown.contains(part), "{shown}\nlacks {part}");
