@@ -1,6 +1,8 @@
 //! The program: started by plugins or systemd.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,6 +12,9 @@ const USAGE: &str = "\
 cais-overlayd keeps this host's part of overlay networks. The plugin `overlay` starts it when it is
 needed, or systemd does (`cais-overlayd.socket`).
 It is not to be run by hand; `cais overlay status` asks it, and `docs/overlay/` says more.";
+
+/// A longer log is set aside at the next start.
+const LOG_MAX_BYTES: u64 = 1 << 20;
 
 /// What systemd is told not to start again: another machine lives under this host's id.
 const EX_CONFIG: u8 = 78;
@@ -39,7 +44,14 @@ fn main() -> ExitCode {
 }
 
 fn serve(socket: &Path) -> ExitCode {
-    let control = match control::activated().unwrap_or_else(control::inherited) {
+    let taken = control::activated().unwrap_or_else(|| {
+        let control = control::inherited();
+        if let Err(error) = log_beside(socket) {
+            eprintln!("cais-overlayd: log to a file: {error}");
+        }
+        control
+    });
+    let control = match taken {
         Ok(control) => control,
         Err(error) => {
             let text = format!("take the control socket: {error}");
@@ -58,6 +70,16 @@ fn serve(socket: &Path) -> ExitCode {
             }
         }
     }
+}
+
+/// Where no service manager keeps what is said on standard error, the run directory does.
+fn log_beside(socket: &Path) -> io::Result<()> {
+    let path = socket.with_extension("log");
+    if fs::metadata(&path).is_ok_and(|log| log.len() > LOG_MAX_BYTES) {
+        fs::rename(&path, socket.with_extension("log.1"))?;
+    }
+    let log = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+    Ok(nix::unistd::dup2_stderr(&log)?)
 }
 
 fn failed(error: &Error) -> ExitCode {

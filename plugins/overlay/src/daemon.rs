@@ -95,6 +95,19 @@ fn ask(
     Err(Error::new(code::NOT_AVAILABLE, text).with_hint("journalctl -u cais-overlayd says why"))
 }
 
+/// Starts the daemon again where it was killed and nobody else does. The way to the others does not
+/// depend on it at the moment, so what goes wrong is only said.
+pub(crate) fn revive(run_dir: &Path, plugin_path: &[PathBuf]) {
+    let (until, socket) = (Instant::now() + MORE, run_dir.join(SOCKET));
+    let revived = match DAEMON.connect(&socket, until) {
+        Ok(None) => start(run_dir, &socket, plugin_path, until),
+        connected => connected.map(drop),
+    };
+    if let Err(error) = revived {
+        cni::warn(crate::NAME, &format!("cais-overlayd does not run: {error}"));
+    }
+}
+
 /// Starts a daemon unless another call has meanwhile.
 fn start(
     run_dir: &Path,

@@ -65,10 +65,11 @@ impl Network {
         host: &Host,
     ) -> Result<Self, Error> {
         let (name, run_dir) = (&call.attachment.network, &host.run_dir);
-        if let Store::Etcd(etcd) = &config.store
-            && !NodeFile::path(run_dir, name).exists()
-        {
-            daemon::ensure(name, etcd, run_dir, &call.path)?;
+        if let Store::Etcd(etcd) = &config.store {
+            match NodeFile::path(run_dir, name).exists() {
+                true => daemon::revive(run_dir, &call.path),
+                false => daemon::ensure(name, etcd, run_dir, &call.path)?,
+            }
         }
         Self::settle(name, config, &host.socket, run_dir)
     }
