@@ -182,7 +182,7 @@ impl Agent {
         }
         let subtrees: Vec<Subtree> =
             self.subtrees.iter().map(|tracked| tracked.subtree.clone()).collect();
-        let mut watch = etcd.watch(&subtrees).await?;
+        let mut watch = etcd.watch(&subtrees, self.config.silence).await?;
         self.follow_interest(&etcd, &watch).await?;
         self.told.confirmed.send_replace(Some(Instant::now()));
         self.told.session.send_replace(Some(Session { tree: tree.clone(), actor: actor.clone() }));

@@ -171,7 +171,7 @@ async fn await_departure(
     let Tree { etcd, keys } = tree;
     let key = keys.alive(&me.host.id);
     let subtree = Subtree { id: 1, prefix: key.clone(), from: revision + 1 };
-    let mut watch = etcd.watch(&[subtree]).await?;
+    let mut watch = etcd.watch(&[subtree], ttl).await?;
     let gone = async {
         loop {
             match watch.next().await? {

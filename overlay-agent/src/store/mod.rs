@@ -57,6 +57,9 @@ pub struct EtcdConfig {
     pub ttl: Duration,
     /// Between two listings of everything, give or take 20 %: what a lost change costs at most.
     pub relist: Duration,
+    /// After so long without news etcd is asked whether there are none, and after as long again it
+    /// counts as dead.
+    pub silence: Duration,
 }
 
 impl EtcdConfig {
@@ -65,7 +68,8 @@ impl EtcdConfig {
     #[must_use]
     pub fn new(endpoints: Vec<String>) -> Self {
         let (keys, ttl) = (Keys::default(), Duration::from_secs(60));
-        Self { endpoints, tls: None, login: None, keys, ttl, relist: Duration::from_secs(600) }
+        let (relist, silence) = (Duration::from_secs(600), Duration::from_secs(30));
+        Self { endpoints, tls: None, login: None, keys, ttl, relist, silence }
     }
 }
 

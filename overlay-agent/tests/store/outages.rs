@@ -354,6 +354,31 @@ fn a_compaction_under_a_watch_that_is_up_to_date_changes_nothing() {
 }
 
 #[test]
+fn a_watch_without_news_is_asked_whether_it_lives_and_goes_on() {
+    lab(|lab| {
+        let etcd = Etcd::start(lab);
+        block_on(async {
+            let often =
+                EtcdConfig { silence: std::time::Duration::from_millis(300), ..config(&etcd) };
+            let a = Running::with(often, me(1), None);
+            a.ready().await;
+            let mut state = a.store.state();
+            state.mark_unchanged();
+            // Presence is confirmed meanwhile, which is no news for the watch.
+            let mut confirmed = a.store.confirmed();
+            let first = confirmed.borrow_and_update().unwrap();
+            let later = confirmed
+                .wait_for(|at| at.is_some_and(|at| at - first > std::time::Duration::from_secs(3)));
+            soon("three quiet seconds", later).await.unwrap();
+            assert!(!state.has_changed().unwrap(), "{:?}", state.borrow());
+            let b = host(&etcd, 2).await;
+            a.sees("the next host", |view| view.hosts.len() == 2).await;
+            drop(b);
+        });
+    });
+}
+
+#[test]
 fn a_network_that_is_not_followed_any_more_shows_no_blocks_and_shows_them_again_later() {
     lab(|lab| {
         let etcd = Etcd::start(lab);

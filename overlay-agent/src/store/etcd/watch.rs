@@ -8,10 +8,6 @@ use super::connection::{Connection, Duplex, EtcdError};
 use super::kv::{Entry, end_of};
 use super::wire;
 
-/// How long a stream may be silent before it is asked whether it lives, and after that before it
-/// counts as dead. etcd's own notice of progress comes every 10 minutes only.
-pub(crate) const SILENCE: Duration = Duration::from_secs(30);
-
 /// A subtree to be watched: all keys below a prefix that ends with a slash, or a single key.
 #[derive(Debug, Clone)]
 pub(crate) struct Subtree {
@@ -46,14 +42,21 @@ pub(crate) enum Change {
 pub(crate) struct Watch {
     stream: Duplex<wire::WatchRequest, wire::WatchResponse>,
     connection: Connection,
+    silence: Duration,
 }
 
 impl Connection {
-    /// Watches the `subtrees`, of which there is at least one.
-    pub(crate) async fn watch(&self, subtrees: &[Subtree]) -> Result<Watch, EtcdError> {
+    /// Watches the `subtrees`, of which there is at least one. After so much `silence` the stream is
+    /// asked whether it lives, and after as much again it counts as dead. etcd's own notice of
+    /// progress comes every 10 minutes only.
+    pub(crate) async fn watch(
+        &self,
+        subtrees: &[Subtree],
+        silence: Duration,
+    ) -> Result<Watch, EtcdError> {
         let first = subtrees.iter().map(creation).collect();
         let stream = self.stream("watch", "/etcdserverpb.Watch/Watch", first).await?;
-        Ok(Watch { stream, connection: self.clone() })
+        Ok(Watch { stream, connection: self.clone(), silence })
     }
 }
 
@@ -69,18 +72,18 @@ impl Watch {
         self.stream.send(wire::WatchRequest { union: Some(cancel) })
     }
 
-    /// The next news. Fails when the stream broke, or twice [`SILENCE`] has passed.
+    /// The next news. Fails when the stream broke, or it was silent for too long.
     ///
     /// Nothing is lost when the future is dropped, but its measuring of silence begins anew.
     pub(crate) async fn next(&mut self) -> Result<News, EtcdError> {
-        let answer = match timeout(SILENCE, self.stream.next()).await {
+        let answer = match timeout(self.silence, self.stream.next()).await {
             Ok(answer) => answer?,
             Err(_) => {
                 let progress = wire::WatchUnion::Progress(wire::WatchProgressRequest {});
                 self.stream.send(wire::WatchRequest { union: Some(progress) })?;
-                match timeout(SILENCE, self.stream.next()).await {
+                match timeout(self.silence, self.stream.next()).await {
                     Ok(answer) => answer?,
-                    Err(_) => return Err(self.stream.silent(SILENCE * 2)),
+                    Err(_) => return Err(self.stream.silent(self.silence * 2)),
                 }
             }
         };
