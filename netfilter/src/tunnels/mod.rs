@@ -232,14 +232,14 @@ fn elements(wanted: &Tunnels) -> Vec<Wanted> {
     let mut put = |set, element: Element| {
         all.push(Wanted { set, element: element.comment(&owner) });
     };
-    let mark = rules::mark(wanted.vni);
-    put(&rules::NETWORKS, Element::new(Key::new().port(wanted.port).mark(mark)));
+    let number = rules::number(wanted.vni);
+    put(&rules::NETWORKS, Element::new(Key::new().port(wanted.port).number(&number)));
     for (underlay, blocks) in &wanted.peers {
-        let at = Key::new().ip(*underlay).port(wanted.port).mark(mark);
+        let at = Key::new().ip(*underlay).port(wanted.port).number(&number);
         put(rules::hosts(Family::of(*underlay)), Element::new(at));
         for block in blocks {
             let set = rules::senders(Family::of(*underlay), block.family());
-            let from = |ip| Key::new().mark(mark).ip(*underlay).ip(ip);
+            let from = |ip| Key::new().number(&number).ip(*underlay).ip(ip);
             put(set, Element::new(from(block.network().ip())).to(from(block.last())));
         }
     }
