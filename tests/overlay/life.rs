@@ -107,6 +107,28 @@ fn what_others_took_away_check_notices_status_tells_and_the_next_add_makes() {
 }
 
 #[test]
+fn a_guard_that_an_administrator_saved_and_loaded_is_the_same() {
+    lab_with_plugins(|lab| {
+        let town = Town::new(lab, 2, Underlay::V4);
+        let a = town.resident(1, "c1", &blue());
+        let b = town.resident(2, "c2", &blue());
+        let host = town.host(1);
+        let list = "nft -s list table inet cais-overlay";
+        let saved = host.run(list);
+        fs::write("/run/saved.nft", &saved).unwrap();
+        host.run("nft delete table inet cais-overlay");
+        host.run("nft -f /run/saved.nft");
+        assert_eq!(host.run(list), saved);
+        a.check();
+        b.container.assert_reaches(&a.container);
+        // And the next ADD has nothing to do.
+        let again = town.resident(1, "c3", &blue());
+        assert_eq!(host.run(list), saved);
+        again.del();
+    });
+}
+
+#[test]
 fn a_second_add_of_the_same_attachment_is_refused_and_the_first_stays() {
     lab_with_plugins(|lab| {
         let town = Town::new(lab, 2, Underlay::V4);

@@ -1,6 +1,7 @@
 //! Who reaches whom, with how much in one packet, and under whose address.
 
 use std::fs;
+use std::io::Read;
 
 use netns_fixtures::{Namespace, lab_with_plugins};
 use serde_json::json;
@@ -156,6 +157,56 @@ fn a_file_that_changed_is_noticed_by_the_next_container() {
         let routes = town.host(1).run("ip route show proto 202");
         assert!(!routes.contains("10.77.3.0/24"), "{routes}");
         a.container.assert_cannot_reach_at(&c.container, c.addresses()[0]);
+    });
+}
+
+/// What `ping` received of `count` packets, while `act` runs.
+fn received(from: &Namespace, to: &str, count: u32, act: impl FnOnce()) -> String {
+    let mut ping = from.spawn(&format!("ping -i 0.005 -c {count} -W 2 {to}"));
+    act();
+    let mut said = String::new();
+    ping.stdout().read_to_string(&mut said).unwrap();
+    let line = said.lines().find(|line| line.contains("received")).unwrap_or(&said);
+    line.split(", ").nth(1).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn nothing_is_lost_while_containers_and_hosts_come_and_go() {
+    lab_with_plugins(|lab| {
+        let town = Town::new(lab, 3, Underlay::V4);
+        town.list("blue", 4103, 77, 2);
+        let residents: Vec<_> =
+            (1..=2).map(|n| town.resident(n, &format!("c{n}"), &blue())).collect();
+        let to = residents[1].addresses()[0].to_string();
+        let got = received(&residents[0].container, &to, 300, || {
+            for number in 0..6 {
+                // Another host comes and goes, and the guard with it.
+                town.list("blue", 4103, 77, 2 + number % 2);
+                let other = town.resident(1, &format!("more{number}"), &blue());
+                other.del();
+            }
+        });
+        assert_eq!(got, "300 received");
+    });
+}
+
+#[test]
+fn a_host_that_moves_to_another_address_is_found_there_and_keeps_its_containers() {
+    lab_with_plugins(|lab| {
+        let town = Town::new(lab, 2, Underlay::V4);
+        let residents = one_on_each(&town);
+        let index = town.host(2).link("ov-001007").unwrap()["ifindex"].clone();
+        town.host(2).run("ip addr add 10.99.0.22/24 dev eth0");
+        let file = fs::read_to_string(super::peers("blue")).unwrap();
+        fs::write(super::peers("blue"), file.replace("10.99.0.2\"", "10.99.0.22\"")).unwrap();
+        for number in [1, 2] {
+            town.resident(number, &format!("more{number}"), &blue()).del();
+        }
+        // Nobody uses the old one any more.
+        town.host(1).run("ip route add blackhole 10.99.0.2/32");
+        assert_eq!(town.host(2).link("ov-001007").unwrap()["ifindex"], index);
+        residents[0].container.assert_reaches(&residents[1].container);
+        residents[1].container.assert_reaches(&residents[0].container);
     });
 }
 

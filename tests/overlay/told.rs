@@ -44,6 +44,22 @@ fn a_file_that_is_wrong_is_refused_with_what_is_wrong_and_nothing_is_made() {
 }
 
 #[test]
+fn of_more_hosts_than_a_file_may_list_the_first_are_reached_and_the_rest_is_told() {
+    lab_with_plugins(|lab| {
+        let town = Town::new(lab, 2, Underlay::V4);
+        town.list("blue", 4103, 77, 66);
+        let container = lab.container("c1");
+        let outcome = town.try_add(1, &container, &blue());
+        outcome.succeeded();
+        let says = "host h66, 10.77.66.0/24: there are more than 65 hosts; it is not reached";
+        assert!(outcome.stderr.contains(says), "{outcome}");
+        assert!(!outcome.stderr.contains("host h65"), "{outcome}");
+        let routes = town.host(1).run("ip -4 route show proto 202");
+        assert_eq!(routes.lines().count(), 64);
+    });
+}
+
+#[test]
 fn what_is_in_the_way_is_named() {
     lab_with_plugins(|lab| {
         let town = Town::new(lab, 2, Underlay::V4);

@@ -180,18 +180,6 @@ impl Rule {
         })
     }
 
-    /// Makes a number in network order, in one register, one in the host's.
-    #[must_use]
-    pub fn to_host_order(self, reg: Reg) -> Self {
-        const WORD: u32 = 4;
-        self.expression("byteorder", |e| {
-            e.u32_be(1, reg.0);
-            e.u32_be(2, reg.0);
-            e.u32_be(3, 0); // NFT_BYTEORDER_NTOH
-            e.u32_be(4, WORD);
-            e.u32_be(5, WORD);
-        })
-    }
     /// Puts a constant into a register.
     #[must_use]
     pub fn set(self, reg: Reg, value: &[u8]) -> Self {

@@ -5,7 +5,7 @@
 
 mod rules;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -154,14 +154,16 @@ impl Guard {
         let ours = network_owner(network);
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         for set in rules::sets() {
-            let mut found = nft::find_elements(&self.socket, &TABLE, set, |text| text == ours)?;
+            let found = nft::find_elements(&self.socket, &TABLE, set, |text| text == ours)?;
+            let place = |found: &FoundElement| (found.key.clone(), found.last.clone());
+            let mut found: HashMap<_, _> =
+                found.into_iter().map(|found| (place(&found), found)).collect();
             for one in wanted.iter().filter(|one| one.set == set) {
-                match found.iter().position(|found| one.is(found)) {
-                    Some(place) => drop(found.swap_remove(place)),
-                    None => new.push(one),
+                if found.remove(&one.place()).is_none() {
+                    new.push(one);
                 }
             }
-            gone.extend(found.into_iter().map(|found| (set, found)));
+            gone.extend(found.into_values().map(|found| (set, found)));
         }
         Ok((gone, new))
     }
@@ -217,9 +219,10 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn is(&self, found: &FoundElement) -> bool {
-        let last = self.element.last().map_or(found.last.is_empty(), |last| last.is(&found.last));
-        self.element.key().is(&found.key) && last
+    /// Its key and the end of its range, as they are read.
+    fn place(&self) -> (Vec<u8>, Vec<u8>) {
+        let last = self.element.last().map(Key::wire).unwrap_or_default();
+        (self.element.key().wire().to_vec(), last.to_vec())
     }
 }
 
@@ -229,14 +232,14 @@ fn elements(wanted: &Tunnels) -> Vec<Wanted> {
     let mut put = |set, element: Element| {
         all.push(Wanted { set, element: element.comment(&owner) });
     };
-    let mark = rules::mark(wanted.vni);
-    put(&rules::NETWORKS, Element::new(Key::new().port(wanted.port).mark(mark)));
+    let number = rules::number(wanted.vni);
+    put(&rules::NETWORKS, Element::new(Key::new().port(wanted.port).number(&number)));
     for (underlay, blocks) in &wanted.peers {
-        let at = Key::new().ip(*underlay).port(wanted.port).mark(mark);
+        let at = Key::new().ip(*underlay).port(wanted.port).number(&number);
         put(rules::hosts(Family::of(*underlay)), Element::new(at));
         for block in blocks {
             let set = rules::senders(Family::of(*underlay), block.family());
-            let from = |ip| Key::new().mark(mark).ip(*underlay).ip(ip);
+            let from = |ip| Key::new().number(&number).ip(*underlay).ip(ip);
             put(set, Element::new(from(block.network().ip())).to(from(block.last())));
         }
     }

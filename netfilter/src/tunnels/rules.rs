@@ -2,7 +2,7 @@
 
 use kernel::nft::{
     BaseChain, Batch, Element, Field, Hook, Key, Kind, Meta, Op, Payload, Reg, Rule, Set, Table,
-    Verdict,
+    TypeOf, Verdict,
 };
 use types::Family;
 
@@ -12,7 +12,8 @@ pub const TABLE: Table = Table::inet("cais-overlay");
 /// Its presence says which layout the table has.
 pub(super) const LAYOUT: Set = Set::new("layout_1", &[Field::Mark]);
 /// Port and number of networks whose packets are looked at; others on the port are not ours.
-pub(super) const NETWORKS: Set = Set::new("networks", &[Field::Port, Field::Mark]);
+pub(super) const NETWORKS: Set =
+    Set::new("networks", &[Field::Port, VNI]).type_of(&[TypeOf::UdpDport, OF_VNI]);
 /// Their ports.
 pub(super) const PORTS: Set = Set::new("ports", &[Field::Port]);
 /// Bridges and devices.
@@ -20,15 +21,39 @@ pub(super) const LINKS: Set = Set::new("links", &[Field::IfName]);
 
 /// Who may send addresses of which block: number, underlay address, address.
 const SENDERS: [Set; 4] = [
-    Set::new("senders44", &[Field::Mark, Field::Ipv4, Field::Ipv4]).of_ranges(),
-    Set::new("senders46", &[Field::Mark, Field::Ipv4, Field::Ipv6]).of_ranges(),
-    Set::new("senders64", &[Field::Mark, Field::Ipv6, Field::Ipv4]).of_ranges(),
-    Set::new("senders66", &[Field::Mark, Field::Ipv6, Field::Ipv6]).of_ranges(),
+    Set::new("senders44", &[VNI, Field::Ipv4, Field::Number(4)]).of_ranges().type_of(&[
+        OF_VNI,
+        TypeOf::IpSaddr,
+        OF_IP_SADDR,
+    ]),
+    Set::new("senders46", &[VNI, Field::Ipv4, Field::Number(16)]).of_ranges().type_of(&[
+        OF_VNI,
+        TypeOf::IpSaddr,
+        OF_IP6_SADDR,
+    ]),
+    Set::new("senders64", &[VNI, Field::Ipv6, Field::Number(4)]).of_ranges().type_of(&[
+        OF_VNI,
+        TypeOf::Ip6Saddr,
+        OF_IP_SADDR,
+    ]),
+    Set::new("senders66", &[VNI, Field::Ipv6, Field::Number(16)]).of_ranges().type_of(&[
+        OF_VNI,
+        TypeOf::Ip6Saddr,
+        OF_IP6_SADDR,
+    ]),
 ];
 /// Underlay addresses of peers, with port and number of their network.
 const HOSTS: [Set; 2] = [
-    Set::new("hosts4", &[Field::Ipv4, Field::Port, Field::Mark]),
-    Set::new("hosts6", &[Field::Ipv6, Field::Port, Field::Mark]),
+    Set::new("hosts4", &[Field::Ipv4, Field::Port, VNI]).type_of(&[
+        TypeOf::IpDaddr,
+        TypeOf::UdpDport,
+        OF_VNI,
+    ]),
+    Set::new("hosts6", &[Field::Ipv6, Field::Port, VNI]).type_of(&[
+        TypeOf::Ip6Daddr,
+        TypeOf::UdpDport,
+        OF_VNI,
+    ]),
 ];
 /// Gateways with the links that may reach them.
 const OWN_GATEWAYS: [Set; 2] = [
@@ -38,6 +63,12 @@ const OWN_GATEWAYS: [Set; 2] = [
 /// All gateways.
 const GATEWAYS: [Set; 2] =
     [Set::new("gateways4", &[Field::Ipv4]), Set::new("gateways6", &[Field::Ipv6])];
+
+/// A network's number.
+const VNI: Field = Field::Number(3);
+const OF_VNI: TypeOf = TypeOf::Transport { offset: 96, bits: 24 };
+const OF_IP_SADDR: TypeOf = TypeOf::Transport { offset: 336, bits: 32 };
+const OF_IP6_SADDR: TypeOf = TypeOf::Transport { offset: 304, bits: 128 };
 
 fn place(family: Family) -> usize {
     match family {
@@ -74,9 +105,10 @@ pub(super) fn sets() -> impl Iterator<Item = &'static Set> {
     [&NETWORKS, &LINKS].into_iter().chain(of_senders).chain(rest)
 }
 
-/// A network's number as sets have it: the first three bytes of four.
-pub(super) fn mark(vni: u32) -> u32 {
-    vni << 8
+/// A network's number as keys have it.
+pub(super) fn number(vni: u32) -> [u8; 3] {
+    let [_, a, b, c] = vni.to_be_bytes();
+    [a, b, c]
 }
 
 /// Packets of tunnels, before anything else looks at them.
@@ -145,7 +177,7 @@ fn all() -> Vec<(&'static str, Rule)> {
         rules.push((TUNNELLED, ours.verdict(&Verdict::Goto(chain.into()))));
         // Of its hosts, with addresses of their own: nothing but IP, so no ARP either.
         for within in [Family::V4, Family::V6] {
-            let known = vni_at(ethertype(within), 0);
+            let known = vni_at(ethertype(family, within), 0);
             let known = load_saddr(known, family, 1);
             let inner = match within {
                 Family::V4 => Payload::VXLAN_IP_SADDR,
@@ -205,18 +237,19 @@ fn dport(rule: Rule) -> Rule {
     rule.load(Payload::DPORT, Reg::FIRST)
 }
 
-/// Loads the network's number into the register `word`, as [`mark`] has it.
+/// Loads the network's number into the register `word`.
 fn vni_at(rule: Rule, word: u32) -> Rule {
-    rule.load(Payload::VXLAN_VNI, Reg::word(word)).to_host_order(Reg::word(word))
+    rule.load(Payload::VXLAN_VNI, Reg::word(word))
 }
 
 /// Goes on where the frame within is one of `family`.
-fn ethertype(family: Family) -> Rule {
+fn ethertype(underlay: Family, family: Family) -> Rule {
     let kind: u16 = match family {
         Family::V4 => 0x0800,
         Family::V6 => 0x86dd,
     };
-    let rule = Rule::new().load(Payload::VXLAN_ETHERTYPE, Reg::FIRST);
+    // Said again, so that nft(8) knows whose header it is that addresses are loaded from.
+    let rule = Rule::new().nfproto(proto(underlay)).load(Payload::VXLAN_ETHERTYPE, Reg::FIRST);
     rule.cmp(Reg::FIRST, Op::Eq, &kind.to_be_bytes())
 }
 
