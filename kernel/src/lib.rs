@@ -28,9 +28,9 @@ pub mod boot;
 pub mod conntrack;
 pub mod descriptors;
 pub mod fdb;
-pub mod heard;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod heard;
 pub mod kept;
 pub mod lab;
 pub mod link;

@@ -118,9 +118,7 @@ pub fn underlay(addresses: &[IpAddr]) -> Result<Underlay, BadSettings> {
             IpAddr::V6(ip) => underlay.v6.replace(*ip).is_some(),
         };
         let unusable = match address {
-            IpAddr::V4(ip) => {
-                ip.is_loopback() || ip.is_multicast() || *ip == Ipv4Addr::UNSPECIFIED
-            }
+            IpAddr::V4(ip) => ip.is_loopback() || ip.is_multicast() || *ip == Ipv4Addr::UNSPECIFIED,
             IpAddr::V6(ip) => {
                 ip.is_loopback()
                     || ip.is_multicast()
@@ -160,7 +158,9 @@ impl StoreSettings {
         }
         for endpoint in &self.endpoints {
             if !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
-                return refuse(format!("endpoint {endpoint:?}: it begins with http:// or https://"));
+                return refuse(format!(
+                    "endpoint {endpoint:?}: it begins with http:// or https://"
+                ));
             }
         }
         if self.cert.is_some() != self.key.is_some() {

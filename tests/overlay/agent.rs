@@ -72,6 +72,7 @@ fn containers_of_two_hosts_reach_each_other_by_what_etcd_says() {
         let config = by_etcd("blue", 77, 1);
         let residents: Vec<_> =
             (1..=2).map(|number| town.resident(number, &format!("c{number}"), &config)).collect();
+        assert!(residents.iter().all(|one| one.addresses().len() == 2), "both families");
         all_reach_all(&residents);
         for resident in &residents {
             resident.check();
@@ -83,6 +84,7 @@ fn containers_of_two_hosts_reach_each_other_by_what_etcd_says() {
 #[test]
 fn containers_of_five_hosts_reach_each_other_with_three_members_of_etcd() {
     lab_with_plugins(|lab| {
+        let _logs = super::faults::Logs;
         let (town, _etcd) = followers(lab, 5, 3);
         let config = by_etcd("blue", 77, 3);
         let residents: Vec<_> =

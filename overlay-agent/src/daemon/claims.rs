@@ -129,9 +129,9 @@ impl Daemon {
         // Each container has one address of each family.
         let each = (held / families.len().max(1)) as u128;
         for family in families {
-            let usable = own.iter().filter(|block| {
-                block.cidr.family() == family && block.state == BlockState::Active
-            });
+            let usable = own
+                .iter()
+                .filter(|block| block.cidr.family() == family && block.state == BlockState::Active);
             let room: u128 = usable.map(|block| room(block.cidr)).sum();
             if room > 0 && each * 100 >= room * FULL {
                 active.more.insert(family);

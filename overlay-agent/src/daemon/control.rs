@@ -29,7 +29,7 @@ const MOST: usize = 64;
 /// How long nobody is accepted after the system refused for want of something.
 const RELIEF: Duration = Duration::from_secs(1);
 /// How long one is kept waiting for a network. Plugins give up after ten seconds.
-const PATIENCE: Duration = Duration::from_millis(9_500);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Hears all clients, until it is not waited for any more.
 pub(super) async fn serve(daemon: Rc<Daemon>, listener: StdListener) -> io::Result<()> {
@@ -190,6 +190,9 @@ async fn await_network(
         let problem = active.why_not(network);
         let denied = active.node.as_ref().is_some_and(|node| node.denied.is_some());
         let waits = active.creating || !active.claiming.is_empty();
+        if let Some((refused, _)) = active.refused.as_ref().filter(|_| !waits) {
+            return Err(refused.clone());
+        }
         if over || denied || (problem.code != code::TRY_AGAIN && !waits) {
             return Err(problem);
         }

@@ -108,8 +108,7 @@ impl Daemon {
                 None => told,
             }
         };
-        let desired =
-            Desired::new(network, &own, &accepted, &underlays).map_err(of_tunnels)?;
+        let desired = Desired::new(network, &own, &accepted, &underlays).map_err(of_tunnels)?;
         // Before the way is open, so that nothing forged goes it.
         self.guard.keep(&desired.tunnels()).map_err(|error| failed(&error))?;
         for change in reconcile(&self.host, &desired).map_err(of_tunnels)? {
@@ -143,15 +142,22 @@ impl Daemon {
             bridge: desired.bridge.clone(),
             device: desired.ends.first().map_or(network.vni.device(), |end| end.device.clone()),
             mtu: desired.mtu,
-            dns: blocks.iter().map(|block| block.gateway).collect(),
+            dns: Vec::new(),
             pools: network.pools.clone(),
             masquerade: network.masquerade,
             denied: quarantine,
             blocks,
         };
-        if node.blocks.iter().all(|block| block.state != State::Active) {
-            // It is written when there is something to hand out.
-            let text = format!("take part in network {}: it has no block yet", network.name);
+        // It is first written when there is something of each family to hand out: a container that
+        // came before would have one address only.
+        let has = |family| {
+            let mut of = node.blocks.iter().filter(|block| block.cidr.family() == family);
+            of.any(|block| block.state == State::Active)
+        };
+        let lacking = network.pools.iter().map(|pool| pool.family()).find(|family| !has(*family));
+        if let (Some(family), None) = (lacking, &active.node) {
+            let name = &network.name;
+            let text = format!("take part in network {name}: it has no {family} block yet");
             return Err(Error::new(code::TRY_AGAIN, text));
         }
         if active.node.as_ref() != Some(&node) {

@@ -18,25 +18,30 @@ impl Daemon {
         let hosts = followed.as_ref().map_or(0, |followed| followed.view.borrow().hosts.len());
         let present =
             followed.as_ref().map_or(0, |followed| followed.store.presence().borrow().len());
-        let networks: Vec<Value> = self.active.borrow().iter().map(|(name, active)| {
-            let node = active.node.as_ref();
-            let blocks: Vec<String> = node
-                .map(|node| node.blocks.iter().map(|block| block.cidr.to_string()).collect())
-                .unwrap_or_default();
-            json!({
-                "network": name.as_str(),
-                "ready": active.is_ready(),
-                "vni": node.map(|node| node.vni.get()),
-                "mtu": node.map(|node| node.mtu.get()),
-                "epoch": node.map(|node| node.epoch),
-                "blocks": blocks,
-                "problem": active.problem.as_ref().map(ToString::to_string),
-                "quarantined": active.lost.iter().map(|(block, why)| {
-                    json!({ "block": block.to_string(), "why": why })
-                }).collect::<Vec<_>>(),
-                "refused": active.refused_records,
+        let networks: Vec<Value> = self
+            .active
+            .borrow()
+            .iter()
+            .map(|(name, active)| {
+                let node = active.node.as_ref();
+                let blocks: Vec<String> = node
+                    .map(|node| node.blocks.iter().map(|block| block.cidr.to_string()).collect())
+                    .unwrap_or_default();
+                json!({
+                    "network": name.as_str(),
+                    "ready": active.is_ready(),
+                    "vni": node.map(|node| node.vni.get()),
+                    "mtu": node.map(|node| node.mtu.get()),
+                    "epoch": node.map(|node| node.epoch),
+                    "blocks": blocks,
+                    "problem": active.problem.as_ref().map(ToString::to_string),
+                    "quarantined": active.lost.iter().map(|(block, why)| {
+                        json!({ "block": block.to_string(), "why": why })
+                    }).collect::<Vec<_>>(),
+                    "refused": active.refused_records,
+                })
             })
-        }).collect();
+            .collect();
         let underlay: Vec<String> =
             self.underlay.get().addresses().iter().map(ToString::to_string).collect();
         json!({

@@ -179,8 +179,7 @@ impl Daemon {
     pub(super) async fn store_is_settled(&self) {
         let Some(followed) = self.followed.borrow().clone() else { return };
         let mut state = followed.store.state();
-        let settled =
-            |state: &State| matches!(state, State::Ready { .. } | State::Refused(_));
+        let settled = |state: &State| matches!(state, State::Ready { .. } | State::Refused(_));
         let _ = state.wait_for(settled).await;
     }
 

@@ -125,7 +125,11 @@ pub const KEYS: &[Key] = &[
         default: "none: the network has to be there",
         doc: "With etcd: how the network is to be if this is its first host. Another one that is there is refused.",
     },
-    list("create.pools", "required", "All addresses of the network, at most one pool of each family."),
+    list(
+        "create.pools",
+        "required",
+        "All addresses of the network, at most one pool of each family.",
+    ),
     Key {
         path: "create.vni",
         kind: Kind::Integer(1, 16_777_215),

@@ -49,11 +49,7 @@ impl Blocks {
     ///
     /// # Errors
     /// Code 7 where a requested address lies in none of them, 11 where there is none.
-    fn new(
-        name: &NetworkName,
-        config: &Config,
-        network: &Network,
-    ) -> Result<Self, Error> {
+    fn new(name: &NetworkName, config: &Config, network: &Network) -> Result<Self, Error> {
         let specs = |family| -> Vec<RangeSpec> {
             let spec = |block: &peers::LocalBlock| {
                 let gateway = Some(block.gateway);
@@ -76,11 +72,7 @@ impl Blocks {
         }
         let sets = RangeSets::new(sets);
         let sets = sets.map_err(|why| Error::from_chain(code::INVALID_CONFIG, &why))?;
-        Ok(Self {
-            sets,
-            requested: config.requested.clone(),
-            quarantine: config.quarantine,
-        })
+        Ok(Self { sets, requested: config.requested.clone(), quarantine: config.quarantine })
     }
 
     /// Takes one of each family.

@@ -59,11 +59,7 @@ impl Network {
     ///
     /// # Errors
     /// As there, and what the daemon says.
-    pub(crate) fn settle_for_add(
-        call: &Call,
-        config: &Config,
-        host: &Host,
-    ) -> Result<Self, Error> {
+    pub(crate) fn settle_for_add(call: &Call, config: &Config, host: &Host) -> Result<Self, Error> {
         let (name, run_dir) = (&call.attachment.network, &host.run_dir);
         if let Store::Etcd(etcd) = &config.store {
             match NodeFile::path(run_dir, name).exists() {
