@@ -46,7 +46,7 @@ macro_rules! every_plugin {
                 of_bridge: "bridge", of_host_local: "host-local", of_static: "static",
                 of_loopback: "loopback", of_none: "none", of_host: "host", of_tuning: "tuning",
                 of_firewall: "firewall", of_dnsname: "dnsname",
-                of_user_bridge: "user-bridge",
+                of_user_bridge: "user-bridge", of_overlay: "overlay",
                 of_macvlan: "macvlan", of_ipvlan: "ipvlan",
                 of_vlan: "vlan",
                 of_ptp: "ptp",

@@ -18,6 +18,7 @@ mod equality;
 mod fake;
 mod filter;
 mod migration;
+mod overlay;
 mod plugins;
 mod runtimes;
 mod swap;

@@ -147,6 +147,7 @@ pub(crate) fn least_config(plugin: &str, version: &str) -> Value {
                 config["vrfname"] = json!("blue");
             }
         }
+        "overlay" => config["store"] = json!({ "type": "static", "peers": PEERS }),
         _ => {}
     }
     config
@@ -196,6 +197,21 @@ pub(crate) fn of_a_pair(version: &str, container: &Container) -> Value {
 /// The link of the host that others stand on; [`furnish_host`] makes it.
 pub(crate) const MASTER: &str = "lan0";
 
+/// The file of peers of `overlay`; [`furnish_host`] writes it.
+pub(crate) const PEERS: &str = "/run/net.peers.json";
+
+/// This host, with blocks of these lengths, and another one.
+pub(crate) fn peers(length4: &str, length6: &str) -> Value {
+    let blocks = [format!("10.1.0.0/{length4}"), format!("fd00:1::/{length6}")];
+    json!({
+        "v": 1, "vni": 4103, "pools": ["10.1.0.0/16", "fd00::/16"],
+        "hosts": [
+            { "id": "a", "underlay": "192.0.2.1", "blocks": blocks },
+            { "id": "b", "underlay": "192.0.2.2", "blocks": ["10.1.1.0/24", "fd00:2::/64"] },
+        ],
+    })
+}
+
 /// The link of the host that containers are given; [`furnish_host`] makes it.
 pub(crate) const DEVICE: &str = "dev0";
 
@@ -207,6 +223,13 @@ pub(crate) fn furnish_host(host: &Namespace, plugin: &str) {
         host.run(&format!("ip link set dev {MASTER}-peer up"));
         // The kernel gives both what follows from their MACs.
         host.settle_link_local();
+    }
+    if plugin == "overlay" {
+        host.run(&format!("ip link add dev {MASTER} type veth peer name {MASTER}-peer"));
+        host.run(&format!("ip link set dev {MASTER} addrgenmode none up"));
+        host.run(&format!("ip link set dev {MASTER}-peer addrgenmode none up"));
+        host.run(&format!("ip addr add 192.0.2.1/24 dev {MASTER}"));
+        std::fs::write(PEERS, peers("24", "64").to_string()).unwrap();
     }
     if plugin == "host-device" {
         host.run(&format!("ip link add dev {DEVICE} type veth peer name {DEVICE}-peer"));

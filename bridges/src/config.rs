@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use cni::Dns;
 use netfilter::Class;
-use types::{IfName, MacAddr, Mtu, VlanId};
+use types::{Cidr, IfName, MacAddr, Mtu, VlanId};
 
 /// Everything that is to be known of a network and of one attachment to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Config {
     pub vlans: Option<Vlans>,
     /// Whether what leaves the container's subnet is masqueraded.
     pub masquerade: bool,
+    /// Where the network goes on beyond this host.
+    pub elsewhere: Elsewhere,
     /// Whether frames of the container must bear its own address.
     pub spoof_check: bool,
     /// How the network is kept apart from others; `None`: it is not.
@@ -47,6 +49,15 @@ pub struct Config {
     pub dns: Option<Dns>,
     /// The IPAM plugin; `None`: layer 2 only.
     pub ipam: Option<String>,
+}
+
+/// A network that several hosts have in common, as one of them sees the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Links by which it goes on.
+    pub links: Vec<IfName>,
+    /// All its addresses, here and there: what stays within one of them has not left.
+    pub pools: Vec<Cidr>,
 }
 
 /// What the bridge is to the containers.

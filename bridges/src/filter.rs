@@ -24,7 +24,8 @@ impl Wanted<'_> {
     /// Completes `claim`, which wants nothing yet.
     pub(crate) fn claim(self, mut claim: Claim) -> Claim {
         if self.config.masquerade {
-            claim.masquerade = self.addresses;
+            let pools = &self.config.elsewhere.pools;
+            claim.masquerade = self.addresses.iter().map(|ip| within(pools, *ip)).collect();
         }
         if self.config.spoof_check {
             claim.spoof = self.port;
@@ -33,9 +34,16 @@ impl Wanted<'_> {
             bridge: self.config.bridge.clone(),
             class: apart.class,
             icc: apart.icc,
+            uplinks: self.config.elsewhere.links.clone(),
         });
         Claim { passing: self.also.passing, resolvers: self.also.resolvers, ..claim }
     }
+}
+
+/// `address` in the pool that it is of, where there is one: what it must not leave to stay itself.
+fn within(pools: &[Cidr], address: Cidr) -> Cidr {
+    let pool = pools.iter().find(|pool| pool.contains(address.ip()));
+    pool.and_then(|pool| Cidr::new(address.ip(), pool.prefix())).unwrap_or(address)
 }
 
 /// Whether a configuration asks for anything of the packet filter.

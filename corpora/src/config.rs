@@ -17,6 +17,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &loopback::Loopback,
     &macvlan::Macvlan,
     &none::NoNetwork,
+    &overlay::Overlay,
     &ptp::Ptp,
     &sbr::Sbr,
     &tap::Tap,

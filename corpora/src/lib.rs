@@ -47,6 +47,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("lease_directory", directory::target),
     ("lease_table", table::target),
     ("netlink_reply", kernel::fuzzing::reply),
+    ("overlay_record", overlay_agent::store::fuzzing::record),
+    ("peers", peers::fuzzing::file),
     ("proxy_message", proxy::fuzzing::message),
     ("record", record::target),
     ("request", request::target),

@@ -18,6 +18,7 @@
 mod host_local;
 pub mod leases;
 mod limits;
+pub mod network;
 pub mod requested;
 mod resolv_conf;
 mod static_;

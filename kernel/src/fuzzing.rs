@@ -2,7 +2,7 @@
 
 use crate::link::{Link, vlans};
 use crate::netlink::message::Message;
-use crate::{addr, conntrack, listeners, neigh, nft, route, rule, tc};
+use crate::{addr, conntrack, fdb, listeners, neigh, nft, route, rule, tc};
 
 /// Reads `datagram` as every kind of netlink reply. Must not panic, whatever it holds.
 pub fn reply(datagram: &[u8]) {
@@ -20,6 +20,7 @@ fn body(body: &[u8]) {
     let _ = route::Route::parse(body);
     let _ = rule::Rule::parse(body);
     let _ = neigh::Neigh::parse(body);
+    let _ = fdb::Fdb::parse(body);
     let _ = vlans::parse(body, 0);
     tc::parse_any(body);
     nft::fuzz(body);

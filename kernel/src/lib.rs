@@ -27,8 +27,10 @@ pub mod announce;
 pub mod boot;
 pub mod conntrack;
 pub mod descriptors;
+pub mod fdb;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod heard;
 pub mod kept;
 pub mod lab;
 pub mod link;

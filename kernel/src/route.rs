@@ -84,6 +84,12 @@ impl Route {
         Self { gw: Some(gw), ..self }
     }
 
+    /// By next hop `gw` on `dev`, though no address says that it is there.
+    #[must_use]
+    pub fn onlink(self, gw: IpAddr, dev: &Dev) -> Self {
+        Self { onlink: true, ..self.via(gw).dev(dev) }
+    }
+
     /// By link `dev`.
     #[must_use]
     pub fn dev(self, dev: &Dev) -> Self {
@@ -281,6 +287,8 @@ pub struct Filter {
     pub table: Option<u32>,
     /// Only routes that leave by this link.
     pub dev: Option<u32>,
+    /// Only routes that this one made: `RTPROT_` number.
+    pub protocol: Option<u8>,
 }
 
 /// Reads the unicast routes that `filter` lets through.
@@ -293,6 +301,7 @@ pub fn list(socket: &Socket, filter: Filter) -> Result<Vec<Route>, RequestError>
     routes.retain(|route| {
         filter.table.is_none_or(|table| route.table == table)
             && filter.dev.is_none_or(|dev| route.dev == Some(dev))
+            && filter.protocol.is_none_or(|protocol| route.protocol == protocol)
     });
     Ok(routes)
 }
@@ -419,6 +428,7 @@ impl Filter {
     pub(crate) fn request(self, of: Family) -> Request {
         let mut header = [0; HEADER_BYTES];
         header[0] = family(of);
+        header[5] = self.protocol.unwrap_or(libc::RTPROT_UNSPEC);
         let mut message = Encoder::after(&header);
         if let Some(table) = self.table {
             message.u32(libc::RTA_TABLE, table);

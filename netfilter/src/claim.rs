@@ -147,6 +147,8 @@ pub struct Isolation {
     pub class: Class,
     /// Whether its containers reach each other.
     pub icc: bool,
+    /// Links by which the network goes on to other hosts.
+    pub uplinks: Vec<IfName>,
 }
 
 /// What may come into a network.

@@ -183,6 +183,9 @@ pub(crate) fn of(claim: &Claim) -> Elements {
     if let Some(Passing { bridge, .. }) = &claim.passing {
         let element = Element::new(Key::new().ifname(bridge));
         elements.shared.push(Wanted::of(&layout::PASSING, element));
+        let uplinks = claim.isolation.iter().flat_map(|isolation| &isolation.uplinks);
+        let passing = |link| Wanted::of(&layout::PASSING, Element::new(Key::new().ifname(link)));
+        elements.shared.extend(uplinks.map(passing));
     }
     for resolver in &claim.resolvers {
         lead_to(resolver, &mut elements.shared);
@@ -217,6 +220,14 @@ fn same_subnet(cidr: Cidr) -> Wanted {
 
 fn isolate(isolation: &Isolation, shared: &mut Vec<Wanted>) {
     let bridge = || Key::new().ifname(&isolation.bridge);
+    // What comes by a link from another host of the network is as if from within.
+    for uplink in &isolation.uplinks {
+        let link = || Key::new().ifname(uplink);
+        shared.push(Wanted::of(&layout::LINKS, Element::new(link())));
+        let in_and_out = [bridge().ifname(uplink), link().ifname(&isolation.bridge)];
+        shared.extend(in_and_out.map(|pair| Wanted::of(&layout::WITHIN, Element::new(pair))));
+        shared.push(Wanted::leading(&layout::TO, link(), isolation.class.chain(), true));
+    }
     let mut in_set = |set, key| shared.push(Wanted::of(set, Element::new(key)));
     if isolation.class != Class::Any {
         in_set(&layout::LINKS, bridge());

@@ -42,7 +42,9 @@ fn write(claim: &Claim, out: &mut String) -> fmt::Result {
     }
     if let Some(isolation) = &claim.isolation {
         let icc = if isolation.icc { "icc" } else { "no-icc" };
-        writeln!(out, "isolation {} {} {icc}", isolation.bridge, isolation.class.name())?;
+        write!(out, "isolation {} {} {icc}", isolation.bridge, isolation.class.name())?;
+        isolation.uplinks.iter().try_for_each(|link| write!(out, " {link}"))?;
+        out.push('\n');
     }
     if let Some(ports) = &claim.ports {
         write_ports(ports, out)?;
@@ -145,7 +147,10 @@ fn read(claim: &mut Claim, word: &str, words: &mut Words<'_>) -> Option<()> {
         "isolation" => {
             let bridge = words.value()?;
             let class = Class::named(words.word()?)?;
-            claim.isolation = Some(Isolation { bridge, class, icc: words.word()? == "icc" });
+            let icc = words.word()? == "icc";
+            let uplinks = words.0.by_ref().map(|word| word.parse().ok());
+            let uplinks = uplinks.collect::<Option<_>>()?;
+            claim.isolation = Some(Isolation { bridge, class, icc, uplinks });
         }
         "ports" => {
             let masquerade = Masquerade::named(words.word()?)?;
@@ -335,7 +340,9 @@ mod tests {
         claim.masquerade = vec!["10.1.0.2/24".parse().unwrap(), "fd00::2/64".parse().unwrap()];
         claim.spoof = Some(("veth0".parse().unwrap(), "02:00:00:00:00:01".parse().unwrap()));
         let bridge = "cni0".parse().unwrap();
-        claim.isolation = Some(Isolation { bridge, class: Class::Internal, icc: false });
+        let uplinks = vec!["ov-001007".parse().unwrap()];
+        let class = Class::Internal;
+        claim.isolation = Some(Isolation { bridge, class, icc: false, uplinks });
         let mut publication = Publication::of(key, Masquerade::All);
         publication.v4 = Some("10.1.0.2/24".parse().unwrap());
         let mapping = |host| Mapping {

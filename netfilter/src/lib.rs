@@ -29,6 +29,7 @@ pub mod reference;
 mod resolvers;
 mod shared;
 mod store;
+pub mod tunnels;
 
 pub use claim::{Claim, Claimant, Class, Entrance, Isolation, Passing, Resolver};
 pub use condition::{Condition, Match};

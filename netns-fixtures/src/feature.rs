@@ -53,6 +53,8 @@ pub enum Feature {
     Nginx,
     /// A C compiler for the C library musl, `musl-gcc`.
     Musl,
+    /// etcd and its command `etcdctl`.
+    Etcd,
 }
 
 /// Features that the machine of our CI lacks. The VM lane runs the cases which need them; a skip
@@ -126,6 +128,7 @@ impl Feature {
             Self::Firewalld => "firewalld (package firewalld)",
             Self::Nginx => "nginx (package nginx-light)",
             Self::Musl => "a C compiler for musl (package musl-tools)",
+            Self::Etcd => "etcd (packages etcd-server and etcd-client)",
         }
     }
 
@@ -177,6 +180,7 @@ impl Feature {
             }
             Self::Nginx => are_installed(&["nginx"]),
             Self::Musl => are_installed(&["musl-gcc"]),
+            Self::Etcd => are_installed(&["etcd", "etcdctl"]),
             Self::Firewalld => are_installed(&[
                 "firewalld",
                 "firewall-cmd",

@@ -26,6 +26,7 @@
 
 mod diff;
 mod enter;
+mod etcd;
 mod feature;
 mod firewalld;
 mod lab;
@@ -43,6 +44,7 @@ mod tests;
 
 pub use diff::{assert_same_lines, unified};
 pub use enter::{lab, lab_with_plugins};
+pub use etcd::Etcd;
 pub use feature::{Feature, skip};
 pub use firewalld::{Firewalld, SystemBus};
 pub use lab::{Container, Lab};

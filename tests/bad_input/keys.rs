@@ -106,6 +106,10 @@ fn usual_config(plugin: &str) -> Value {
             let ports = json!([{ "hostPort": 80, "containerPort": 80, "protocol": "tcp" }]);
             config["runtimeConfig"] = json!({ "portMappings": ports });
         }
+        "overlay" => {
+            let ports = json!([{ "hostPort": 80, "containerPort": 80, "protocol": "tcp" }]);
+            config["runtimeConfig"] = json!({ "portMappings": ports });
+        }
         "host" => {
             let ports = json!([{ "hostPort": 80, "containerPort": 80, "protocol": "tcp" }]);
             config["runtimeConfig"] = json!({ "portMappings": ports });

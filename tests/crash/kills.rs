@@ -73,7 +73,8 @@ killed! {
     a_killed_call_of_portmap: Scene::portmap(),
     a_killed_call_of_dnsname: Scene::dnsname(),
     a_killed_call_of_firewall: Scene::firewall(),
-    a_killed_call_of_user_bridge: Scene::user_bridge() => [
+    a_killed_call_of_user_bridge: Scene::user_bridge(),
+    a_killed_call_of_overlay: Scene::overlay() => [
         add_is_undone_by_del: Killed::Add(Rescue::Del),
         add_is_undone_by_del_without_namespace: Killed::Add(Rescue::DelWithoutNamespace),
         add_is_undone_by_gc: Killed::Add(Rescue::Gc),

@@ -132,6 +132,20 @@ undone! {
         at_step_forwarding: "forwarding",
         at_step_done: "done",
     ];
+    an_add_of_overlay_that_panics_is_undone: Scene::overlay() => [
+        at_step_tunnels: "tunnels",
+        at_step_attachment: "attachment",
+        at_step_record: "record",
+        at_step_bridge: "bridge",
+        at_step_port: "port",
+        at_step_ipam: "ipam",
+        at_step_gateway: "gateway",
+        at_step_filter: "filter",
+        at_step_localhost: "localhost",
+        at_step_container: "container",
+        at_step_forwarding: "forwarding",
+        at_step_done: "done",
+    ];
     an_add_of_bandwidth_that_panics_is_undone: Scene::bandwidth() => [
         at_step_record: "record",
         at_step_clear: "clear",

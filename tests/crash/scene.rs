@@ -4,8 +4,8 @@ use netns_fixtures::{Call, Container, Feature, Lab};
 use serde_json::{Value, json};
 
 use crate::under_test::{
-    DEVICE, MASTER, NETWORK, call_master_eth0, end_of, furnish, furnish_host, needs_driver,
-    of_a_pair, result_before, with_a_pair,
+    DEVICE, MASTER, NETWORK, PEERS, call_master_eth0, end_of, furnish, furnish_host, needs_driver,
+    of_a_pair, peers, result_before, with_a_pair,
 };
 
 /// The newest version, which alone has GC.
@@ -90,6 +90,19 @@ impl Scene {
             "runtimeConfig": { "portMappings": ports },
         });
         Self { plugin: "user-bridge", config: config.clone(), stock: Some(("user-bridge", config)) }
+    }
+
+    /// A network that goes on on another host, and room for one container.
+    pub(crate) fn overlay() -> Self {
+        let mut scene = Self::user_bridge();
+        scene.plugin = "overlay";
+        scene.config = json!({
+            "cniVersion": VERSION, "name": NETWORK, "type": "overlay", "quarantine": 0,
+            "store": { "type": "static", "peers": PEERS },
+            "runtimeConfig": scene.config["runtimeConfig"],
+        });
+        scene.stock = Some(("overlay", scene.config.clone()));
+        scene
     }
 
     /// A link on a master of the host, and room for one container.
@@ -299,6 +312,9 @@ impl Scene {
         needs_driver(lab, self.plugin);
         furnish_host(lab.host(), self.plugin);
         needs_driver(lab, self.plugin);
+        if self.plugin == "overlay" {
+            std::fs::write(PEERS, peers("30", "126").to_string()).unwrap();
+        }
         match self.config["master"].as_str() {
             Some("eth0") => call_master_eth0(lab.host()),
             Some(name) if name != MASTER => lab.needs(Feature::Vlan),
@@ -349,7 +365,7 @@ impl Scene {
         };
         match *plugin {
             "host" => try_it(call.env("CNI_NETNS", lab.host().path())),
-            "portmap" | "user-bridge" => {
+            "portmap" | "user-bridge" | "overlay" => {
                 lab.scratch(|another| try_it(call.env("CNI_NETNS", another.path())));
             }
             _ => try_it(call.env("CNI_NETNS", "/run/netns/another")),

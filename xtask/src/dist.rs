@@ -5,14 +5,34 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::debian::Tool;
 use crate::elf::Elf;
 use crate::workspace::Package;
-use crate::{run, workspace};
+use crate::{debian, run, workspace};
 
 /// The target we prefer: half a millisecond less start-up in a guest than static glibc.
 pub(crate) const MUSL: &str = "x86_64-unknown-linux-musl";
 const GNU: &str = "x86_64-unknown-linux-gnu";
 const ARM: &str = "aarch64-unknown-linux-musl";
+
+/// The cryptography of the overlay agent, `ring`, has parts in C and assembler.
+const MUSL_COMPILER: &[Tool] = &[Tool {
+    proof: "musl-gcc",
+    package: "musl-tools",
+    without: "what has parts in C cannot be built for musl",
+}];
+const ARM_COMPILER: &[Tool] = &[
+    Tool {
+        proof: "aarch64-linux-gnu-gcc",
+        package: "gcc-aarch64-linux-gnu",
+        without: "what has parts in C cannot be built for arm64",
+    },
+    Tool {
+        proof: "/usr/aarch64-linux-gnu/include/stdlib.h",
+        package: "libc6-dev-arm64-cross",
+        without: "what has parts in C cannot be built for arm64",
+    },
+];
 
 /// Plugins that know nothing of the packet filter.
 const SMALL: &[&str] = &[
@@ -58,7 +78,7 @@ impl Kind {
     fn limit(self, name: &str) -> Option<u64> {
         match self {
             // Why more than was aimed at: docs/adr/0007-packet-filter.md.
-            Kind::Plugin if name == "user-bridge" => Some(2_250_000),
+            Kind::Plugin if matches!(name, "user-bridge" | "overlay") => Some(2_250_000),
             Kind::Plugin if SMALL.contains(&name) => Some(1_200_000),
             Kind::Plugin => Some(1_650_000),
             Kind::Daemon => Some(1_200_000),
@@ -84,6 +104,7 @@ impl StaticBuild {
     /// glibc, saying so.
     pub(crate) fn choose() -> StaticBuild {
         if musl_installed() || added(MUSL) {
+            debian::ensure(MUSL_COMPILER);
             // Relative relocations are most of a static PIE's; packed they take 1 KB instead of 40.
             let rust_flags = "-C link-arg=-Wl,-z,pack-relative-relocs";
             return StaticBuild { target: MUSL, debian: "amd64", rust_flags, libc_bytes: 0 };
@@ -93,11 +114,13 @@ impl StaticBuild {
         StaticBuild { target: GNU, debian: "amd64", rust_flags, libc_bytes: 900_000 }
     }
 
-    /// For 64-bit ARM, by the linker that comes with Rust.
+    /// For 64-bit ARM, by the linker that comes with Rust; what has parts in C, by Debian's compiler.
+    /// Its headers are glibc's, and those parts use nothing that musl has otherwise.
     pub(crate) fn arm() -> Result<StaticBuild> {
         if !(installed(ARM) || added(ARM)) {
             bail!("target {ARM} cannot be had here");
         }
+        debian::ensure(ARM_COMPILER);
         let rust_flags = "-C linker=rust-lld -C linker-flavor=ld.lld";
         Ok(StaticBuild { target: ARM, debian: "arm64", rust_flags, libc_bytes: 0 })
     }
@@ -118,6 +141,9 @@ impl StaticBuild {
         command.arg(self.directory()).current_dir(workspace::root());
         if !self.rust_flags.is_empty() {
             command.env("RUSTFLAGS", self.rust_flags);
+        }
+        if self.target == ARM {
+            command.env("CC_aarch64_unknown_linux_musl", "aarch64-linux-gnu-gcc");
         }
         command
     }

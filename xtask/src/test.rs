@@ -55,6 +55,8 @@ const RUNTIMES: &[Tool] = &[
         package: "busybox-static",
         without: "cases with runtimes are skipped",
     },
+    Tool { proof: "etcd", package: "etcd-server", without: "cases with etcd are skipped" },
+    Tool { proof: "etcdctl", package: "etcd-client", without: "cases with etcd are skipped" },
     Tool { proof: "musl-gcc", package: "musl-tools", without: "cases with musl are skipped" },
     Tool { proof: "nginx", package: "nginx-light", without: "cases with nginx are skipped" },
     // Beside it come dbus-daemon and its tools.

@@ -1,8 +1,12 @@
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use types::{IfName, MacAddr, Mtu};
 
 use super::message::Message;
+use super::numbers::{
+    IFLA_INET6_ADDR_GEN_MODE, IFLA_VXLAN_LOCAL, IFLA_VXLAN_LOCAL6, IN6_ADDR_GEN_MODE_NONE,
+};
 use super::{Dev, Which};
 use crate::netlink::{Action, Request};
 use crate::netns::Netns;
@@ -119,6 +123,29 @@ impl Change {
             alias => self.message.attributes.text(libc::IFLA_IFALIAS, alias),
         }
         self.noted(format!("alias {alias}"))
+    }
+
+    /// Whether it makes itself no link-local IPv6 address. Said before it is set up: in one message
+    /// the kernel would set it up first.
+    #[must_use]
+    pub fn addrgenmode_none(mut self) -> Self {
+        self.message.attributes.nested(libc::IFLA_AF_SPEC, |families| {
+            families.nested(libc::AF_INET6 as u16, |v6| {
+                v6.u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+            });
+        });
+        self.noted("addrgenmode none")
+    }
+
+    /// Source address of a VXLAN end's own packets, of the family that it has.
+    #[must_use]
+    pub fn vxlan_local(mut self, ip: IpAddr) -> Self {
+        let kind = if ip.is_ipv4() { IFLA_VXLAN_LOCAL } else { IFLA_VXLAN_LOCAL6 };
+        self.message.attributes.nested(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_KIND, "vxlan");
+            info.nested(libc::IFLA_INFO_DATA, |data| data.ip(kind, ip));
+        });
+        self.noted(format!("local {ip}"))
     }
 
     /// Packets that may wait in its transmit queue.

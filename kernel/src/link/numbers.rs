@@ -23,6 +23,10 @@ pub(super) const IFLA_VXLAN_LEARNING: u16 = 7;
 pub(super) const IFLA_VXLAN_PORT: u16 = 15;
 pub(super) const IFLA_VXLAN_LOCAL6: u16 = 17;
 
+// linux/if_link.h: IFLA_AF_SPEC of AF_INET6, and enum in6_addr_gen_mode
+pub(super) const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+pub(super) const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
+
 // linux/if_link.h: enum macvlan_macaddr_mode
 pub(super) const MACVLAN_MACADDR_SET: u32 = 3;
 

@@ -1,12 +1,15 @@
 //! A link as the kernel describes it, read from `RTM_NEWLINK` messages.
 
+use std::net::IpAddr;
+
 use types::{IfName, MacAddr, VlanId};
 
 use super::numbers::{
     IFLA_BR_VLAN_DEFAULT_PVID, IFLA_BR_VLAN_FILTERING, IFLA_BRPORT_ISOLATED, IFLA_BRPORT_LEARNING,
     IFLA_BRPORT_MODE, IFLA_BRPORT_STATE, IFLA_BRPORT_UNICAST_FLOOD, IFLA_IPVLAN_FLAGS,
     IFLA_IPVLAN_MODE, IFLA_MACVLAN_MODE, IFLA_VLAN_ID, IFLA_VLAN_PROTOCOL, IFLA_VRF_TABLE,
-    IFLA_VXLAN_ID, IFLA_VXLAN_PORT,
+    IFLA_VXLAN_ID, IFLA_VXLAN_LEARNING, IFLA_VXLAN_LINK, IFLA_VXLAN_LOCAL, IFLA_VXLAN_LOCAL6,
+    IFLA_VXLAN_PORT,
 };
 use super::{Dev, IpvlanFlag, IpvlanMode, MacvlanMode, VlanProtocol};
 use crate::netlink::Reply;
@@ -119,6 +122,12 @@ pub enum Data {
         vni: u32,
         /// UDP port.
         port: u16,
+        /// Source address of its own packets.
+        local: Option<IpAddr>,
+        /// Index of the link that they leave by; `None`: what their routes say.
+        lower: Option<u32>,
+        /// Whether it learns remote hosts from packets.
+        learning: bool,
     },
     /// A VRF.
     Vrf {
@@ -302,6 +311,12 @@ impl Data {
             "vxlan" => Self::Vxlan {
                 vni: u32_of(IFLA_VXLAN_ID),
                 port: u16::from_be(u16_of(IFLA_VXLAN_PORT)),
+                local: find(IFLA_VXLAN_LOCAL)
+                    .or_else(|| find(IFLA_VXLAN_LOCAL6))
+                    .and_then(Attribute::ip)
+                    .filter(|ip| !ip.is_unspecified()),
+                lower: Some(u32_of(IFLA_VXLAN_LINK)).filter(|&index| index != 0),
+                learning: find(IFLA_VXLAN_LEARNING).is_some_and(Attribute::switch),
             },
             "vrf" => Self::Vrf { table: u32_of(IFLA_VRF_TABLE) },
             _ => Self::None,

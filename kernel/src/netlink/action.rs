@@ -76,6 +76,15 @@ pub enum Action {
         /// On which link.
         link: String,
     },
+    /// Change or delete a forwarding entry of a device.
+    Fdb {
+        /// `del` or `replace`.
+        verb: &'static str,
+        /// Its Ethernet address.
+        mac: String,
+        /// Of which device.
+        link: String,
+    },
     /// Add or delete a policy routing rule.
     Rule {
         /// `add` or `del`.
@@ -146,6 +155,9 @@ impl fmt::Display for Action {
             Self::WaitUp { link } => write!(f, "wait for link {link} to be operational"),
             Self::Addr { verb, addr, link } => write!(f, "{verb} address {addr} on {link}"),
             Self::Route { verb, route } => write!(f, "{verb} route {route}"),
+            Self::Fdb { verb, mac, link } => {
+                write!(f, "{verb} forwarding entry {mac} of {link}")
+            }
             Self::Neigh { verb, neigh, link } => write!(f, "{verb} neighbour {neigh} on {link}"),
             Self::Rule { verb, rule } => write!(f, "{verb} rule {rule}"),
             Self::Qdisc { verb, kind, parent, link } => {

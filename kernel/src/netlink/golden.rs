@@ -12,6 +12,7 @@ use types::{Cidr, Family, IfName, MacAddr, Mtu, VlanId};
 use super::Request;
 use crate::addr::{self, Addr, Dad, PrefixRoute};
 use crate::announce;
+use crate::fdb;
 use crate::link::{
     self, Bridge, Dev, Dummy, Ifb, Ipvlan, IpvlanFlag, IpvlanMode, Macvlan, MacvlanMode, PortVlan,
     Queues, Side, Veth, Vlan, VlanProtocol, Vrf, Vxlan,
@@ -197,6 +198,9 @@ fn changes(netns: &Netns) -> Cases {
         ("set, alias", set().alias("c1").request()),
         ("set, no alias", set().alias("").request()),
         ("set, txqueuelen", set().txqueuelen(0).request()),
+        ("set, addrgenmode", set().addrgenmode_none().request()),
+        ("set, vxlan local", set().vxlan_local(ip("192.0.2.1")).request()),
+        ("set, vxlan local6", set().vxlan_local(ip("2001:db8::1")).request()),
         ("set, everything", everything.request()),
         ("rename", link::rename(&dev(), &name("eth1"))),
         ("move", link::move_to(&dev(), netns, &name("eth1")).request()),
@@ -240,6 +244,7 @@ fn queries() -> Cases {
         ("list addresses", addr::list_request(0, "all".into())),
         ("list addresses of dev", addr::list_request(dev().index, "dev".into())),
         ("list neighbours", neigh::list_request(&dev())),
+        ("list fdb", fdb::list_request(&dev())),
         ("list rules, ipv4", rule::list_request(Family::V4)),
         ("list rules, ipv6", rule::list_request(Family::V6)),
     ]
@@ -278,8 +283,9 @@ fn routes() -> Cases {
         protocol: 4,
         ..route.via(ip(gw)).dev(&dev())
     };
-    let filter = route::Filter { family: None, table: Some(1000), dev: Some(7) };
+    let filter = route::Filter { table: Some(1000), dev: Some(7), ..route::Filter::default() };
     vec![
+        ("route add, onlink", v4().onlink(ip("10.9.0.0"), &dev()).add()),
         ("route add, dev", v4().dev(&dev()).add()),
         ("route add, via", v4().via(ip("10.1.0.1")).add()),
         ("route add, full", full(v4(), "10.1.0.1", "10.1.0.2").add()),
@@ -325,6 +331,9 @@ fn rules() -> Cases {
 
 fn neighbours() -> Cases {
     vec![
+        ("fdb replace, ipv4", fdb::replace(&dev(), mac(), ip("192.0.2.2"))),
+        ("fdb replace, ipv6", fdb::replace(&dev(), mac(), ip("2001:db8::2"))),
+        ("fdb del", fdb::del(&dev(), mac())),
         ("neigh replace, ipv4", neigh::replace(&dev(), ip("10.1.0.9"), mac())),
         ("neigh replace, ipv6", neigh::replace(&dev(), ip("2001:db8::9"), mac())),
         ("neigh del, ipv4", neigh::del(&dev(), ip("10.1.0.9"))),

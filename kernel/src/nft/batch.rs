@@ -2,7 +2,7 @@ use super::commit::Ticket;
 use super::element::Element;
 use super::object::{BaseChain, Field, Set, Table, Values, concatenation};
 use super::rule::Rule;
-use super::{COMMENT, comment, header, verb};
+use super::{COMMENT, comment, header, type_of, verb};
 use crate::netlink::encoder::Encoder;
 use crate::netlink::{Action, Request};
 
@@ -164,6 +164,9 @@ impl Batch {
         }
         if let [Field::IfName | Field::Mark] = set.key {
             body.bytes(attr::set::USERDATA, &HOST_ORDER);
+        }
+        if let Some(parts) = set.type_of {
+            body.bytes(attr::set::USERDATA, &type_of::user_data(parts));
         }
         self.sets += 1;
         body.u32_be(attr::set::ID, self.sets);

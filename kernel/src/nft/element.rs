@@ -72,6 +72,12 @@ impl Key {
         self.part(&mark.to_ne_bytes())
     }
 
+    /// A number in network order.
+    #[must_use]
+    pub fn number(self, bytes: &[u8]) -> Self {
+        self.part(bytes)
+    }
+
     fn part(mut self, value: &[u8]) -> Self {
         self.bytes.extend_from_slice(value);
         self.parts += 1;

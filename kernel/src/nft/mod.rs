@@ -28,6 +28,7 @@ mod read;
 pub(crate) use read::fuzz;
 mod rule;
 mod single;
+mod type_of;
 pub mod xt;
 
 pub use batch::Batch;
@@ -40,6 +41,7 @@ pub use read::{
 };
 pub use rule::{Ct, Meta, Op, Payload, Reg, Rule};
 pub use single::{find_chains, find_rules, table_uses};
+pub use type_of::TypeOf;
 
 use crate::netlink::netfilter::{HEADER_BYTES, header};
 

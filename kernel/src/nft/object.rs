@@ -1,5 +1,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::type_of::TypeOf;
+
 /// A table: a family and a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -133,6 +135,9 @@ pub enum Field {
     Ether,
     /// `mark`
     Mark,
+    /// A number of so many bytes in network order: only for sets that say what it is
+    /// ([`Set::type_of`]).
+    Number(u32),
 }
 
 impl Field {
@@ -145,6 +150,7 @@ impl Field {
             Self::L4Proto => (12, 1),
             Self::Port => (13, 2),
             Self::Mark => (19, 4),
+            Self::Number(bytes) => (4, bytes),
             Self::IfName => (41, 16),
         }
     }
@@ -194,25 +200,33 @@ pub struct Set {
     pub values: Option<Values>,
     /// Whether elements are ranges; needs a key of several parts.
     pub ranges: bool,
+    /// What the parts of its key are in the words of nft(8), where their types do not say it.
+    pub type_of: Option<&'static [TypeOf]>,
 }
 
 impl Set {
     /// A set of single keys.
     #[must_use]
     pub const fn new(name: &'static str, key: &'static [Field]) -> Self {
-        Self { name, key, values: None, ranges: false }
+        Self { name, key, values: None, ranges: false, type_of: None }
     }
 
     /// A map of single keys.
     #[must_use]
     pub const fn map(name: &'static str, key: &'static [Field], values: Values) -> Self {
-        Self { name, key, values: Some(values), ranges: false }
+        Self { name, key, values: Some(values), ranges: false, type_of: None }
     }
 
     /// The same with elements that are ranges.
     #[must_use]
     pub const fn of_ranges(self) -> Self {
         Self { ranges: true, ..self }
+    }
+
+    /// The same with the words of nft(8) for all parts of its key, of which there are several.
+    #[must_use]
+    pub const fn type_of(self, parts: &'static [TypeOf]) -> Self {
+        Self { type_of: Some(parts), ..self }
     }
 
     /// `element {tcp . 8080} of map dnat4_any`: for errors.

@@ -63,6 +63,14 @@ impl Payload {
     /// Destination port of TCP, UDP and SCTP.
     pub const DPORT: Self = Self(2, 2, 2);
 
+    /// Network of a VXLAN packet (24 bits), counted from its UDP header.
+    pub const VXLAN_VNI: Self = Self(2, 12, 3);
+    /// Ethertype of the frame in a VXLAN packet.
+    pub const VXLAN_ETHERTYPE: Self = Self(2, 28, 2);
+    /// Source address of the IPv4 packet in a VXLAN packet.
+    pub const VXLAN_IP_SADDR: Self = Self(2, 42, 4);
+    /// Source address of the IPv6 packet in a VXLAN packet.
+    pub const VXLAN_IP6_SADDR: Self = Self(2, 38, 16);
     /// The first `bytes` of it: enough for a prefix of whole bytes.
     #[must_use]
     pub const fn first(self, bytes: u32) -> Self {

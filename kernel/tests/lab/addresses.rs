@@ -176,8 +176,12 @@ fn routes_are_listed_by_link() {
         let e0 = wire(&socket);
         socket.run(&addr::add(&e0, cidr("10.0.0.2/24"))).unwrap();
         socket.run(&addr::add(&dev(&socket, "e1"), cidr("10.0.1.2/24"))).unwrap();
-        let main =
-            Filter { family: Some(Family::V4), table: Some(route::MAIN), dev: Some(e0.index) };
+        let main = Filter {
+            family: Some(Family::V4),
+            table: Some(route::MAIN),
+            dev: Some(e0.index),
+            ..Filter::default()
+        };
         let ours = route::list(&socket, main).unwrap();
         assert_eq!(ours.iter().map(|route| route.dst).collect::<Vec<_>>(), [cidr("10.0.0.0/24")]);
         let connected = Route::to(cidr("10.0.0.0/24")).dev(&e0);

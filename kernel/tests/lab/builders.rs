@@ -299,7 +299,16 @@ fn a_vxlan_has_its_network_and_port() {
         assert_eq!((&seen["local"], &seen["link"]), (&"192.0.2.1".into(), &"up0".into()));
         assert_eq!(seen["learning"], false);
         let ours = link::get(&socket, &name("vx0")).unwrap();
-        assert_eq!(ours.data, Data::Vxlan { vni: 77, port: 8472 });
+        assert_eq!(
+            ours.data,
+            Data::Vxlan {
+                vni: 77,
+                port: 8472,
+                local: Some("192.0.2.1".parse().unwrap()),
+                lower: Some(dev(&socket, "up0").index),
+                learning: false,
+            }
+        );
     });
 }
 

@@ -20,3 +20,4 @@ mod listening;
 mod namespaces;
 mod shaping;
 mod switches;
+mod tunnels;

@@ -25,6 +25,7 @@ fn main() -> std::process::ExitCode {
         &loopback::Loopback,
         &macvlan::Macvlan,
         &none::NoNetwork,
+        &overlay::Overlay,
         &portmap::Portmap,
         &ptp::Ptp,
         &sbr::Sbr,

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use attach::keys;
-use bridges::config::{Config, Conflict, Gateway, Vlans};
+use bridges::config::{Config, Conflict, Elsewhere, Gateway, Vlans};
 use cni::json::{Object, Value};
 use cni::schema::{Key, Kind};
 use cni::{Args, Config as Network, Error, code};
@@ -178,6 +178,7 @@ pub fn parse(network: &Network, args: &Args) -> Result<Config, Error> {
         isolated: object.flag("portIsolation")?,
         vlans: vlans(&object)?,
         masquerade: pairs::keys::masquerade(&object)?,
+        elsewhere: Elsewhere::default(),
         spoof_check: object.flag("macspoofchk")?,
         isolation: apart::parse(&object)?,
         enhanced_dad: object.flag("enabledad")?,

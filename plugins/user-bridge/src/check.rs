@@ -8,7 +8,7 @@ use types::Cidr;
 
 use crate::config::Config;
 use crate::registry::Registry;
-use crate::{host, leases, names};
+use crate::{host, names};
 
 /// Compares everything of one attachment. The calling thread is in the container's namespace
 /// afterwards.
@@ -21,7 +21,7 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
     let Some(network) = Registry::under(&state::lib_dir()).known(name, config)? else {
         return Err(differs(format!("network {name} has other subnets or another bridge")));
     };
-    let held = leases::held(call)?;
+    let held = ipam_cni::network::held(call)?;
     for ip in &result.ips {
         let is_ours = network.subnets.iter().any(|subnet| subnet.subnet.contains(ip.address.ip()));
         if is_ours && !held.contains(&Cidr::host(ip.address.ip())) {
@@ -57,7 +57,7 @@ pub(crate) fn serviceable(call: &NetworkCall, config: &Config) -> Result<(), Err
     if let Some(network) = &network {
         bridge::serviceable(&host::bridge(name, config, network, None))?;
     }
-    leases::serviceable(name)?;
+    ipam_cni::network::serviceable(name)?;
     let settings = names::settings(&call.config, "", config).map_err(Error::unavailable)?;
     if settings.required == naming::Required::Yes {
         naming::available(&state::run_dir(), &call.path)?;

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use attach::error::refused;
 use attach::host::Host;
 use bridges::apply::{Also, More};
-use bridges::config::{Config as Bridge, Conflict, Gateway};
+use bridges::config::{Config as Bridge, Conflict, Elsewhere, Gateway};
 use cni::{AddResult, Call, Error};
 use forwarded::{Backend, Forwarding};
 use kernel::link::{self, Link};
@@ -46,6 +46,7 @@ pub(crate) fn bridge(
         isolated: false,
         vlans: None,
         masquerade: config.masquerade,
+        elsewhere: Elsewhere::default(),
         spoof_check: false,
         isolation: Some(config.apart),
         enhanced_dad: false,

@@ -5,21 +5,15 @@ use std::time::Duration;
 
 use attach::ipam::Addresses;
 use bridges::config::Apart;
-use cni::keyed::short;
-use cni::{AddResult, Call, Error, Ip, NetworkCall, Route, code, state};
-use ipam::{Durability, Host, Lease, RangeSets, RangeSpec, Request, Span, Store};
-use ipam_cni::leases::{Known, broken, is_of, owner_of, refused};
+use cni::{AddResult, Call, Error, Ip, Route, code};
+use ipam::{Host, RangeSets, RangeSpec, Request, Span, Store};
+use ipam_cni::leases::{Known, owner_of, refused};
+use ipam_cni::network;
 use netfilter::Class;
-use types::{Cidr, Family, NetworkName};
+use types::{Family, NetworkName};
 
 use crate::config::Config;
 use crate::registry::{Network, Subnet};
-
-/// Longest part of a file name that is written out.
-const NAME_MAX_BYTES: usize = 180;
-
-/// STATUS does not wait for its turn behind ADDs; a store that is in use is one that works.
-const STATUS_DEADLINE: Duration = Duration::from_millis(200);
 
 /// The leases of one network.
 #[derive(Debug)]
@@ -33,12 +27,6 @@ pub(crate) struct Leases {
     has_gateway: bool,
     /// Metric of the default routes; `None`: there are none.
     metric: Option<u32>,
-}
-
-/// The table of `network`. No directory of host-local has an index with such a name.
-fn store(network: &NetworkName) -> Store {
-    let name = format!("{}.network", short(network.as_str(), NAME_MAX_BYTES));
-    Store::table(state::lib_dir().join("index").join(name))
 }
 
 impl Leases {
@@ -69,7 +57,7 @@ impl Leases {
         }
         let Apart { class, .. } = config.apart;
         Ok(Self {
-            store: store(name),
+            store: network::store(name),
             sets,
             exclude: subnets.iter().flat_map(outside_range).collect(),
             requested: config.requested.clone(),
@@ -158,49 +146,10 @@ impl Addresses for Released {
     }
 
     fn del(&self, call: &Call) -> Result<(), Error> {
-        store(&call.attachment.network)
-            .release(&owner_of(call), Durability::Lazy, &Host::current())
-            .map(drop)
-            .map_err(|e| broken(&e))
+        network::release(call)
     }
 
     fn is_in_process(&self) -> bool {
         true
-    }
-}
-
-/// The addresses that the attachment of `call` holds.
-///
-/// # Errors
-/// When the table cannot be read.
-pub(crate) fn held(call: &Call) -> Result<Vec<Cidr>, Error> {
-    let leases = store(&call.attachment.network).leases_of(&owner_of(call), &Host::current());
-    Ok(leases.map_err(|e| broken(&e))?.iter().map(|lease| Cidr::host(lease.address)).collect())
-}
-
-/// Releases the addresses of all that is not valid; without a list, of what is proven dead.
-///
-/// # Errors
-/// When the table cannot be written.
-pub(crate) fn sweep(call: &NetworkCall) -> Result<(), Error> {
-    let network = call.config.name();
-    let valid = call.config.valid_attachments()?;
-    let known = Known::of(network);
-    let keep = |lease: &Lease| match &valid {
-        None => !lease.is_dead(known.life(lease)),
-        Some(valid) => valid.iter().any(|entry| is_of(lease, entry)),
-    };
-    let swept = store(network).gc(&keep, Durability::Lazy, &Host::current());
-    swept.map(drop).map_err(|e| broken(&e))
-}
-
-/// Whether the table can be used.
-///
-/// # Errors
-/// Code 50.
-pub(crate) fn serviceable(network: &NetworkName) -> Result<(), Error> {
-    match store(network).with_deadline(STATUS_DEADLINE).held(&Host::current()) {
-        Err(error) if !error.is_passing() => Err(broken(&error).unavailable()),
-        _ => Ok(()),
     }
 }

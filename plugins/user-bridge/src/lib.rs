@@ -136,7 +136,7 @@ impl Plugin for UserBridge {
         let errors = [
             names::sweep(call, &run_dir),
             // Without a list it knows the dead by their records, which the last sweep removes.
-            leases::sweep(call),
+            ipam_cni::network::sweep(call),
             published::gc::sweep(call, &run_dir),
             forwarded::gc::sweep(call, &run_dir),
             gc::sweep(&kind::Network, call, &run_dir),

@@ -1,0 +1,216 @@
+//! One round: what the store says becomes what the kernel has and what plugins are told.
+
+use std::rc::Rc;
+
+use cni::{Error, code};
+use peers::{Accepted, Block, Limits, LocalBlock, Network, NodeFile, State, accept};
+use tunnels::{Desired, Underlays, gateway, reconcile};
+use types::NetworkName;
+
+use super::Daemon;
+use super::network::Active;
+use crate::store::{State as StoreState, View};
+
+/// Records of others that are told of one by one.
+const MOST_TOLD: usize = 20;
+
+impl Daemon {
+    /// Makes all networks of this host what they have to be. Whether nothing is left to be tried
+    /// again soon.
+    pub(super) fn round(self: &Rc<Self>) -> bool {
+        let view = self.followed.borrow().as_ref().map(|followed| followed.view.borrow().clone());
+        let names: Vec<NetworkName> = self.active.borrow().keys().cloned().collect();
+        let mut complete = true;
+        for name in names {
+            // Nothing below awaits, so nobody else looks at it meanwhile.
+            let Some(mut active) = self.active.borrow_mut().remove(&name) else { continue };
+            match view.as_deref() {
+                Some(view) => self.settle(&name, &mut active, view),
+                None => active.problem = Some(no_store(&name)),
+            }
+            complete &= active.problem.is_none() && active.lost.is_empty();
+            self.active.borrow_mut().insert(name, active);
+        }
+        self.publish();
+        self.rounds.set(self.rounds.get() + 1);
+        self.done.notify_waiters();
+        complete
+    }
+
+    fn settle(self: &Rc<Self>, name: &NetworkName, active: &mut Active, view: &View) {
+        let done = match (view.networks.get(name), view.blocks.get(name)) {
+            (Some(network), Some(blocks)) => self.settle_known(network, active, (view, blocks)),
+            (Some(_), None) => Err(self.silence(name)),
+            (None, _) => self.settle_unknown(name, active),
+        };
+        if let Err(problem) = &done {
+            self.deny(active, problem);
+        }
+        let claim = || active.refused.as_ref().map(|(error, _)| error.clone());
+        active.problem = match done {
+            Ok(()) => None,
+            Err(error) if error.code == code::TRY_AGAIN => Some(claim().unwrap_or(error)),
+            Err(error) => Some(error),
+        };
+    }
+
+    /// A network that the store does not know, or has not told of.
+    fn settle_unknown(
+        self: &Rc<Self>,
+        name: &NetworkName,
+        active: &mut Active,
+    ) -> Result<(), Error> {
+        let Some(followed) = self.followed.borrow().clone() else { return Err(no_store(name)) };
+        if !matches!(&*followed.store.state().borrow(), StoreState::Ready { .. }) {
+            return Err(self.silence(name));
+        }
+        self.begin_creating(name, active);
+        if let Some((error, _)) = &active.refused {
+            return Err(error.clone());
+        }
+        if active.creating {
+            let text = format!("take part in network {name}: it is being created");
+            return Err(Error::new(code::TRY_AGAIN, text));
+        }
+        let text = format!("take part in network {name}: the store knows no such network");
+        Err(Error::new(code::INVALID_CONFIG, text)
+            .with_hint(format!("cais overlay network create {name}, or give its key \"create\"")))
+    }
+
+    fn settle_known(
+        self: &Rc<Self>,
+        network: &Network,
+        active: &mut Active,
+        (view, blocks): (&View, &[Block]),
+    ) -> Result<(), Error> {
+        let name = &network.name;
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::new(code::IO, format!("take part in network {name}: {error}"))
+        };
+        let own = self.own().map_err(|error| failed(&error))?;
+        let blocks = active.with_claimed(blocks);
+        let mut hosts = view.hosts.clone();
+        if !hosts.iter().any(|host| host.id == own.id) {
+            hosts.push(own.clone());
+        }
+        let mut accepted = accept(network, &own, &hosts, &blocks, Limits::STORE);
+        self.tell_refused(name, active, &accepted);
+        let ours: Vec<Block> =
+            blocks.iter().filter(|block| block.host == own.id).cloned().collect();
+        self.look_at_use(network, active, &accepted.own);
+        self.get_what_lacks(network, active, &ours);
+        accepted.own.retain(|block| !active.lost.iter().any(|(lost, _)| *lost == block.cidr));
+        let underlays = Underlays::read(&self.host).map_err(|error| failed(&error))?;
+        let of_tunnels = |error: tunnels::Error| {
+            let told = Error::new(code::IO, error.to_string());
+            match error.hint() {
+                Some(hint) => told.with_hint(hint),
+                None => told,
+            }
+        };
+        let desired = Desired::new(network, &own, &accepted, &underlays).map_err(of_tunnels)?;
+        // Before the way is open, so that nothing forged goes it.
+        self.guard.keep(&desired.tunnels()).map_err(|error| failed(&error))?;
+        for change in reconcile(&self.host, &desired).map_err(of_tunnels)? {
+            eprintln!("cais-overlayd: network {name}: {change}");
+        }
+        self.tell_plugins(network, active, (&accepted, &desired))
+    }
+
+    /// Writes the node file where it has to say something else than before.
+    fn tell_plugins(
+        &self,
+        network: &Network,
+        active: &mut Active,
+        (accepted, desired): (&Accepted, &Desired),
+    ) -> Result<(), Error> {
+        if active.node.is_none() {
+            active.node = NodeFile::read(&self.paths.run, &network.name).ok().flatten();
+        }
+        let local = |block: &Block| LocalBlock {
+            cidr: block.cidr,
+            gateway: gateway(block.cidr),
+            state: block.state,
+        };
+        let blocks: Vec<LocalBlock> = accepted.own.iter().map(local).collect();
+        let quarantine = active.lost.first().map(|(_, why)| why.clone());
+        let mut node = NodeFile {
+            network: network.name.clone(),
+            vni: network.vni,
+            epoch: active.node.as_ref().map_or(0, |node| node.epoch),
+            host: self.id().clone(),
+            bridge: desired.bridge.clone(),
+            device: desired.ends.first().map_or(network.vni.device(), |end| end.device.clone()),
+            mtu: desired.mtu,
+            dns: Vec::new(),
+            pools: network.pools.clone(),
+            masquerade: network.masquerade,
+            denied: quarantine,
+            blocks,
+        };
+        // It is first written when there is something of each family to hand out: a container that
+        // came before would have one address only.
+        let has = |family| {
+            let mut of = node.blocks.iter().filter(|block| block.cidr.family() == family);
+            of.any(|block| block.state == State::Active)
+        };
+        let lacking = network.pools.iter().map(|pool| pool.family()).find(|family| !has(*family));
+        if let (Some(family), None) = (lacking, &active.node) {
+            let name = &network.name;
+            let text = format!("take part in network {name}: it has no {family} block yet");
+            return Err(Error::new(code::TRY_AGAIN, text));
+        }
+        if active.node.as_ref() != Some(&node) {
+            node.epoch += 1;
+            self.write_node(&node)?;
+            active.node = Some(node);
+        }
+        Ok(())
+    }
+
+    /// What the plugin is told of a network that was there and cannot be kept up now: containers can
+    /// be added as long as the way to the others is as it was.
+    fn deny(&self, active: &mut Active, problem: &Error) {
+        let refuses = problem.code == code::INVALID_CONFIG || problem.code == code::IO;
+        let Some(node) = active.node.as_mut().filter(|_| refuses) else { return };
+        let why = problem.to_string();
+        if node.denied.as_ref() != Some(&why) {
+            node.denied = Some(why);
+            node.epoch += 1;
+            if let Err(error) = self.write_node(node) {
+                eprintln!("cais-overlayd: {error}");
+            }
+        }
+    }
+
+    fn tell_refused(&self, name: &NetworkName, active: &mut Active, accepted: &Accepted) {
+        let told: Vec<String> =
+            accepted.refused.iter().take(MOST_TOLD).map(ToString::to_string).collect();
+        if told != active.refused_records {
+            for refused in told.iter().filter(|one| !active.refused_records.contains(one)) {
+                eprintln!("cais-overlayd: network {name}: not acted upon: {refused}");
+            }
+            active.refused_records = told;
+        }
+    }
+
+    /// Why nothing is known of a network yet.
+    fn silence(&self, name: &NetworkName) -> Error {
+        let reason = match self.followed.borrow().as_ref() {
+            None => return no_store(name),
+            Some(followed) => match &*followed.store.state().borrow() {
+                StoreState::Starting => "etcd has not answered yet".to_owned(),
+                StoreState::Ready { .. } => "it is being looked at".to_owned(),
+                StoreState::Away { reason } => format!("etcd is away: {reason}"),
+                StoreState::Refused(error) => return super::claims::of_store(error),
+            },
+        };
+        Error::new(code::TRY_AGAIN, format!("take part in network {name}: {reason}"))
+    }
+}
+
+fn no_store(name: &NetworkName) -> Error {
+    let text = format!("take part in network {name}: no store is known");
+    Error::new(code::NOT_AVAILABLE, text)
+        .with_hint("say \"store\" in the configuration, or in /etc/cais/overlayd.json")
+}

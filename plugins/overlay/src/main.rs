@@ -1,0 +1,3 @@
+//! The plugin `overlay`.
+
+cni::program!(cni::run(&overlay::Overlay));
