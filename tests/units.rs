@@ -24,24 +24,40 @@ fn the_unit_that_reloads_is_sound() {
 
 #[test]
 fn the_units_of_the_daemon_of_names_are_sound() {
+    are_sound(
+        "cais-dnsd",
+        include_str!("../packaging/systemd/cais-dnsd.service"),
+        include_str!("../packaging/systemd/cais-dnsd.socket"),
+    );
+}
+
+#[test]
+fn the_units_of_the_daemon_of_overlay_networks_are_sound() {
+    are_sound(
+        "cais-overlayd",
+        include_str!("../packaging/systemd/cais-overlayd.service"),
+        include_str!("../packaging/systemd/cais-overlayd.socket"),
+    );
+}
+
+/// Units of a daemon of ours that is told its socket.
+fn are_sound(daemon: &str, service: &str, socket: &str) {
     lab_with_plugins(|lab| {
         if Command::new("systemd-analyze").arg("--version").output().is_err() {
             skip("systemd-analyze is not installed");
         }
-        let service = include_str!("../packaging/systemd/cais-dnsd.service");
-        let socket = include_str!("../packaging/systemd/cais-dnsd.socket");
         let path = socket.lines().find_map(|line| line.strip_prefix("ListenSequentialPacket="));
-        let start = format!("ExecStart=/usr/lib/cni/cais-dnsd serve {}\n", path.unwrap());
+        let start = format!("ExecStart=/usr/lib/cni/{daemon} serve {}\n", path.unwrap());
         assert!(service.contains(&start), "the service knows its socket by another name");
         // Any program will do: whether it is there is all that is looked at.
         let program = lab.plugins().join("cais").display().to_string();
-        let service = service.replace("/usr/lib/cni/cais-dnsd", &program);
-        std::fs::write("/run/lab/cais-dnsd.service", service).unwrap();
-        std::fs::write("/run/lab/cais-dnsd.socket", socket).unwrap();
-        let files = "/run/lab/cais-dnsd.service /run/lab/cais-dnsd.socket";
+        let service = service.replace(&format!("/usr/lib/cni/{daemon}"), &program);
+        std::fs::write(format!("/run/lab/{daemon}.service"), service).unwrap();
+        std::fs::write(format!("/run/lab/{daemon}.socket"), socket).unwrap();
+        let files = format!("/run/lab/{daemon}.service /run/lab/{daemon}.socket");
         let output = lab.host().try_run(&format!("systemd-analyze verify --man=no {files}"));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success() && !said.contains("cais-dnsd"), "{said}");
+        assert!(output.status.success() && !said.contains(daemon), "{said}");
     });
 }
 

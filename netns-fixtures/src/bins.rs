@@ -23,7 +23,7 @@ const REFERENCE_OF_DEBIAN: &str = "/usr/lib/cni";
 pub(crate) const DIRECTORY: &str = "CAIS_LAB_BIN";
 
 /// Packages that are no plugins and whose binaries a user installs.
-const PROGRAMS: [&str; 3] = ["cli", "proxy", "resolver"];
+const PROGRAMS: [&str; 4] = ["cli", "overlay-agent", "proxy", "resolver"];
 
 /// The directory with the plugins and the command under test: the one that `CAIS_TEST_BIN` names,
 /// else our own, freshly built.

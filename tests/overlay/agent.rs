@@ -47,9 +47,15 @@ pub(super) fn await_that(what: &str, is_so: impl Fn() -> bool) -> Duration {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < PATIENCE, "not within {} s: {what}", PATIENCE.as_secs());
-        std::thread::sleep(Duration::from_millis(5));
+        pause(Duration::from_millis(5));
     }
     begun.elapsed()
+}
+
+/// Lets time pass: what etcd and daemons do has no event here, or its absence is what is tried.
+#[expect(clippy::disallowed_methods, reason = "there is no event to wait for")]
+pub(super) fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn all_reach_all(residents: &[Resident<'_>]) {

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::agent::{await_that, by_etcd, followers};
+use super::agent::{await_that, by_etcd, followers, pause};
 use super::{Resident, Town};
 
 /// Presence in these towns, see [`by_etcd`].
@@ -37,7 +37,7 @@ impl Stream {
     #[track_caller]
     fn end(mut self, what: &str) -> Counted {
         // What was sent last may be on its way.
-        std::thread::sleep(Duration::from_millis(200));
+        pause(Duration::from_millis(200));
         let id = i32::try_from(self.ping.id()).unwrap();
         kill(Pid::from_raw(id), Signal::SIGINT).unwrap();
         let mut said = String::new();
@@ -142,7 +142,7 @@ fn etcd_that_says_nothing_for_longer_than_presence_lasts_costs_nothing() {
     case(1, |_, _, etcd, residents| {
         let stream = Stream::begin(&residents[0], &residents[1]);
         etcd.stop(0);
-        std::thread::sleep(TTL + Duration::from_secs(2));
+        pause(TTL + Duration::from_secs(2));
         etcd.go_on(0);
         await_that("both hosts are present again", || etcd.keys("alive/").len() == 2);
         stream.ends_without_loss("etcd stopped for longer than presence lasts");
@@ -231,7 +231,7 @@ fn what_is_taken_away_from_the_way_is_back_at_once() {
             ("device taken down", "ip link set dev ov-001000 down"),
             ("device deleted", "ip link del ov-001000"),
         ] {
-            let device = device_of(host.run("ip -o link show type vxlan"));
+            let device = device_of(&host.run("ip -o link show type vxlan"));
             let command = command.replace("ov-001000", &device);
             let stream = Stream::begin(&residents[0], &residents[1]);
             host.run(&command);
@@ -252,7 +252,7 @@ fn what_is_taken_away_from_the_way_is_back_at_once() {
 }
 
 /// The name of the only device that `ip -o link` shows.
-fn device_of(shown: String) -> String {
+fn device_of(shown: &str) -> String {
     let name = shown.split(": ").nth(1).unwrap_or_default().trim().to_owned();
     assert!(name.starts_with("ov-"), "{shown}");
     name

@@ -57,6 +57,8 @@ pub(crate) enum Kind {
     Daemon,
     /// The daemon of names, built to be fast, with what confines it.
     Resolver,
+    /// The daemon of overlay networks, with a client of etcd and its cryptography.
+    Agent,
     /// All plugins in one file.
     Bundle,
 }
@@ -68,6 +70,7 @@ impl Kind {
             "cli" => Some(Kind::Command),
             "proxy" => Some(Kind::Daemon),
             "resolver" => Some(Kind::Resolver),
+            "overlay-agent" => Some(Kind::Agent),
             "bundle" => Some(Kind::Bundle),
             _ if package.is_plugin() => Some(Kind::Plugin),
             _ => None,
@@ -83,6 +86,7 @@ impl Kind {
             Kind::Plugin => Some(1_650_000),
             Kind::Daemon => Some(1_200_000),
             Kind::Resolver => Some(1_600_000),
+            Kind::Agent => Some(4_500_000),
             Kind::Bundle => Some(3_000_000),
             Kind::Command => None,
         }
@@ -228,7 +232,8 @@ pub(crate) fn build_into(build: &StaticBuild, root: &Path) -> Result<Vec<Shipped
     empty_directory(&bundle)?;
     // Apart: cargo gives all packages of one build the features that any of them asks for, and
     // plugins have no use for what the command needs.
-    let kinds = [Kind::Plugin, Kind::Daemon, Kind::Resolver, Kind::Command, Kind::Bundle];
+    let kinds =
+        [Kind::Plugin, Kind::Daemon, Kind::Resolver, Kind::Agent, Kind::Command, Kind::Bundle];
     for kind in kinds {
         let group: Vec<_> = packages.iter().filter(|p| Kind::of(p) == Some(kind)).collect();
         if group.is_empty() {

@@ -44,7 +44,7 @@ pub(crate) fn sbr(options: &Options, scratch: &Scratch, report: &mut Report) -> 
 }
 
 /// The kernel waits for packets under way, and the Go plugin for no more than that: what is judged is
-/// the time beside the floor (docs/adr/0016-waits-of-the-kernel.md).
+/// the time beside the floor (docs/adr/0018-waits-of-the-kernel.md).
 const MOSTLY_KERNEL: [Goal; 2] = [Goal::Ratio(0.75), Goal::Ratio(0.5)];
 
 const VERBS: [&str; 2] = ["ADD", "DEL"];

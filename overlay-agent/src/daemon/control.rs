@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use types::NetworkName;
 
 use super::Daemon;
+use super::network::Active;
 use crate::settings::create;
 
 /// How long a client may keep us waiting for its next word, or for reading ours.
@@ -149,7 +150,7 @@ async fn ensure(
     }
     daemon.follow_active();
     drop(followed);
-    await_network(daemon, &network, |active| active.is_ready()).await
+    await_network(daemon, &network, Active::is_ready).await
 }
 
 /// Gets another block of each family.
@@ -175,31 +176,44 @@ async fn more(daemon: &Rc<Daemon>, network: &NetworkName) -> Result<Reply, Error
 async fn await_network(
     daemon: &Rc<Daemon>,
     network: &NetworkName,
-    is_there: impl Fn(&super::network::Active) -> bool,
+    is_there: impl Fn(&Active) -> bool,
 ) -> Result<Reply, Error> {
     let until = Instant::now() + PATIENCE;
     loop {
         let done = daemon.done.notified();
         daemon.want_round();
         let over = timeout_at(until, done).await.is_err();
-        let all = daemon.active.borrow();
-        let Some(active) = all.get(network) else { continue };
-        if is_there(active) {
-            return Ok(Reply::Done);
+        if let Some(answer) = verdict(daemon, network, over, &is_there) {
+            return answer;
         }
-        let problem = active.why_not(network);
-        let denied = active.node.as_ref().is_some_and(|node| node.denied.is_some());
-        let waits = active.creating || !active.claiming.is_empty();
-        if let Some((refused, _)) = active.refused.as_ref().filter(|_| !waits) {
-            return Err(refused.clone());
-        }
-        if over || denied || (problem.code != code::TRY_AGAIN && !waits) {
-            return Err(problem);
-        }
-        drop(all);
         // What is awaited makes a round by itself; one is made now and then besides.
         let _ = timeout_at(until.min(Instant::now() + RELIEF), daemon.done.notified()).await;
     }
+}
+
+/// What a client that waits for a network is answered; `None` while there is hope.
+fn verdict(
+    daemon: &Daemon,
+    network: &NetworkName,
+    over: bool,
+    is_there: impl Fn(&Active) -> bool,
+) -> Option<Result<Reply, Error>> {
+    let all = daemon.active.borrow();
+    let Some(active) = all.get(network) else {
+        let text = format!("wait for network {network}: this host takes no part in it");
+        return Some(Err(Error::new(code::TRY_AGAIN, text)));
+    };
+    if is_there(active) {
+        return Some(Ok(Reply::Done));
+    }
+    let waits = active.creating || !active.claiming.is_empty();
+    if let Some((refused, _)) = active.refused.as_ref().filter(|_| !waits) {
+        return Some(Err(refused.clone()));
+    }
+    let problem = active.why_not(network);
+    let denied = active.node.as_ref().is_some_and(|node| node.denied.is_some());
+    let is_final = over || denied || (problem.code != code::TRY_AGAIN && !waits);
+    is_final.then_some(Err(problem))
 }
 
 /// Takes this host out of the store.

@@ -47,7 +47,7 @@ impl Authority {
 
 /// etcd with TLS, its users known by their certificates: `root`, and the hosts, which may use the
 /// network blue.
-fn guarded<'a>(lab: &'a Lab, authority: &Authority, hosts: &[&str]) -> Etcd {
+fn guarded(lab: &Lab, authority: &Authority, hosts: &[&str]) -> Etcd {
     let file = |name: &str, text: &str| {
         let path = format!("/run/{name}.pem");
         fs::write(&path, text).unwrap();
