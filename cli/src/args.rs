@@ -99,6 +99,10 @@ pub(crate) enum Command {
     Validate(OfNetwork),
     /// Ask the daemon of container names, and tell it what to do
     Dns(Dns),
+    /// Networks over several hosts: make them, look at hosts and blocks, join
+    ///
+    /// Asks the daemon of this host, cais-overlayd, which is started where none runs.
+    Overlay(Overlay),
     /// Print the resolv.conf of a container
     ///
     /// For runtimes that do not look at the name servers which its networks give.
@@ -298,6 +302,165 @@ pub(crate) struct Resolve {
     /// Type of the records
     #[arg(default_value = "A")]
     pub(crate) kind: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Overlay {
+    #[command(subcommand)]
+    pub(crate) command: OverlayCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OverlayCommand {
+    /// What this host follows, which networks it takes part in, and with which blocks
+    Status,
+    /// What is in the way; exit status 1 when something is
+    Doctor,
+    /// Write this host's configuration, and follow the store
+    ///
+    /// Example: cais overlay join --endpoint https://192.0.2.5:2379 --ca /etc/cais/ca.pem
+    Join(JoinOverlay),
+    /// Take this host out of the store, with all its blocks
+    ///
+    /// For a host that is given away: its containers keep addresses that others may get.
+    Leave,
+    /// Compare and mend all networks of this host now
+    Reload,
+    /// Networks of the store
+    Network(OverlayNetworks),
+    /// Hosts of the store
+    Host(OverlayHosts),
+    /// Blocks of addresses
+    Block(OverlayBlocks),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct JoinOverlay {
+    /// A member of etcd, as https://192.0.2.5:2379; may be repeated
+    #[arg(long, required = true, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) endpoint: Vec<String>,
+    /// File with the certificate that signed the members'
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca: Option<String>,
+    /// File with this host's certificate
+    #[arg(long, value_name = "FILE", requires = "key", value_hint = ValueHint::FilePath)]
+    pub(crate) cert: Option<String>,
+    /// File with its key
+    #[arg(long, value_name = "FILE", requires = "cert", value_hint = ValueHint::FilePath)]
+    pub(crate) key: Option<String>,
+    /// Whom etcd knows this host as, where certificates do not say
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    pub(crate) user: Option<String>,
+    /// File with the password
+    #[arg(long, value_name = "FILE", requires = "user", value_hint = ValueHint::FilePath)]
+    pub(crate) password_file: Option<String>,
+    /// Below which keys are; default /overlay/v1
+    #[arg(long, value_name = "PATH")]
+    pub(crate) prefix: Option<String>,
+    /// An address by which the others reach this host; default: of the link with the default route
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) underlay: Vec<std::net::IpAddr>,
+    /// What people call this host; default: its host name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OverlayNetworks {
+    #[command(subcommand)]
+    pub(crate) command: OfOverlay,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OfOverlay {
+    /// All networks
+    Ls,
+    /// One network, with who has which blocks, as JSON
+    Inspect(NamedOverlay),
+    /// Make a network
+    ///
+    /// Example: cais overlay network create blue --pool 10.77.0.0/16 --pool fd77::/48
+    Create(CreateOverlay),
+    /// Remove a network that no host has blocks of
+    Rm(NamedOverlay),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NamedOverlay {
+    /// Name of the network
+    pub(crate) network: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CreateOverlay {
+    /// Name of the network
+    pub(crate) network: String,
+    /// All its addresses, as 10.77.0.0/16; one of each family
+    #[arg(long, required = true, value_name = "CIDR")]
+    pub(crate) pool: Vec<String>,
+    /// Its number on the wire; default: any that is free
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16_777_215))]
+    pub(crate) vni: Option<u32>,
+    /// Prefix length of a host's block of IPv4 addresses; default 24
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(1..=30))]
+    pub(crate) block_len4: Option<u8>,
+    /// The same for IPv6; default 64
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(1..=126))]
+    pub(crate) block_len6: Option<u8>,
+    /// UDP port between hosts; default 4789
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    /// MTU of containers on all hosts; default: what each host's underlay leaves
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) mtu: Option<u32>,
+    /// Leave addresses of containers as they are where packets leave the network
+    #[arg(long)]
+    pub(crate) no_masq: bool,
+    /// A part of the pools that no host gets a block of; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) reserve: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OverlayHosts {
+    #[command(subcommand)]
+    pub(crate) command: OfHost,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OfHost {
+    /// All hosts
+    Ls,
+    /// One host with its blocks, as JSON
+    Inspect(NamedHost),
+    /// Hand out no more addresses of its blocks
+    Drain(NamedHost),
+    /// Take a host out of the store that will not come back, with all its blocks
+    Rm(NamedHost),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NamedHost {
+    /// Its name, its id, or the beginning of one
+    pub(crate) host: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OverlayBlocks {
+    #[command(subcommand)]
+    pub(crate) command: OfBlocks,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OfBlocks {
+    /// All blocks, or those of one network
+    Ls(OfOneNetwork),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OfOneNetwork {
+    /// Name of the network
+    pub(crate) network: Option<String>,
 }
 
 #[derive(Args, Debug)]

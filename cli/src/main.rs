@@ -61,6 +61,7 @@ fn main() -> ExitCode {
         Command::Attachments(args) => commands::attachments::run(&session, &args),
         Command::Validate(args) => commands::validate::run(&session, &args),
         Command::Dns(args) => commands::dns::run(&session, &args),
+        Command::Overlay(args) => commands::overlay::run(&session, &args),
         Command::Resolvconf(args) => commands::resolvconf::run(&session, &args),
         Command::Run(args) => commands::run::run(&session, &args),
         Command::Exec(args) => commands::exec::run(&session, &args),

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use types::NetworkName;
 
 use crate::error::{Error, check_layout, invalid};
+use crate::ids::HostId;
 
 /// Name of the control socket in the run directory.
 pub const SOCKET: &str = "overlay.sock";
@@ -36,6 +37,34 @@ pub enum Request {
     Reload,
     /// Take this host out of the store, with all that it has there, and end.
     Leave,
+    /// Look at the store, or change it, on behalf of an administrator: the reply is JSON.
+    Admin(Admin),
+}
+
+/// What an administrator asks the store for, by way of the daemon, which may read and write it.
+#[derive(Debug)]
+pub enum Admin {
+    /// All networks.
+    Networks,
+    /// One network, with who has which blocks.
+    Network(NetworkName),
+    /// A new one.
+    CreateNetwork {
+        /// Its name.
+        network: NetworkName,
+        /// How it is to be: key `create` of the plugin.
+        create: Box<RawValue>,
+    },
+    /// One network gone, that nobody has blocks of.
+    RemoveNetwork(NetworkName),
+    /// All hosts.
+    Hosts,
+    /// No more addresses are handed out from the blocks of a host.
+    DrainHost(HostId),
+    /// A host gone that is not there any more, with all that it had.
+    RemoveHost(HostId),
+    /// All blocks, or those of a network.
+    Blocks(Option<NetworkName>),
 }
 
 /// What the daemon answers.
@@ -52,8 +81,13 @@ pub enum Reply {
         /// What to do.
         hint: Option<String>,
     },
-    /// A text.
-    Text(String),
+    /// A text, or a part of one.
+    Text {
+        /// The part.
+        text: String,
+        /// Whether another follows.
+        more: bool,
+    },
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -62,6 +96,8 @@ struct Asked {
     op: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     network: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     store: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +113,8 @@ struct Answered {
     text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
 }
 
 const NEVER_FAILS: &str = "it has text keys and no failing parts";
@@ -93,6 +131,10 @@ impl Request {
             let name = asked.network.as_deref().unwrap_or_default();
             name.parse().map_err(|why| Error::Invalid(format!("key \"network\": {why}")))
         };
+        let host = || {
+            let id = asked.host.as_deref().unwrap_or_default();
+            id.parse().map_err(|why| Error::Invalid(format!("key \"host\": {why}")))
+        };
         Ok(match &*asked.op {
             "ensure" => {
                 Self::Ensure { network: network()?, store: asked.store, create: asked.create }
@@ -101,6 +143,22 @@ impl Request {
             "status" => Self::Status,
             "reload" => Self::Reload,
             "leave" => Self::Leave,
+            "networks" => Self::Admin(Admin::Networks),
+            "network" => Self::Admin(Admin::Network(network()?)),
+            "create-network" => {
+                let network = network()?;
+                let missing = || Error::Invalid("key \"create\": missing".to_owned());
+                let create = asked.create.ok_or_else(missing)?;
+                Self::Admin(Admin::CreateNetwork { network, create })
+            }
+            "remove-network" => Self::Admin(Admin::RemoveNetwork(network()?)),
+            "hosts" => Self::Admin(Admin::Hosts),
+            "drain-host" => Self::Admin(Admin::DrainHost(host()?)),
+            "remove-host" => Self::Admin(Admin::RemoveHost(host()?)),
+            "blocks" => {
+                let network = asked.network.as_ref().map(|_| network()).transpose()?;
+                Self::Admin(Admin::Blocks(network))
+            }
             op => return Err(Error::Invalid(format!("key \"op\": nothing is called {op:?}"))),
         })
     }
@@ -122,13 +180,66 @@ impl Request {
             Self::Status => "status",
             Self::Reload => "reload",
             Self::Leave => "leave",
+            Self::Admin(admin) => admin.fill(&mut asked),
         }
         .to_owned();
         serde_json::to_vec(&asked).expect(NEVER_FAILS)
     }
 }
 
+impl Admin {
+    /// Its op, and what belongs to it.
+    fn fill(&self, asked: &mut Asked) -> &'static str {
+        match self {
+            Self::Networks => "networks",
+            Self::Network(network) => {
+                asked.network = Some(network.to_string());
+                "network"
+            }
+            Self::CreateNetwork { network, create } => {
+                asked.network = Some(network.to_string());
+                asked.create = Some(create.clone());
+                "create-network"
+            }
+            Self::RemoveNetwork(network) => {
+                asked.network = Some(network.to_string());
+                "remove-network"
+            }
+            Self::Hosts => "hosts",
+            Self::DrainHost(host) => {
+                asked.host = Some(host.to_string());
+                "drain-host"
+            }
+            Self::RemoveHost(host) => {
+                asked.host = Some(host.to_string());
+                "remove-host"
+            }
+            Self::Blocks(network) => {
+                asked.network = network.as_ref().map(ToString::to_string);
+                "blocks"
+            }
+        }
+    }
+}
+
 impl Reply {
+    /// A text in parts that each fit into a message of `most` bytes.
+    #[must_use]
+    pub fn texts(text: &str, most: usize) -> Vec<Self> {
+        // Escaped, each byte may take six, and the rest of the message a few.
+        let room = (most - 256) / 6;
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while rest.len() > room {
+            let end = (0..=room).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or(0);
+            let (part, after) = rest.split_at(end);
+            parts.push(Self::Text { text: part.to_owned(), more: true });
+            rest = after;
+        }
+        parts.push(Self::Text { text: rest.to_owned(), more: false });
+        parts
+    }
+
     /// Reads one.
     ///
     /// # Errors
@@ -140,7 +251,7 @@ impl Reply {
             Answered { code: Some(code), text, hint, .. } => {
                 Self::Refused { code, text: text.unwrap_or_default(), hint }
             }
-            Answered { text: Some(text), .. } => Self::Text(text),
+            Answered { text: Some(text), more, .. } => Self::Text { text, more },
             _ => Self::Done,
         })
     }
@@ -155,7 +266,9 @@ impl Reply {
                 answered.code = Some(*code);
                 (answered.text, answered.hint) = (Some(text.clone()), hint.clone());
             }
-            Self::Text(text) => answered.text = Some(text.clone()),
+            Self::Text { text, more } => {
+                (answered.text, answered.more) = (Some(text.clone()), *more);
+            }
         }
         serde_json::to_vec(&answered).expect(NEVER_FAILS)
     }
@@ -181,6 +294,23 @@ mod tests {
         assert_eq!((network.as_str(), store.unwrap().get()), ("blue", "{\"type\":\"etcd\"}"));
         let refused = Reply::Refused { code: 11, text: "no".to_owned(), hint: None };
         assert_eq!(Reply::parse(&refused.encode()).unwrap(), refused);
+    }
+
+    #[test]
+    fn a_long_text_is_sent_in_parts_that_fit() {
+        let text = "é\"".repeat(50_000);
+        let parts = Reply::texts(&text, 65_536);
+        assert!(parts.len() > 1);
+        let mut all = String::new();
+        for (number, part) in parts.iter().enumerate() {
+            assert!(part.encode().len() <= 65_536);
+            let Reply::Text { text, more } = Reply::parse(&part.encode()).unwrap() else {
+                panic!("it is no text")
+            };
+            assert_eq!(more, number + 1 < parts.len());
+            all.push_str(&text);
+        }
+        assert_eq!(all, text);
     }
 
     #[test]

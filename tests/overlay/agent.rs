@@ -12,7 +12,7 @@ use super::{Resident, Town, Underlay, VERSION};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where etcd is on the wire.
-const STORE: &str = "10.99.0.200";
+pub(super) const STORE: &str = "10.99.0.200";
 
 /// Hosts that follow the members of etcd.
 pub(super) fn followers<'lab>(lab: &'lab Lab, hosts: usize, members: usize) -> (Town<'lab>, Etcd) {
@@ -58,7 +58,7 @@ pub(super) fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-fn all_reach_all(residents: &[Resident<'_>]) {
+pub(super) fn all_reach_all(residents: &[Resident<'_>]) {
     for from in residents {
         for to in residents.iter().filter(|to| to.number != from.number) {
             for address in to.addresses() {

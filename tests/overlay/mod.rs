@@ -1,6 +1,7 @@
 //! Networks over several hosts, whose peers stand in a file.
 
 mod agent;
+mod command;
 mod faults;
 mod first_page;
 mod forged;

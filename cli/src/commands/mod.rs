@@ -12,6 +12,7 @@ pub(crate) mod handback;
 pub(crate) mod install;
 pub(crate) mod lab;
 pub(crate) mod netns;
+pub(crate) mod overlay;
 pub(crate) mod reload;
 pub(crate) mod resolvconf;
 pub(crate) mod run;

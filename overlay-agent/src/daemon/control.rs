@@ -59,16 +59,17 @@ async fn converse(daemon: &Rc<Daemon>, client: &UnixStream) -> io::Result<()> {
     let own = nix::unistd::geteuid().as_raw();
     let allowed = peer.uid() == 0 || peer.uid() == own;
     while let Some(message) = timeout(SILENCE, receive(client)).await?? {
-        let reply = match allowed {
+        let replies = match allowed {
             true => answer(daemon, &message).await,
             false => Err(Error::new(code::IO, "only root may tell cais-overlayd what to do")),
         };
-        let reply = reply.unwrap_or_else(|error| Reply::Refused {
-            code: error.code,
-            hint: error.hint().map(str::to_owned),
-            text: error.msg,
+        let replies = replies.unwrap_or_else(|error| {
+            let hint = error.hint().map(str::to_owned);
+            vec![Reply::Refused { code: error.code, hint, text: error.msg }]
         });
-        timeout(SILENCE, say(client, &reply.encode())).await??;
+        for reply in replies {
+            timeout(SILENCE, say(client, &reply.encode())).await??;
+        }
     }
     Ok(())
 }
@@ -109,24 +110,29 @@ fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-async fn answer(daemon: &Rc<Daemon>, bytes: &[u8]) -> Result<Reply, Error> {
+async fn answer(daemon: &Rc<Daemon>, bytes: &[u8]) -> Result<Vec<Reply>, Error> {
     let request = Request::parse(bytes)
         .map_err(|error| Error::new(code::DECODE, format!("read the request: {error}")))?;
-    match request {
+    let done = match request {
         Request::Ensure { network, store, create } => {
             let store = store.as_ref().map(|store| store.get());
-            ensure(daemon, network, store, create.as_ref().map(|create| create.get())).await
+            ensure(daemon, network, store, create.as_ref().map(|create| create.get())).await?
         }
-        Request::More { network } => more(daemon, &network).await,
-        Request::Status => Ok(Reply::Text(daemon.status().to_string())),
+        Request::More { network } => more(daemon, &network).await?,
+        Request::Status => return Ok(Reply::texts(&daemon.status().to_string(), MOST_BYTES)),
+        Request::Admin(admin) => {
+            let said = daemon.administrate(admin).await?;
+            return Ok(Reply::texts(&said.to_string(), MOST_BYTES));
+        }
         Request::Reload => {
             let done = daemon.done.notified();
             daemon.want_round();
             done.await;
-            Ok(Reply::Done)
+            Reply::Done
         }
-        Request::Leave => leave(daemon).await,
-    }
+        Request::Leave => leave(daemon).await?,
+    };
+    Ok(vec![done])
 }
 
 /// Takes part in a network, and answers when containers can be added to it.
@@ -222,7 +228,12 @@ async fn leave(daemon: &Rc<Daemon>) -> Result<Reply, Error> {
     let followed = followed.ok_or_else(|| {
         Error::new(code::NOT_AVAILABLE, "leave the store: this host follows none")
     })?;
-    followed.store.leave().await.map_err(|error| super::claims::of_store(&error))?;
+    // From here on nothing is claimed, and nobody gets an address that others may have by then.
+    daemon.leaving.set(true);
+    daemon.deny_all(&Error::new(code::INVALID_CONFIG, "this host has left the store"));
+    let left = followed.store.leave().await;
+    daemon.leaving.set(left.is_ok());
+    left.map_err(|error| super::claims::of_store(&error))?;
     Ok(Reply::Done)
 }
 

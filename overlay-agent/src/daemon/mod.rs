@@ -1,6 +1,7 @@
 //! The process: one thread that keeps what hosts tell each other, the kernel and the node files the
 //! same.
 
+mod admin;
 mod claims;
 mod control;
 mod ears;
@@ -89,6 +90,8 @@ struct Daemon {
     done: Notify,
     started: Instant,
     rounds: Cell<u64>,
+    /// Whether this host is being taken out of the store: nothing is claimed any more.
+    leaving: Cell<bool>,
 }
 
 /// Serves until it is told to end. What it made stays: the data path needs no process.
@@ -121,6 +124,7 @@ impl Daemon {
             done: Notify::new(),
             started: Instant::now(),
             rounds: Cell::new(0),
+            leaving: Cell::new(false),
         };
         daemon.look_at_underlay()?;
         Ok(daemon)

@@ -18,6 +18,10 @@ impl Daemon {
     /// Makes all networks of this host what they have to be. Whether nothing is left to be tried
     /// again soon.
     pub(super) fn round(self: &Rc<Self>) -> bool {
+        if self.leaving.get() {
+            self.done.notify_waiters();
+            return true;
+        }
         let view = self.followed.borrow().as_ref().map(|followed| followed.view.borrow().clone());
         let names: Vec<NetworkName> = self.active.borrow().keys().cloned().collect();
         let mut complete = true;
@@ -166,6 +170,11 @@ impl Daemon {
             active.node = Some(node);
         }
         Ok(())
+    }
+
+    /// Tells plugins that no container may be added to any network.
+    pub(super) fn deny_all(&self, why: &Error) {
+        self.active.borrow_mut().values_mut().for_each(|active| self.deny(active, why));
     }
 
     /// What the plugin is told of a network that was there and cannot be kept up now: containers can

@@ -12,7 +12,7 @@ use types::Cidr;
 
 use crate::config::Config;
 use crate::network::Network;
-use crate::{beyond, daemon, data_path};
+use crate::{beyond, data_path};
 
 /// Compares everything of one attachment. The calling thread is in the container's namespace
 /// afterwards.
@@ -74,7 +74,7 @@ pub(crate) fn serviceable(call: &NetworkCall, config: &Config) -> Result<(), Err
         && !NodeFile::path(&state::run_dir(), name).exists()
     {
         // The first ADD lets the daemon take part in the network.
-        daemon::available(&state::run_dir(), &call.path)?;
+        overlays::Client::new(&state::run_dir(), &call.path).available()?;
         return ipam_cni::network::serviceable(name);
     }
     let network = Network::settle(name, config, &host, &state::run_dir());

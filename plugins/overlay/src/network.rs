@@ -80,7 +80,7 @@ impl Network {
         config: &Config,
         run_dir: &Path,
     ) -> Result<Self, Error> {
-        daemon::more(&call.attachment.network, run_dir)?;
+        daemon::more(&call.attachment.network, run_dir, &call.path)?;
         Self::by_daemon(&call.attachment.network, config, run_dir)
     }
 

@@ -14,6 +14,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("peers", 1),
     ("netfilter", 2),
     ("control", 2),
+    ("overlays", 3),
     ("tunnels", 3),
     ("names", 3),
     ("proxy", 3),
