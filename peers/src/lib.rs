@@ -1,7 +1,7 @@
 //! What hosts of an overlay network know of each other, and judging what others say.
 //!
 //! Wherever records come from (a file, a store), they become [`Network`], [`Host`] and [`Block`],
-//! and [`accept`] says which of them this host acts upon and why not upon the rest:
+//! and [`accept()`] says which of them this host acts upon and why not upon the rest:
 //!
 //! ```
 //! use peers::{Limits, StaticFile, accept};

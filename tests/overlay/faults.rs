@@ -322,3 +322,38 @@ fn a_host_that_fills_its_block_gets_another() {
         assert!(etcd.keys("blocks/").len() >= 3);
     });
 }
+
+#[test]
+fn a_host_whose_blocks_others_may_get_soon_uses_them_no_more_until_it_is_back() {
+    case(1, |lab, town, etcd, residents| {
+        etcd.put("config", r#"{"v":1,"reclaimAfter":10}"#);
+        let host = town.host(1);
+        let device = device_of(&host.run("ip -o link show type vxlan"));
+        let is_up = || !host.run(&format!("ip -o link show dev {device}")).contains("state DOWN");
+        assert!(is_up());
+        host.run("nft add table inet cut");
+        host.run("nft add chain inet cut out { type filter hook output priority 0 ; }");
+        host.run("nft add rule inet cut out ip daddr 10.99.0.200 drop");
+        let config = by_etcd("blue", 77, 1);
+        let denied = lab.container("denied");
+        let took = await_that("no more containers", || {
+            let outcome = town.try_add(1, &denied, &config);
+            if outcome.status.success() {
+                town.call(1, &config).verb("DEL").container(&denied).run().is_silent();
+            }
+            !outcome.status.success()
+        });
+        println!("no more containers after {took:?}");
+        town.try_add(1, &denied, &config).refused(11).says(&["has not confirmed"]);
+        let took = await_that("its device is down", || !is_up());
+        println!("taken down {took:?} later");
+        host.run("nft delete table inet cut");
+        let took = await_that("it is up again", is_up);
+        println!("up again after {took:?}");
+        await_ping(&residents[0], &residents[1]);
+        await_that("containers are added again", || {
+            let outcome = town.try_add(1, &denied, &config);
+            outcome.status.success()
+        });
+    });
+}

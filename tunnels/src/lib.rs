@@ -3,7 +3,7 @@
 //! A network is a VXLAN device without a lower link for each address family that the underlay has,
 //! and for every other host a forwarding entry, a neighbour and a route for each block; so all of it
 //! grows with hosts, not with containers. [`Desired`] follows from what hosts say of each other,
-//! [`reconcile`] compares it with the kernel and changes what differs, and may be called again and
+//! [`reconcile()`] compares it with the kernel and changes what differs, and may be called again and
 //! again: what is right already stays untouched, and passes packets all the while.
 //!
 //! ```no_run

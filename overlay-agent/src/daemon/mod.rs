@@ -5,6 +5,7 @@ mod admin;
 mod claims;
 mod control;
 mod ears;
+mod fence;
 mod network;
 mod reconcile;
 mod status;
@@ -27,6 +28,7 @@ use tokio::task::{self, LocalSet};
 use tokio::time::{sleep_until, timeout};
 use types::NetworkName;
 
+use crate::fence::Fence;
 use crate::identity::Identity;
 use crate::settings::Settings;
 use ears::{Concern, Listening};
@@ -92,6 +94,8 @@ struct Daemon {
     rounds: Cell<u64>,
     /// Whether this host is being taken out of the store: nothing is claimed any more.
     leaving: Cell<bool>,
+    /// What this host may do by the time that etcd has not confirmed it.
+    fence: Cell<Fence>,
 }
 
 /// Serves until it is told to end. What it made stays: the data path needs no process.
@@ -125,6 +129,7 @@ impl Daemon {
             started: Instant::now(),
             rounds: Cell::new(0),
             leaving: Cell::new(false),
+            fence: Cell::new(Fence::Open),
         };
         daemon.look_at_underlay()?;
         Ok(daemon)
@@ -140,6 +145,8 @@ impl Daemon {
         if let Some(store) = self.configured_store() {
             let _ = self.follow(store).map_err(|error| eprintln!("cais-overlayd: {error}"));
         }
+        beside(Rc::clone(&self).keep_fence());
+        beside(Rc::clone(&self).collect());
         let hearing = control::serve(Rc::clone(&self), control);
         // A plugin that asks is heard meanwhile, and waits.
         let keeping = async {

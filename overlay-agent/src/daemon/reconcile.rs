@@ -115,8 +115,10 @@ impl Daemon {
         let desired = Desired::new(network, &own, &accepted, &underlays).map_err(of_tunnels)?;
         // Before the way is open, so that nothing forged goes it.
         self.guard.keep(&desired.tunnels()).map_err(|error| failed(&error))?;
-        for change in reconcile(&self.host, &desired).map_err(of_tunnels)? {
-            eprintln!("cais-overlayd: network {name}: {change}");
+        if !self.isolate(&desired)? {
+            for change in reconcile(&self.host, &desired).map_err(of_tunnels)? {
+                eprintln!("cais-overlayd: network {name}: {change}");
+            }
         }
         self.tell_plugins(network, active, (&accepted, &desired))
     }
@@ -149,7 +151,7 @@ impl Daemon {
             dns: Vec::new(),
             pools: network.pools.clone(),
             masquerade: network.masquerade,
-            denied: quarantine,
+            denied: quarantine.or_else(|| self.fenced()),
             blocks,
         };
         // It is first written when there is something of each family to hand out: a container that
