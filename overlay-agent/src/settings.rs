@@ -257,7 +257,7 @@ pub fn create(name: &NetworkName, text: &str) -> Result<(Network, Number), BadSe
         Some(mtu) => Some(Mtu::try_from(mtu).map_err(|why| told("mtu", &why))?),
     };
     network.encryption = match shape.encryption.as_deref() {
-        None | Some("none") => Encryption::None,
+        None | Some("" | "none") => Encryption::None,
         Some("wireguard") => Encryption::Wireguard,
         Some(other) => return Err(told("encryption", &format!("{other:?} is unknown"))),
     };

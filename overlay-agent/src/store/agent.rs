@@ -177,7 +177,8 @@ impl Agent {
         if loss == Loss::Suspected || !fresh {
             self.list_all(&etcd, loss).await?;
         }
-        if loss == Loss::Suspected {
+        // An earlier session may have ended before it had said all.
+        if self.cache.is_holding() {
             self.say_again(&tree, &actor).await;
         }
         let subtrees: Vec<Subtree> =
@@ -239,8 +240,10 @@ impl Agent {
             // It may be that we are not allowed to; then somebody else is.
             let _ = network::create(tree, lost, Number::Given).await;
         }
+        // The network may have been said by another host already.
+        let known = self.cache.view().networks;
         for (name, lost) in blocks {
-            if let Some(network) = networks.iter().find(|network| network.name == name) {
+            if let Some(network) = known.get(&name) {
                 let _ = block::adopt(tree, actor, network, lost.cidr).await;
             }
         }

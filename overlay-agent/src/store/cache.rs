@@ -212,6 +212,11 @@ impl Cache {
         }
     }
 
+    /// Whether anything is held.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.entries.values().any(|cached| cached.held)
+    }
+
     /// Networks that are held, and blocks of `own` that are.
     pub(crate) fn held(&self, own: &HostId) -> (Vec<Network>, Vec<(NetworkName, Block)>) {
         let held = || self.entries.values().filter(|cached| cached.held);

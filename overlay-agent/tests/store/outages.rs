@@ -27,7 +27,9 @@ async fn two(etcd: &Etcd) -> (Running, Running, Network) {
 
 async fn sees(host: &Running, count: usize) {
     let has = |view: &overlay_agent::store::View| {
-        view.hosts.len() == count && view.blocks.values().flatten().count() == count
+        view.hosts.len() == count
+            && view.networks.len() == 1
+            && view.blocks.values().flatten().count() == count
     };
     host.sees(&format!("{count} hosts and blocks"), has).await;
 }

@@ -261,6 +261,8 @@ fn store(keys: &Object<'_>) -> Result<Store, Error> {
         invalid("key \"store\": missing")
             .with_hint("{\"type\": \"static\", \"peers\": \"/etc/cais/overlay/NAME.peers.json\"}")
     })?;
+    check_etcd(&store)?;
+    check_create(keys)?;
     let kind = store.string("type")?.unwrap_or_default();
     let peers = store.string("peers")?.filter(|path| !path.is_empty());
     match (kind.as_str(), peers) {
@@ -277,8 +279,9 @@ fn store(keys: &Object<'_>) -> Result<Store, Error> {
                 let value = keys.get(key).filter(|value| !value.is_null());
                 value.map(|value| value.raw().to_owned())
             };
-            // What is in them is for the daemon to judge.
-            let store = raw("store").filter(|_| store.has("endpoints"));
+            // What they mean is for the daemon to judge.
+            let names_members = store.get("endpoints").is_some_and(|value| !value.is_null());
+            let store = raw("store").filter(|_| names_members);
             Ok(Store::Etcd(Etcd { store, create: raw("create") }))
         }
         ("etcd", peers) => {
@@ -288,6 +291,39 @@ fn store(keys: &Object<'_>) -> Result<Store, Error> {
         }
         (kind, _) => Err(invalid(&format!("key \"store.type\": unknown store \"{kind}\""))
             .with_hint("use static or etcd")),
+    }
+}
+
+/// Whether all that the daemon is told of etcd is of the right kind.
+fn check_etcd(store: &Object<'_>) -> Result<(), Error> {
+    store.strings("endpoints")?;
+    for key in ["ca", "cert", "key", "user", "passwordFile", "prefix"] {
+        store.string(key)?;
+    }
+    store.integer("ttl", 5..=3600).map(drop)
+}
+
+/// Whether all that the daemon is told of a new network is of the right kind.
+fn check_create(keys: &Object<'_>) -> Result<(), Error> {
+    let Some(create) = keys.object("create")? else { return Ok(()) };
+    for key in ["pools", "reserved"] {
+        create.strings(key)?;
+    }
+    for (key, most) in
+        [("vni", 16_777_215), ("blockLen4", 30), ("blockLen6", 126), ("port", 65_535)]
+    {
+        create.integer(key, 1..=most)?;
+    }
+    create.integer("mtu", 0..=65_535)?;
+    if let Some(masq) = create.get("masq").filter(|value| !value.is_null()) {
+        masq.boolean()?;
+    }
+    match create.string("encryption")?.as_deref() {
+        None | Some("" | "none" | "wireguard") => Ok(()),
+        Some(other) => {
+            let text = format!("key \"create.encryption\": unknown encryption \"{other}\"");
+            Err(Error::new(code::INVALID_CONFIG, text).with_hint("use none or wireguard"))
+        }
     }
 }
 
