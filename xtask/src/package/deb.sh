@@ -39,6 +39,7 @@ systemd-sysusers cais-dnsd.conf
 systemctl daemon-reload
 systemctl enable --quiet cais-reload.service
 systemctl try-reload-or-restart cais-dnsd.service
+systemctl try-restart cais-overlayd.service
 END
 if command -v systemd-analyze >/dev/null; then
     mkdir "$root.units"
@@ -74,7 +75,7 @@ cais check --id c1 /tmp/web.conflist c1
 : >"$root/told"
 dpkg --remove cais
 diff "$root/told" - <<'END' || failed "told systemd $(cat "$root/told")"
-systemctl disable --quiet --now cais-reload.service cais-dnsd.socket cais-dnsd.service cais-dhcp.socket cais-dhcp.service
+systemctl disable --quiet --now cais-reload.service cais-dnsd.socket cais-dnsd.service cais-dhcp.socket cais-dhcp.service cais-overlayd.socket cais-overlayd.service
 systemctl daemon-reload
 END
 ! nft list tables | grep -q 'inet cais' || failed "rules of cais are left"
