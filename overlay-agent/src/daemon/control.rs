@@ -151,6 +151,7 @@ async fn ensure(
         if wanted.is_some() {
             active.create = wanted;
         }
+        active.asked = Some(std::time::Instant::now());
         // Whoever asks again may have mended what was in the way.
         active.refused = None;
     }

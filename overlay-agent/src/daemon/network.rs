@@ -12,6 +12,8 @@ use crate::store::Number;
 /// What is known of a network beside what the store says.
 #[derive(Default)]
 pub(super) struct Active {
+    /// When a plugin asked for it last.
+    pub(super) asked: Option<Instant>,
     /// How it is to be, if it is not there yet.
     pub(super) create: Option<(Network, Number)>,
     /// What the plugin was told last.

@@ -1,6 +1,7 @@
 //! One round: what the store says becomes what the kernel has and what plugins are told.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use cni::{Error, code};
 use peers::{Accepted, Block, Limits, LocalBlock, Network, NodeFile, State, accept};
@@ -10,6 +11,9 @@ use types::NetworkName;
 use super::Daemon;
 use super::network::Active;
 use crate::store::{State as StoreState, View};
+
+/// How long news of a network that another host has just made may take.
+const NEWS: Duration = Duration::from_secs(2);
 
 /// Records of others that are told of one by one.
 const MOST_TOLD: usize = 20;
@@ -77,6 +81,9 @@ impl Daemon {
             return Err(Error::new(code::TRY_AGAIN, text));
         }
         let text = format!("take part in network {name}: the store knows no such network");
+        if active.asked.is_some_and(|asked| asked.elapsed() < NEWS) {
+            return Err(Error::new(code::TRY_AGAIN, text));
+        }
         Err(Error::new(code::INVALID_CONFIG, text)
             .with_hint(format!("cais overlay network create {name}, or give its key \"create\"")))
     }
