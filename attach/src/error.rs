@@ -13,11 +13,7 @@ pub fn refused(error: &RequestError) -> Error {
         _ => code::IO,
     };
     // Its text has the cause already.
-    let told = Error::new(code, error.to_string());
-    match error.hint() {
-        Some(hint) => told.with_hint(hint),
-        None => told,
-    }
+    Error::new(code, error.to_string()).with_hint_if_any(error.hint())
 }
 
 /// A namespace that cannot be used: code 4 and the variable that named it.

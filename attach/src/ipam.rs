@@ -88,8 +88,7 @@ pub fn gc(
 ) -> Result<(), Error> {
     let ipam = Ipam::named_by(&call.config, &call.path, in_process)?;
     let released = ipam.map_or(Ok(()), |ipam| ipam.gc(call));
-    let errors = [sweep(), released].into_iter().filter_map(Result::err).collect();
-    Error::joined(errors).map_or(Ok(()), Err)
+    Error::all([sweep(), released])
 }
 
 /// Claims that an IPAM plugin gave an address at all.

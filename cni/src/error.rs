@@ -89,6 +89,15 @@ impl Error {
         Self { code: code::NOT_AVAILABLE, ..self }
     }
 
+    /// The same error with what to do, where somebody knows that.
+    #[must_use]
+    pub fn with_hint_if_any(self, hint: Option<impl AsRef<str>>) -> Self {
+        match hint {
+            Some(hint) => self.with_hint(hint),
+            None => self,
+        }
+    }
+
     /// The same error with what was being done put before it.
     #[must_use]
     pub fn in_step(mut self, step: impl AsRef<str>) -> Self {
@@ -108,6 +117,14 @@ impl Error {
             }
         }
         Some(first)
+    }
+
+    /// Whether all of several things went well; else all that went wrong, as one error.
+    ///
+    /// # Errors
+    /// As [`joined`](Self::joined).
+    pub fn all(outcomes: impl IntoIterator<Item = Result<(), Self>>) -> Result<(), Self> {
+        Self::joined(outcomes.into_iter().filter_map(Result::err).collect()).map_or(Ok(()), Err)
     }
 
     /// The hint among the details, if there is one.

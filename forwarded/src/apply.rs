@@ -172,11 +172,7 @@ fn parsed(zone: &str) -> Result<Zone, Error> {
 /// firewalld's refusals in the protocol's terms.
 pub(crate) fn refused(error: &firewalld::Error) -> Error {
     let code = if error.is_temporary() { code::TRY_AGAIN } else { code::IO };
-    let told = Error::from_chain(code, error);
-    match error.hint() {
-        Some(hint) => told.with_hint(hint),
-        None => told,
-    }
+    Error::from_chain(code, error).with_hint_if_any(error.hint())
 }
 
 /// Takes back what `call` was let through.

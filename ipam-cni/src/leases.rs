@@ -84,7 +84,7 @@ pub fn refused(error: &AllocateError) -> Error {
             code::INVALID_CONFIG
         }
     };
-    with_hint(Error::from_chain(code, error), error.hint())
+    Error::from_chain(code, error).with_hint_if_any(error.hint())
 }
 
 /// A store that cannot be used, in the protocol's terms.
@@ -96,12 +96,5 @@ pub fn broken(error: &StoreError) -> Error {
         StoreError::OwnerTooLong { .. } => code::INVALID_ENVIRONMENT,
         _ => code::IO,
     };
-    with_hint(Error::from_chain(code, error), error.hint())
-}
-
-fn with_hint(error: Error, hint: Option<String>) -> Error {
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    Error::from_chain(code, error).with_hint_if_any(error.hint())
 }

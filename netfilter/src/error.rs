@@ -232,10 +232,6 @@ impl Error {
 
 impl From<Error> for cni::Error {
     fn from(error: Error) -> Self {
-        let told = Self::new(error.code(), error.to_string());
-        match error.hint() {
-            Some(hint) => told.with_hint(hint),
-            None => told,
-        }
+        Self::new(error.code(), error.to_string()).with_hint_if_any(error.hint())
     }
 }

@@ -106,10 +106,9 @@ fn hear(channel: &Channel<'_>, request: &Request) -> Result<Option<String>, Erro
         })?;
         match reply {
             Reply::Done => return Ok(Some(all)),
-            Reply::Refused { code, text, hint: Some(hint) } => {
-                return Err(Error::new(code, text).with_hint(hint));
+            Reply::Refused { code, text, hint } => {
+                return Err(Error::new(code, text).with_hint_if_any(hint));
             }
-            Reply::Refused { code, text, hint: None } => return Err(Error::new(code, text)),
             Reply::Text { text, more } => {
                 all.push_str(&text);
                 if !more {

@@ -180,8 +180,7 @@ pub fn take_back(call: &Call, run_dir: &Path) -> (Option<Socket>, Result<(), Err
     };
     let stopped = stop(call, run_dir);
     let forgotten = forget(&filter, &removed);
-    let errors = [stopped, forgotten].into_iter().filter_map(Result::err).collect();
-    (Some(filter.into_socket()), Error::joined(errors).map_or(Ok(()), Err))
+    (Some(filter.into_socket()), Error::all([stopped, forgotten]))
 }
 
 /// Has the proxy serve nothing of `call` any more.

@@ -134,10 +134,7 @@ impl<'a> Adding<'a> {
             true => Error { msg: format!("{tried}: {}", error.source), ..refused(error) },
             false => inside::not_made(&tried, name, error),
         };
-        match self.sublink.hint(master, error) {
-            Some(hint) => told.with_hint(hint),
-            None => told,
-        }
+        told.with_hint_if_any(self.sublink.hint(master, error))
     }
 
     /// Whether the container has an interface of that name; other things than names may be taken.

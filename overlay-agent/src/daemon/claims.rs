@@ -163,8 +163,9 @@ pub(super) fn of_store(error: &StoreError) -> Error {
         _ => code::TRY_AGAIN,
     };
     let text = error.to_string();
-    match text.split_once("\nhint: ") {
-        Some((text, hint)) => Error::new(code, text).with_hint(hint),
-        None => Error::new(code, text),
-    }
+    let (text, hint) = match text.split_once("\nhint: ") {
+        Some((text, hint)) => (text, Some(hint)),
+        None => (&*text, None),
+    };
+    Error::new(code, text).with_hint_if_any(hint)
 }

@@ -113,11 +113,7 @@ impl Daemon {
         accepted.own.retain(|block| !active.lost.iter().any(|(lost, _)| *lost == block.cidr));
         let underlays = Underlays::read(&self.host).map_err(|error| failed(&error))?;
         let of_tunnels = |error: tunnels::Error| {
-            let told = Error::new(code::IO, error.to_string());
-            match error.hint() {
-                Some(hint) => told.with_hint(hint),
-                None => told,
-            }
+            Error::new(code::IO, error.to_string()).with_hint_if_any(error.hint())
         };
         let desired = Desired::new(network, &own, &accepted, &underlays).map_err(of_tunnels)?;
         // Before the way is open, so that nothing forged goes it.

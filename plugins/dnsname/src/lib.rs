@@ -79,8 +79,7 @@ impl Plugin for Dnsname {
             .map(drop)
             .map_err(Error::from);
         let forgotten = naming::sweep(&Client::new(&run_dir, &call.path), call, NAME);
-        Error::joined([unled, forgotten].into_iter().filter_map(Result::err).collect())
-            .map_or(Ok(()), Err)
+        Error::all([unled, forgotten])
     }
 
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {

@@ -113,9 +113,5 @@ pub(crate) fn told(error: &tunnels::Error) -> Error {
         }
         _ => code::IO,
     };
-    let told = Error::new(code, error.to_string());
-    match error.hint() {
-        Some(hint) => told.with_hint(hint),
-        None => told,
-    }
+    Error::new(code, error.to_string()).with_hint_if_any(error.hint())
 }

@@ -112,7 +112,7 @@ impl Plugin for Overlay {
             // By now the thread may be in the container.
             host.run(|| take_down(&call.attachment.network)).map_err(|e| no_netns(&e)).flatten(),
         ]);
-        joined(errors)
+        Error::all(errors)
     }
 
     fn check(&self, call: &Call) -> Result<(), Error> {
@@ -130,7 +130,7 @@ impl Plugin for Overlay {
             gc::sweep(&kind::Network, call, &run_dir),
             take_down(call.config.name()),
         ];
-        joined(errors)
+        Error::all(errors)
     }
 
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {
@@ -147,8 +147,4 @@ fn take_down(network: &NetworkName) -> Result<(), Error> {
         true => data_path::take_down(network, &Host::open(run_dir)?, &guard),
         false => Ok(()),
     }
-}
-
-fn joined(outcomes: impl IntoIterator<Item = Result<(), Error>>) -> Result<(), Error> {
-    Error::joined(outcomes.into_iter().filter_map(Result::err).collect()).map_or(Ok(()), Err)
 }

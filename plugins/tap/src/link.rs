@@ -36,11 +36,7 @@ pub(crate) fn make(config: &Config, name: &IfName, netns: &Netns) -> Result<(), 
             TapError::Context { .. } => format!("key \"selinuxContext\": {error}"),
             _ => error.to_string(),
         };
-        let told = Error::new(code::IO, told);
-        match error.hint() {
-            Some(hint) => told.with_hint(hint),
-            None => told,
-        }
+        Error::new(code::IO, told).with_hint_if_any(error.hint())
     })
 }
 

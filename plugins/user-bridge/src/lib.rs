@@ -123,7 +123,7 @@ impl Plugin for UserBridge {
                 .map_err(|e| no_netns(&e))
                 .flatten(),
         ]);
-        joined(errors)
+        Error::all(errors)
     }
 
     fn check(&self, call: &Call) -> Result<(), Error> {
@@ -142,7 +142,7 @@ impl Plugin for UserBridge {
             gc::sweep(&kind::Network, call, &run_dir),
             remove_bridge(call.config.name()),
         ];
-        joined(errors)
+        Error::all(errors)
     }
 
     fn status(&self, call: &NetworkCall) -> Result<(), Error> {
@@ -160,8 +160,4 @@ fn remove_bridge(network: &NetworkName) -> Result<(), Error> {
     }
     let host = Host::open(state::run_dir())?;
     apply::remove_bridge(&host, &bridge, &host::alias(network))
-}
-
-fn joined(outcomes: impl IntoIterator<Item = Result<(), Error>>) -> Result<(), Error> {
-    Error::joined(outcomes.into_iter().filter_map(Result::err).collect()).map_or(Ok(()), Err)
 }
