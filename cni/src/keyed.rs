@@ -167,6 +167,30 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Of the file system.
 pub fn replace(path: &Path, temporary: &Path, text: &[u8], dir_mode: u32) -> io::Result<()> {
+    replace_and(path, temporary, text, dir_mode, |_| Ok(()))
+}
+
+/// As [`replace`], and it is still there when the machine loses power.
+///
+/// # Errors
+/// Of the file system.
+pub fn replace_lasting(
+    path: &Path,
+    temporary: &Path,
+    text: &[u8],
+    dir_mode: u32,
+) -> io::Result<()> {
+    replace_and(path, temporary, text, dir_mode, File::sync_all)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn replace_and(
+    path: &Path,
+    temporary: &Path,
+    text: &[u8],
+    dir_mode: u32,
+    settle: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     let mut file = match create(temporary) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let dir = path.parent().unwrap_or(Path::new("."));
@@ -175,7 +199,7 @@ pub fn replace(path: &Path, temporary: &Path, text: &[u8], dir_mode: u32) -> io:
         }
         other => other?,
     };
-    let written = file.write_all(text);
+    let written = file.write_all(text).and_then(|()| settle(&file));
     written.and_then(|()| fs::rename(temporary, path)).inspect_err(|_| {
         // The error at hand says more than one of tidying up after it.
         let _ = fs::remove_file(temporary);

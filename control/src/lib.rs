@@ -7,6 +7,7 @@
 mod channel;
 mod detached;
 mod lock;
+pub mod notify;
 mod start;
 
 pub use channel::{Channel, MOST_BYTES};

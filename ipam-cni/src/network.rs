@@ -1,5 +1,6 @@
 //! Leases of networks that hand out addresses themselves: one table for each, the only truth.
 
+use std::path::Path;
 use std::time::Duration;
 
 use cni::keyed::short;
@@ -18,8 +19,14 @@ const STATUS_DEADLINE: Duration = Duration::from_millis(200);
 /// The table of `network`. No directory of host-local has an index with such a name.
 #[must_use]
 pub fn store(network: &NetworkName) -> Store {
+    store_below(&state::lib_dir(), network)
+}
+
+/// The same below another directory than [`state::lib_dir`].
+#[must_use]
+pub fn store_below(lib_dir: &Path, network: &NetworkName) -> Store {
     let name = format!("{}.network", short(network.as_str(), NAME_MAX_BYTES));
-    Store::table(state::lib_dir().join("index").join(name))
+    Store::table(lib_dir.join("index").join(name))
 }
 
 /// Gives back what the attachment of `call` holds.

@@ -1,8 +1,7 @@
 //! Who this host is: an id that lasts, and what tells the machine from a clone of it.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
 use peers::HostId;
@@ -52,7 +51,7 @@ fn kept(path: &Path) -> io::Result<String> {
         _ => {}
     }
     let made = random_uuid()?;
-    write(path, made.as_bytes(), 0o600).map_err(named)?;
+    write(path, made.as_bytes()).map_err(named)?;
     Ok(made)
 }
 
@@ -88,23 +87,11 @@ fn fingerprint() -> String {
 }
 
 /// Writes a file that must survive a crash of the machine: whole or not at all.
-pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(dir)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = dir.join(format!(".{name}.{}.new", std::process::id()));
-    let written = (|| {
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        fs::File::open(dir)?.sync_all()
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written
+    cni::keyed::replace_lasting(path, &new, bytes, 0o755)
 }
 
 #[cfg(test)]

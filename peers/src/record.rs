@@ -63,6 +63,15 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Families of its addresses, IPv4 first.
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        let has = |family: &Family| self.pools.iter().any(|pool| pool.family() == *family);
+        [Family::V4, Family::V6].into_iter().filter(has).collect()
+    }
+}
+
 /// Where a host is reached by the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Underlay {

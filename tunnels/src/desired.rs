@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use netfilter::tunnels::Tunnels;
-use peers::{Accepted, Encryption, Host, Network, Peer, Vni};
+use peers::{Accepted, Block, Encryption, Host, LocalBlock, Network, Peer, Vni};
 use types::{Cidr, Family, IfName, MacAddr, Mtu, NetworkName};
 
 use crate::error::Error;
@@ -87,6 +87,12 @@ pub fn gateway(block: Cidr) -> IpAddr {
         IpAddr::V4(ip) => IpAddr::V4((u32::from(ip) | 1).into()),
         IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) | 1).into()),
     }
+}
+
+/// A block of this host as the plugin is told of it.
+#[must_use]
+pub fn local(block: &Block) -> LocalBlock {
+    LocalBlock { cidr: block.cidr, gateway: gateway(block.cidr), state: block.state }
 }
 
 impl Desired {

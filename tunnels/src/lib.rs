@@ -32,7 +32,7 @@ mod error;
 mod reconcile;
 mod underlay;
 
-pub use desired::{Desired, End, Remote, Via, gateway};
+pub use desired::{Desired, End, Remote, Via, gateway, local};
 pub use error::Error;
 pub use reconcile::{Change, alias, compare, dismantle, is_ours, reconcile};
 pub use underlay::Underlays;

@@ -1,12 +1,8 @@
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use cni::runtime::directory;
-use cni::{Error, code, state};
+use cni::{Error, code, keyed, state};
 use overlays::Client;
 use peers::HostId;
 use peers::message::{Admin, Request};
@@ -190,7 +186,8 @@ fn join(session: &Session, args: &JoinOverlay) -> Done {
     }
     let path = state::root().join(CONFIG);
     let text = format!("{}\n", cni::json::indented(&config.to_string()));
-    write(&path, text.as_bytes())
+    let new = path.with_extension(format!("json.{}.new", std::process::id()));
+    keyed::replace_lasting(&path, &new, text.as_bytes(), 0o755)
         .map_err(|why| Error::new(code::IO, format!("write {}: {why}", path.display())))?;
     let status = ask(&Request::Status)?;
     let follows = word(&status["store"], "state");
@@ -201,18 +198,6 @@ fn join(session: &Session, args: &JoinOverlay) -> Done {
         );
     }
     show(session, &status, self::status)
-}
-
-/// Writes a file that root alone may read, whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(dir)?;
-    let new = dir.join(format!(".overlayd.json.{}.new", std::process::id()));
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
 }
 
 /// What is in the way, and whether anything is.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use cni::{Error, code};
-use ipam::{Host, Store as Leases};
+use ipam::Host;
 use peers::{Block, Network, State as BlockState};
 use types::{Cidr, Family, NetworkName};
 
@@ -29,9 +29,7 @@ impl Daemon {
         let Some(followed) = self.followed.borrow().clone() else { return };
         let is_ready = matches!(&*followed.store.state().borrow(), State::Ready { .. });
         let paused = active.refused.as_ref().is_some_and(|(_, at)| at.elapsed() < PAUSE);
-        let mut families: Vec<Family> = network.pools.iter().map(|pool| pool.family()).collect();
-        families.dedup();
-        for family in families {
+        for family in network.families() {
             let lacks = !own.iter().any(|block| block.cidr.family() == family);
             let more = active.more.contains(&family);
             if (lacks || more) && !paused && is_ready && active.claiming.insert(family) {
@@ -121,11 +119,9 @@ impl Daemon {
 
     /// Asks for another block where most of the addresses are in use.
     pub(super) fn look_at_use(&self, network: &Network, active: &mut Active, own: &[Block]) {
-        let table = format!("{}.network", cni::keyed::short(network.name.as_str(), 180));
-        let leases = Leases::table(self.paths.lib.join("index").join(table));
+        let leases = ipam_cni::network::store_below(&self.paths.lib, &network.name);
         let Ok(held) = leases.held(&Host::current()) else { return };
-        let mut families: Vec<Family> = network.pools.iter().map(|pool| pool.family()).collect();
-        families.dedup();
+        let families = network.families();
         // Each container has one address of each family.
         let each = (held / families.len().max(1)) as u128;
         for family in families {

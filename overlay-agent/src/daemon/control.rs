@@ -2,14 +2,12 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener as StdListener};
+use std::os::unix::net::UnixListener as StdListener;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ::control::MOST_BYTES;
 use cni::{Error, code};
-use control::MOST_BYTES;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt};
 use peers::message::{Reply, Request};
@@ -236,17 +234,4 @@ async fn leave(daemon: &Rc<Daemon>) -> Result<Reply, Error> {
     daemon.leaving.set(left.is_ok());
     left.map_err(|error| super::claims::of_store(&error))?;
     Ok(Reply::Done)
-}
-
-/// Tells systemd how far the process is: sd_notify(3).
-pub(super) fn tell_systemd(state: &str) {
-    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let address = match socket.as_bytes().strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(&socket),
-    };
-    let sent = address.and_then(|to| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &to));
-    if let Err(error) = sent {
-        eprintln!("cais-overlayd: tell systemd {state}: {error}");
-    }
 }

@@ -13,6 +13,7 @@ use tunnels::Desired;
 use super::Daemon;
 use crate::fence::{Confirmed, Fence};
 use crate::identity::write;
+use crate::store::Collected;
 
 /// How often it is looked how long ago etcd confirmed this host; shorter where it takes blocks away
 /// soon.
@@ -50,7 +51,7 @@ impl Daemon {
                     && last.as_ref() != Some(&confirmed)
                 {
                     let text = serde_json::to_vec(&confirmed).expect("it has text keys");
-                    if let Err(error) = write(&path, &text, 0o600) {
+                    if let Err(error) = write(&path, &text) {
                         eprintln!("cais-overlayd: write {}: {error}", path.display());
                     }
                     written = Some(Instant::now());
@@ -74,13 +75,10 @@ impl Daemon {
                 continue;
             }
             match followed.store.collect().await {
-                Ok(None) => {}
-                Ok(Some(collected)) => {
-                    let shown = format!("{collected:?}");
-                    if collected != crate::store::Collected::default() {
-                        eprintln!("cais-overlayd: of hosts that are lost: {shown}");
-                    }
+                Ok(Some(collected)) if collected != Collected::default() => {
+                    eprintln!("cais-overlayd: of hosts that are lost: {collected:?}");
                 }
+                Ok(_) => {}
                 Err(error) => eprintln!("cais-overlayd: collect what lost hosts have: {error}"),
             }
         }

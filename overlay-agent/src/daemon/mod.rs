@@ -19,8 +19,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use ::control::notify;
 use kernel::netlink::Socket;
 use netfilter::tunnels::Guard;
+use peers::message::PROGRAM;
 use peers::{HostId, NodeFile, Underlay};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -152,17 +154,17 @@ impl Daemon {
         let keeping = async {
             let _ = timeout(PATIENCE, self.store_is_settled()).await;
             self.round();
-            control::tell_systemd("READY=1");
+            notify::tell(PROGRAM, notify::READY);
             self.keep(&listening).await
         };
         tokio::select! {
             ended = hearing => ended?,
             ended = keeping => ended?,
-            ended = self.displaced() => return Err(ended),
+            ended = self.follow_store() => return Err(ended),
             _ = terminated.recv() => {}
             _ = interrupted.recv() => {}
         }
-        control::tell_systemd("STOPPING=1");
+        notify::tell(PROGRAM, notify::STOPPING);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cni::{Error, code};
 use peers::{Accepted, Block, Limits, LocalBlock, Network, NodeFile, State, accept};
-use tunnels::{Desired, Underlays, gateway, reconcile};
+use tunnels::{Desired, Underlays, reconcile};
 use types::NetworkName;
 
 use super::Daemon;
@@ -39,7 +39,6 @@ impl Daemon {
             complete &= active.problem.is_none() && active.lost.is_empty();
             self.active.borrow_mut().insert(name, active);
         }
-        self.publish();
         self.rounds.set(self.rounds.get() + 1);
         self.done.notify_waiters();
         complete
@@ -98,7 +97,8 @@ impl Daemon {
         let failed = |error: &dyn std::fmt::Display| {
             Error::new(code::IO, format!("take part in network {name}: {error}"))
         };
-        let own = self.own().map_err(|error| failed(&error))?;
+        let underlays = Underlays::read(&self.host).map_err(|error| failed(&error))?;
+        let own = self.own(&underlays);
         let blocks = active.with_claimed(blocks);
         let mut hosts = view.hosts.clone();
         if !hosts.iter().any(|host| host.id == own.id) {
@@ -111,7 +111,6 @@ impl Daemon {
         self.look_at_use(network, active, &accepted.own);
         self.get_what_lacks(network, active, &ours);
         accepted.own.retain(|block| !active.lost.iter().any(|(lost, _)| *lost == block.cidr));
-        let underlays = Underlays::read(&self.host).map_err(|error| failed(&error))?;
         let of_tunnels = |error: tunnels::Error| {
             Error::new(code::IO, error.to_string()).with_hint_if_any(error.hint())
         };
@@ -136,12 +135,7 @@ impl Daemon {
         if active.node.is_none() {
             active.node = NodeFile::read(&self.paths.run, &network.name).ok().flatten();
         }
-        let local = |block: &Block| LocalBlock {
-            cidr: block.cidr,
-            gateway: gateway(block.cidr),
-            state: block.state,
-        };
-        let blocks: Vec<LocalBlock> = accepted.own.iter().map(local).collect();
+        let blocks: Vec<LocalBlock> = accepted.own.iter().map(tunnels::local).collect();
         let quarantine = active.lost.first().map(|(_, why)| why.clone());
         let mut node = NodeFile {
             network: network.name.clone(),
@@ -163,7 +157,7 @@ impl Daemon {
             let mut of = node.blocks.iter().filter(|block| block.cidr.family() == family);
             of.any(|block| block.state == State::Active)
         };
-        let lacking = network.pools.iter().map(|pool| pool.family()).find(|family| !has(*family));
+        let lacking = network.families().into_iter().find(|family| !has(*family));
         if let (Some(family), None) = (lacking, &active.node) {
             let name = &network.name;
             let text = format!("take part in network {name}: it has no {family} block yet");

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use cni::{Error, code};
 use kernel::{addr, link, route};
-use peers::{Host, NodeFile, SpoolRecord, Underlay};
+use peers::{Host, NodeFile, Underlay};
 use tokio::sync::watch;
 use tunnels::Underlays;
 use types::{Family, Mtu, NetworkName};
@@ -15,7 +15,7 @@ use types::{Family, Mtu, NetworkName};
 use super::{Daemon, beside, told};
 use crate::identity::write;
 use crate::settings::{StoreSettings, underlay};
-use crate::store::{Interest, Me, Named, Published, State, Store, StoreError, View};
+use crate::store::{Interest, Me, State, Store, StoreError, View};
 
 /// The store that this host follows.
 pub(super) struct Followed {
@@ -59,7 +59,7 @@ impl Daemon {
                 let followed = self.follow(named.clone())?;
                 let text = serde_json::to_vec(&named).expect("it has text keys");
                 let path = self.paths.state().join(REMEMBERED);
-                if let Err(error) = write(&path, &text, 0o600) {
+                if let Err(error) = write(&path, &text) {
                     eprintln!("cais-overlayd: write {}: {error}", path.display());
                 }
                 Ok(followed)
@@ -97,14 +97,15 @@ impl Daemon {
         if let Some(followed) = &*self.followed.borrow() {
             let active = self.active.borrow();
             let wanted: BTreeMap<NetworkName, Interest> =
-                active.keys().map(|name| (name.clone(), Interest::BlocksAndNames)).collect();
+                active.keys().map(|name| (name.clone(), Interest::Blocks)).collect();
             followed.store.follow(wanted);
         }
     }
 
     /// What this host says of itself.
     fn me(&self) -> io::Result<Me> {
-        let (own, identity) = (self.own()?, &self.identity);
+        let underlays = Underlays::read(&self.host).map_err(told)?;
+        let (own, identity) = (self.own(&underlays), &self.identity);
         let uts = nix::sys::utsname::uname()?;
         let named = self.settings.host_name.clone();
         Ok(Me {
@@ -119,12 +120,11 @@ impl Daemon {
     }
 
     /// This host as the others reach it.
-    pub(super) fn own(&self) -> io::Result<Host> {
+    pub(super) fn own(&self, underlays: &Underlays) -> Host {
         let underlay = self.underlay.get();
-        let underlays = Underlays::read(&self.host).map_err(told)?;
         let mtus = underlay.addresses().into_iter().filter_map(|ip| underlays.mtu(ip));
         let mtu = mtus.min().and_then(|mtu| Mtu::try_from(mtu).ok());
-        Ok(Host { id: self.id().clone(), underlay, mtu })
+        Host { id: self.id().clone(), underlay, mtu }
     }
 
     /// Looks by which addresses this host is reached now; whether they are others than before.
@@ -161,8 +161,8 @@ impl Daemon {
             let usable = all.iter().filter(|addr| addr.index == index && addr.is_global());
             let before = self.underlay.get();
             let pick = |family: Family| {
-                let mut of = usable.clone().map(|addr| addr.cidr.ip());
-                let all: Vec<IpAddr> = of.by_ref().filter(|ip| Family::of(*ip) == family).collect();
+                let of = usable.clone().map(|addr| addr.cidr.ip());
+                let all: Vec<IpAddr> = of.filter(|ip| Family::of(*ip) == family).collect();
                 before.of(family).filter(|ip| all.contains(ip)).or(all.first().copied())
             };
             if let (None, Some(IpAddr::V4(ip))) = (found.v4, pick(Family::V4)) {
@@ -184,68 +184,50 @@ impl Daemon {
     }
 
     /// Follows what the store says, and writes down what it is to be remembered by; returns when
-    /// another machine lives under this host's id.
-    pub(super) async fn displaced(&self) -> io::Error {
+    /// that is over: another machine lives under this host's id, or this host has left.
+    pub(super) async fn follow_store(&self) -> io::Error {
+        let followed = loop {
+            if let Some(followed) = self.followed.borrow().clone() {
+                break followed;
+            }
+            self.done.notified().await;
+        };
+        let (mut view, mut state) = (followed.view.clone(), followed.store.state());
+        let mut snapshot = followed.store.snapshot();
         loop {
-            let Some(followed) = self.followed.borrow().clone() else {
-                self.done.notified().await;
-                continue;
-            };
-            let Followed { store, view, .. } = &*followed;
-            let (mut view, mut state) = (view.clone(), store.state());
-            let (mut snapshot, mut names) = (store.snapshot(), store.names());
-            loop {
-                tokio::select! {
-                    changed = view.changed() => {
-                        if changed.is_err() { break }
-                        self.want_round();
+            tokio::select! {
+                // What the state says at the end is why it ended.
+                biased;
+                changed = state.changed() => {
+                    if changed.is_err() { break }
+                    let now = state.borrow_and_update().clone();
+                    if let State::Refused(error @ StoreError::DuplicateHost { .. }) = now {
+                        return io::Error::new(io::ErrorKind::AlreadyExists, error.to_string());
                     }
-                    changed = state.changed() => {
-                        if changed.is_err() { break }
-                        let now = state.borrow_and_update().clone();
-                        if let State::Refused(error @ StoreError::DuplicateHost { .. }) = now {
-                            return io::Error::new(io::ErrorKind::AlreadyExists, error.to_string());
-                        }
-                        say(&now);
-                        // Blocks may have been taken away while etcd was away.
-                        self.forget_kept();
-                        self.want_round();
-                    }
-                    changed = snapshot.changed() => {
-                        if changed.is_err() { break }
-                        let text = snapshot.borrow_and_update().clone();
-                        let path = self.paths.snapshot();
-                        if let Err(error) = write(&path, text.as_bytes(), 0o600) {
-                            eprintln!("cais-overlayd: write {}: {error}", path.display());
-                        }
-                    }
-                    changed = names.changed() => {
-                        if changed.is_err() { break }
+                    say(&now);
+                    // Blocks may have been taken away while etcd was away.
+                    self.forget_kept();
+                    self.want_round();
+                }
+                changed = view.changed() => {
+                    if changed.is_err() { break }
+                    self.want_round();
+                }
+                changed = snapshot.changed() => {
+                    if changed.is_err() { break }
+                    let text = snapshot.borrow_and_update().clone();
+                    let path = self.paths.snapshot();
+                    if let Err(error) = write(&path, text.as_bytes()) {
+                        eprintln!("cais-overlayd: write {}: {error}", path.display());
                     }
                 }
             }
-            // It ended because this host left.
-            return io::Error::other("this host has left the store");
         }
+        io::Error::other("this host has left the store")
     }
 
     fn forget_kept(&self) {
         self.active.borrow_mut().values_mut().for_each(|active| active.kept.clear());
-    }
-
-    /// Tells the store how the containers of this host are called.
-    pub(super) fn publish(&self) {
-        let Some(followed) = self.followed.borrow().clone() else { return };
-        let mut published = Published::new();
-        for network in self.active.borrow().keys() {
-            let records = SpoolRecord::all(&self.paths.run, network).unwrap_or_default();
-            for record in records.into_iter().filter(|record| !record.names.is_empty()) {
-                let endpoint = format!("{}-{}", record.container, record.ifname);
-                let named = Named { names: record.names, ips: record.ips };
-                published.insert((network.clone(), endpoint), named);
-            }
-        }
-        followed.store.publish(published);
     }
 
     pub(super) fn write_node(&self, node: &NodeFile) -> Result<(), Error> {

@@ -118,16 +118,11 @@ impl Network {
         tell_refused(name, &own.id, &accepted)?;
         let desired = Desired::new(&network, own, &accepted, &underlays);
         let desired = desired.map_err(|e| data_path::told(&e))?;
-        let local = |block: &peers::Block| LocalBlock {
-            cidr: block.cidr,
-            gateway: tunnels::gateway(block.cidr),
-            state: block.state,
-        };
         Ok(Self {
             bridge: desired.bridge.clone(),
             devices: desired.devices(),
             mtu: desired.mtu,
-            blocks: accepted.own.iter().map(local).collect(),
+            blocks: accepted.own.iter().map(tunnels::local).collect(),
             pools: network.pools,
             masquerade: config.masquerade,
             dns: config.dns.clone(),

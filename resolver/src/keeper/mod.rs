@@ -2,7 +2,6 @@
 //! remembered, and looks at nothing that comes from a network.
 
 mod name;
-mod notify;
 mod resume;
 mod revival;
 mod signals;
@@ -21,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cni::Error;
+use control::notify;
 use names::{Record, Store};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -132,7 +132,7 @@ impl Keeper {
                     return Ok(());
                 }
                 End::Told => {
-                    notify::tell(notify::STOPPING);
+                    notify::tell(names::PROGRAM, notify::STOPPING);
                     self.let_finish(&worker, None)?;
                     return Ok(());
                 }
@@ -227,7 +227,7 @@ impl Keeper {
                 Heard::End => return Ok(End::Died),
             };
             match message {
-                ToKeeper::Ready { .. } => notify::tell(notify::READY),
+                ToKeeper::Ready { .. } => notify::tell(names::PROGRAM, notify::READY),
                 ToKeeper::Keep(listener) => self.keep(listener, sockets),
                 ToKeeper::Forget(listener) => {
                     self.kept.remove(&place_of(&listener));

@@ -6,16 +6,16 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// Queries are answered.
-pub(super) const READY: &str = "READY=1";
+/// It serves.
+pub const READY: &str = "READY=1";
 /// It is about to end.
-pub(super) const STOPPING: &str = "STOPPING=1";
+pub const STOPPING: &str = "STOPPING=1";
 
-/// Says `state` to whoever started the process, if that wants to know.
-pub(super) fn tell(state: &str) {
+/// Says `state` to whoever started the process `program`, if that wants to know.
+pub fn tell(program: &str, state: &str) {
     let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send(&socket, state) {
-        eprintln!("cais-dnsd: tell systemd {state}: {error}");
+        eprintln!("{program}: tell systemd {state}: {error}");
     }
 }
 
