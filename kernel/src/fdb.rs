@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use types::MacAddr;
 
 use crate::link::Dev;
+use crate::neigh::{HEADER_BYTES, header};
 use crate::netlink::attributes::{Attributes, u16_at, u32_at};
 use crate::netlink::encoder::Encoder;
 use crate::netlink::{Action, REPLACE, Request, RequestError, Socket};
@@ -24,8 +25,6 @@ pub struct Fdb {
     pub state: u16,
 }
 
-/// `struct ndmsg`: family, padding, link, state, flags, type.
-const HEADER_BYTES: usize = 12;
 /// `linux/neighbour.h`: the device's own entry, not its bridge's.
 const NTF_SELF: u8 = 2;
 
@@ -88,12 +87,7 @@ pub(crate) fn list_request(dev: &Dev) -> Request {
 }
 
 fn message(dev: &Dev, mac: MacAddr, state: u16) -> Encoder {
-    let mut header = [0; HEADER_BYTES];
-    header[0] = libc::AF_BRIDGE as u8;
-    header[4..8].copy_from_slice(&dev.index.to_ne_bytes());
-    header[8..10].copy_from_slice(&state.to_ne_bytes());
-    header[10] = NTF_SELF;
-    let mut message = Encoder::after(&header);
+    let mut message = Encoder::after(&header(libc::AF_BRIDGE as u8, dev, (state, NTF_SELF)));
     message.mac(libc::NDA_LLADDR, mac);
     message
 }

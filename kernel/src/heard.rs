@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use crate::link::Link;
+use crate::link::{Event, Link, event};
 use crate::netlink::attributes::u32_at;
 use crate::netlink::message::Message;
 use crate::netlink::{Action, Error, RequestError, Socket};
@@ -88,11 +88,12 @@ fn heard(message: Message<'_>) -> Option<Heard> {
     let body = message.body;
     // `ifa_index`, `ndm_ifindex`.
     let index = || u32_at(body, 4);
-    let link = || Link::parse(body).map(Box::new);
     match message.kind {
-        libc::RTM_NEWLINK | libc::RTM_DELLINK if body.first() != Some(&0) => None,
-        libc::RTM_NEWLINK => link().map(Heard::Link),
-        libc::RTM_DELLINK => link().map(Heard::LinkGone),
+        libc::RTM_NEWLINK | libc::RTM_DELLINK => event(message).map(|event| match event {
+            Event::Changed(link) => Heard::Link(link),
+            Event::Gone(link) => Heard::LinkGone(link),
+            Event::Lost => Heard::Lost,
+        }),
         libc::RTM_NEWADDR | libc::RTM_DELADDR => index().map(Heard::Address),
         libc::RTM_DELNEIGH => index().map(Heard::NeighbourGone),
         // `rtm_protocol`.

@@ -24,7 +24,7 @@ pub struct Neigh {
     pub state: u16,
 }
 
-const HEADER_BYTES: usize = 12;
+pub(crate) const HEADER_BYTES: usize = 12;
 
 impl Neigh {
     /// Whether somebody set it and the kernel never changes it.
@@ -76,14 +76,19 @@ pub(crate) fn list_request(dev: &Dev) -> Request {
 }
 
 fn message(dev: &Dev, ip: IpAddr, state: u16) -> Encoder {
-    // `struct ndmsg`: family, padding, link, state, flags, type.
-    let mut header = [0; HEADER_BYTES];
-    header[0] = family(Family::of(ip));
-    header[4..8].copy_from_slice(&dev.index.to_ne_bytes());
-    header[8..10].copy_from_slice(&state.to_ne_bytes());
-    let mut message = Encoder::after(&header);
+    let mut message = Encoder::after(&header(family(Family::of(ip)), dev, (state, 0)));
     message.ip(libc::NDA_DST, ip);
     message
+}
+
+/// `struct ndmsg`: family, padding, link, state, flags, type.
+pub(crate) fn header(family: u8, dev: &Dev, (state, flags): (u16, u8)) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[0] = family;
+    header[4..8].copy_from_slice(&dev.index.to_ne_bytes());
+    header[8..10].copy_from_slice(&state.to_ne_bytes());
+    header[10] = flags;
+    header
 }
 
 fn request(

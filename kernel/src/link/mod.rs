@@ -32,6 +32,7 @@ pub use dummy::Dummy;
 pub use ifb::Ifb;
 pub use ipvlan::{Ipvlan, IpvlanFlag, IpvlanMode};
 pub use macvlan::{Macvlan, MacvlanMode};
+pub(crate) use monitor::event;
 pub use monitor::{Event, Monitor};
 pub use port::{PortChange, set_port};
 pub use read::{find, get, list, query};

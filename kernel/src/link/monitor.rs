@@ -68,7 +68,7 @@ impl Monitor {
 
 /// The event in a message. Bridges tell of their ports in the same way, as family `AF_BRIDGE`;
 /// those are left out: the link itself did not come or go.
-pub(super) fn event(message: Message<'_>) -> Option<Event> {
+pub(crate) fn event(message: Message<'_>) -> Option<Event> {
     if message.body.first() != Some(&(libc::AF_UNSPEC as u8)) {
         return None;
     }
