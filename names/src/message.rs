@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use cni::json::Object;
 use cni::{Error, code};
 use control::MOST_BYTES;
+use peers::HostId;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use types::{Attachment, ContainerId};
+use types::{Attachment, ContainerId, NetworkName};
 
 use crate::record::{Record, key, missing};
 
@@ -31,6 +32,13 @@ pub enum Request {
     },
     /// Know nothing of this attachment any more.
     Drop(Attachment),
+    /// Look at what containers of another host are called on a network: that has changed.
+    Elsewhere {
+        /// The network.
+        network: NetworkName,
+        /// The host.
+        host: HostId,
+    },
     /// Say or do something about the daemon as a whole.
     About(Topic),
     /// Answer this question as a container would be answered: the text is the reply as it would be
@@ -113,6 +121,8 @@ struct Shape<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     ifname: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
@@ -173,6 +183,10 @@ impl Request {
                 Shape { place: Some(*place), port: Some(*port), ..shape }.written()
             }
             Self::Drop(key) => Shape::of("drop").about(key).written(),
+            Self::Elsewhere { network, host } => {
+                let (network, host) = (Some(network.as_str()), Some(host.as_str()));
+                Shape { network, host, ..Shape::of("elsewhere") }.written()
+            }
             Self::About(topic) => {
                 let named = TOPICS.iter().find(|(_, other)| other == topic);
                 Shape::of(named.expect("the list has all topics").0).written()
@@ -213,6 +227,10 @@ impl Request {
                 port: object.integer("port", 1..=65535)?.ok_or_else(|| missing("port"))? as u16,
             }),
             "drop" => Ok(Self::Drop(key(&object)?)),
+            "elsewhere" => Ok(Self::Elsewhere {
+                network: object.parsed("network")?.ok_or_else(|| missing("network"))?,
+                host: object.parsed("host")?.ok_or_else(|| missing("host"))?,
+            }),
             "resolve" => Ok(Self::Resolve(Question {
                 container: object.parsed("container")?.ok_or_else(|| missing("container"))?,
                 name: object.string("name")?.ok_or_else(|| missing("name"))?,
@@ -312,6 +330,7 @@ mod tests {
             Request::Put(Box::new(record)),
             Request::Listen { key: key.clone(), place: 1, port: 1021 },
             Request::Drop(key),
+            Request::Elsewhere { network: "web".parse().unwrap(), host: "7f3c".parse().unwrap() },
             Request::Resolve(question),
         ];
         for request in requests.into_iter().chain(about) {

@@ -1,13 +1,48 @@
 //! Comparing what ADD made with what is there.
 
+use std::path::Path;
+
+use attach::host::Host;
 use attach::verify::differs;
-use cni::{Error, code};
+use cni::{AddResult, Call, Error, code};
 use kernel::netlink::Socket;
 use names::{Client, Record};
-use netfilter::loopback;
+use netfilter::{Claimant, Store, loopback};
 use types::Cidr;
 
 use crate::doors;
+use crate::plan::{record, sandbox};
+use crate::settings::{Required, Settings};
+
+/// Compares what the daemon knows of an attachment whose plugin makes the bridge itself, and whether
+/// it is what the packet filter is told; on the host. Gives the record, if it has names.
+///
+/// # Errors
+/// Code 101 with the first difference.
+pub fn joined(
+    call: &Call,
+    settings: &Settings,
+    result: &AddResult,
+    (run_dir, plugin): (&Path, &str),
+) -> Result<Option<Record>, Error> {
+    let netns = sandbox(call)?;
+    let host = Host::open(run_dir.to_owned())?;
+    let wanted = record(call, settings, result, &netns, &host)?;
+    let client = Client::new(run_dir, &call.path);
+    if settings.required == Required::No && client.store().read(&wanted.key).is_none() {
+        // It started without.
+        return Ok(None);
+    }
+    let record = known(&client, &wanted, plugin)?;
+    let claim = Store::under(run_dir).read(&record.key, Claimant::Interface);
+    let led = claim.map(|claim| claim.resolvers).unwrap_or_default();
+    if led != doors::resolvers(&record.places) {
+        let text =
+            format!("what {} asks its gateway is not led to the daemon of names", record.key);
+        return Err(differs(text));
+    }
+    Ok(Some(record))
+}
 
 /// Compares the record of an attachment with `wanted`, which is what ADD would write now, and asks
 /// the daemon whether it listens for it. Gives the record.

@@ -9,12 +9,15 @@
 //! | GC | [`sweep`], `netfilter::Filter::sweep` | |
 //! | STATUS | [`available`] | |
 //!
+//! A plugin that makes the bridge itself has all of ADD in [`Joining`], and of CHECK in [`joined`].
+//!
 //! Nothing leads to a port at which nobody listens: [`register()`] comes first.
 //!
 //! This crate does not know how questions are answered.
 
 mod check;
 pub mod doors;
+mod joining;
 mod plan;
 mod register;
 mod remove;
@@ -23,7 +26,8 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use check::{known, led};
+pub use check::{joined, known, led};
+pub use joining::Joining;
 pub use plan::{record, record_on_bridge, sandbox};
 pub use register::{begin, claim, lead, redirect, register};
 pub use remove::{forget, sweep, take_back};

@@ -1,8 +1,9 @@
 //! The one door for fuzzers: what reads what comes from outside.
 
-use crate::{Limits, NodeFile, SpoolRecord, StaticFile, accept};
+use crate::{Elsewhere, Limits, NodeFile, SpoolRecord, StaticFile, accept};
 
-/// Reads `bytes` as a file of peers, of a node and of an endpoint, and judges what the first holds.
+/// Reads `bytes` as a file of peers, of a node, of an endpoint and of
+/// another host's names, and judges what the first holds.
 /// Must not panic, whatever they hold.
 ///
 /// # Panics
@@ -15,6 +16,10 @@ pub fn file(bytes: &[u8]) {
     if let Ok(record) = SpoolRecord::parse(bytes) {
         let text = serde_json::to_vec(&record).expect("it has text keys and no failing parts");
         assert_eq!(SpoolRecord::parse(&text).ok(), Some(record));
+    }
+    if let Ok(file) = Elsewhere::parse(bytes) {
+        let again = Elsewhere::parse(file.encode().as_bytes());
+        assert_eq!(again.ok(), Some(file));
     }
     let Ok(file) = StaticFile::parse(bytes) else { return };
     let network = file.network("net".parse().expect("the name of a network"));

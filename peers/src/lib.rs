@@ -18,10 +18,12 @@
 //! # Ok::<(), peers::Error>(())
 //! ```
 //!
-//! The files that daemon and plugin share are here as well: [`NodeFile`] and [`SpoolRecord`].
+//! The files that daemons and plugin share are here as well: [`NodeFile`], [`SpoolRecord`] and
+//! [`Elsewhere`].
 //! This crate knows neither the kernel nor any store.
 
 mod accept;
+mod elsewhere;
 mod error;
 pub mod fuzzing;
 mod ids;
@@ -33,6 +35,7 @@ mod static_file;
 mod text;
 
 pub use accept::{Accepted, Limits, Peer, Reason, Refused, accept};
+pub use elsewhere::{Called, Elsewhere};
 pub use error::Error;
 pub use ids::{BadHostId, BadVni, HostId, Vni};
 pub use node::{LocalBlock, NodeFile};

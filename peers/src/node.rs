@@ -232,6 +232,13 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
     })
 }
 
+/// Whether `name` is that of a file that a living process may be writing.
+pub(crate) fn is_being_written(name: &str) -> bool {
+    let writer = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".new"));
+    let writer = writer.and_then(|rest| rest.rsplit_once('.')).map(|(_, pid)| pid);
+    writer.is_some_and(|pid| Path::new("/proc").join(pid).exists())
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

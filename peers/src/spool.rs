@@ -1,5 +1,6 @@
 //! What the plugin tells the daemon of a container: one file for each attachment.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use types::{Attachment, ContainerId, IfName, NetworkName};
 
 use crate::error::{Error, check_layout, invalid};
-use crate::node::{short, write_whole};
+use crate::node::{is_being_written, short, write_whole};
 
 /// A container on a network of this host, with its names and addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,13 +71,42 @@ impl SpoolRecord {
     /// # Errors
     /// When the file system refuses.
     pub fn remove(run_dir: &Path, key: &Attachment) -> Result<(), Error> {
-        let path = Self::path(run_dir, key);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::File { verb: "remove", path, source: error })
-            }
-            _ => Ok(()),
+        remove(Self::path(run_dir, key))
+    }
+
+    /// The one of `key`; a torn one counts as none.
+    #[must_use]
+    pub fn read(run_dir: &Path, key: &Attachment) -> Option<Self> {
+        let record = Self::parse(&fs::read(Self::path(run_dir, key)).ok()?).ok()?;
+        (record.container == key.container && record.ifname == key.ifname).then_some(record)
+    }
+
+    /// Removes all of `network` but those of attachments that `stays` says yes to, and what killed
+    /// calls left.
+    ///
+    /// # Errors
+    /// When the file system refuses; all were tried.
+    pub fn sweep(
+        run_dir: &Path,
+        network: &NetworkName,
+        stays: impl Fn(&Attachment) -> bool,
+    ) -> Result<(), Error> {
+        let path = Self::directory(run_dir, network);
+        let mut outcome = Ok(());
+        for (name, record) in listed(&path)? {
+            let key = |Self { container, ifname, .. }: Self| {
+                let network = network.clone();
+                Attachment { network, container, ifname }
+            };
+            let is_kept = match record.map(key) {
+                Some(key) => stays(&key),
+                None => is_being_written(&name),
+            };
+            let path = path.join(&name);
+            let removed = if is_kept { Ok(()) } else { remove(path) };
+            outcome = outcome.and(removed);
         }
+        outcome
     }
 
     /// Reads one.
@@ -88,19 +118,39 @@ impl SpoolRecord {
         serde_json::from_slice(bytes).map_err(|why| invalid(&why))
     }
 
-    /// All records of `network`. Torn ones, and what is being written, are left out.
+    /// All records of `network` by the names of their files. Torn ones, and what is being written, are
+    /// left out.
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub fn all(run_dir: &Path, network: &NetworkName) -> Result<Vec<Self>, Error> {
-        let path = Self::directory(run_dir, network);
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(Error::File { verb: "list", path, source }),
-        };
-        let texts = entries.flatten().filter_map(|entry| fs::read(entry.path()).ok());
-        Ok(texts.filter_map(|text| Self::parse(&text).ok()).collect())
+    pub fn all(run_dir: &Path, network: &NetworkName) -> Result<BTreeMap<String, Self>, Error> {
+        let all = listed(&Self::directory(run_dir, network))?;
+        Ok(all.into_iter().filter_map(|(name, record)| Some((name, record?))).collect())
+    }
+}
+
+/// All files in a directory, with the records that can be read.
+fn listed(path: &Path) -> Result<Vec<(String, Option<SpoolRecord>)>, Error> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::File { verb: "list", path: path.to_owned(), source }),
+    };
+    let read = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let is_whole = !name.starts_with('.');
+        let text = is_whole.then(|| fs::read(entry.path()).ok()).flatten();
+        Some((name, text.and_then(|text| SpoolRecord::parse(&text).ok())))
+    };
+    Ok(entries.flatten().filter_map(read).collect())
+}
+
+fn remove(path: PathBuf) -> Result<(), Error> {
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::File { verb: "remove", path, source: error })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -120,15 +170,24 @@ mod tests {
             vec!["web".to_owned()],
             vec!["10.77.4.5".parse().unwrap()],
         );
-        assert_eq!(SpoolRecord::all(&dir, &network).unwrap(), []);
+        assert!(SpoolRecord::all(&dir, &network).unwrap().is_empty());
         record.write(&dir, &network).unwrap();
         let torn = SpoolRecord::directory(&dir, &network).join("c2@eth0");
         fs::write(&torn, "{\"v\":1,").unwrap();
-        assert_eq!(SpoolRecord::all(&dir, &network).unwrap(), [record]);
+        let dead = torn.with_file_name(".c3@eth0.999999999.new");
+        fs::write(&dead, "{").unwrap();
+        let living = torn.with_file_name(format!(".c4@eth0.{}.new", std::process::id()));
+        fs::write(&living, "{").unwrap();
+        let all = SpoolRecord::all(&dir, &network).unwrap();
+        assert_eq!(all, [("c1@eth0".to_owned(), record.clone())].into());
         let key = Attachment { network: network.clone(), container, ifname };
+        SpoolRecord::sweep(&dir, &network, |one| *one == key).unwrap();
+        assert!(!torn.exists() && !dead.exists() && living.exists());
+        assert_eq!(SpoolRecord::read(&dir, &key), Some(record));
         SpoolRecord::remove(&dir, &key).unwrap();
         SpoolRecord::remove(&dir, &key).unwrap();
-        assert_eq!(SpoolRecord::all(&dir, &network).unwrap(), []);
+        assert_eq!(SpoolRecord::read(&dir, &key), None);
+        assert!(SpoolRecord::all(&dir, &network).unwrap().is_empty());
         fs::remove_dir_all(dir).unwrap();
     }
 }

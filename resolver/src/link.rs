@@ -4,9 +4,10 @@
 use cni::json::Object;
 use cni::{Error, code};
 use names::{Place, Record};
+use peers::{Elsewhere, HostId};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use types::Attachment;
+use types::{Attachment, NetworkName};
 
 /// Sockets for datagrams and connections, at one place of one attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,13 @@ pub enum ToWorker {
     Listen(Listener),
     /// Answer for this.
     Know(Box<Record>),
+    /// What containers of another host are called, or a part of that.
+    Elsewhere {
+        /// The part.
+        names: Box<Elsewhere>,
+        /// Whether another follows.
+        more: bool,
+    },
     /// This could not be read of what is remembered.
     Broken(String),
     /// That was all; what was not named is not known any more.
@@ -44,6 +52,8 @@ pub enum ToKeeper {
     Keep(Listener),
     /// Those of this place are not needed any more.
     Forget(Listener),
+    /// Say what containers of this host are called on this network.
+    Look(NetworkName, HostId),
     /// There has been nothing to answer for, for as long as the configuration says.
     Idle,
     /// Say again what is remembered.
@@ -59,14 +69,23 @@ struct Shape<'a> {
     record: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
 }
 
 fn written(verb: &str, record: Option<&Record>, text: Option<&str>) -> Vec<u8> {
-    let raw = |record: &Record| {
-        RawValue::from_string(record.encode()).expect("a record is encoded as one JSON object")
-    };
-    let shape = Shape { verb, record: record.map(raw), text };
-    serde_json::to_vec(&shape).expect("a message has text keys and no failing parts")
+    let record = record.map(|record| raw(record.encode()));
+    Shape { verb, record, text, more: false }.encode()
+}
+
+fn raw(record: String) -> Box<RawValue> {
+    RawValue::from_string(record).expect("a record is encoded as one JSON object")
+}
+
+impl Shape<'_> {
+    fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a message has text keys and no failing parts")
+    }
 }
 
 /// A record that says nothing but whose it is, and one place.
@@ -83,6 +102,10 @@ impl ToWorker {
                 written("listen", Some(&bare(key, Some(place))), None)
             }
             Self::Know(record) => written("know", Some(record), None),
+            Self::Elsewhere { names, more } => {
+                let record = Some(raw(names.encode()));
+                Shape { verb: "elsewhere", record, text: None, more: *more }.encode()
+            }
             Self::Broken(text) => written("broken", None, Some(text)),
             Self::Complete => written("complete", None, None),
             Self::Drop(key) => written("drop", Some(&bare(key, None)), None),
@@ -98,6 +121,11 @@ impl ToWorker {
         match verb(&object)?.as_str() {
             "listen" => Ok(Self::Listen(listener(&object)?)),
             "know" => Ok(Self::Know(Box::new(record(&object)?))),
+            "elsewhere" => {
+                let names = Elsewhere::parse(raw_record(&object).as_bytes());
+                let names = names.map_err(|why| Error::new(code::DECODE, why.to_string()))?;
+                Ok(Self::Elsewhere { names: Box::new(names), more: object.flag("more")? })
+            }
             "broken" => Ok(Self::Broken(object.string("text")?.unwrap_or_default())),
             "complete" => Ok(Self::Complete),
             "drop" => Ok(Self::Drop(record(&object)?.key)),
@@ -118,6 +146,7 @@ impl ToKeeper {
             Self::Forget(Listener { key, place }) => {
                 written("forget", Some(&bare(key, Some(place))), None)
             }
+            Self::Look(network, host) => written("look", None, Some(&format!("{network}/{host}"))),
             Self::Idle => written("idle", None, None),
             Self::Reload => written("reload", None, None),
             Self::Upgrade => written("upgrade", None, None),
@@ -134,6 +163,17 @@ impl ToKeeper {
             "ready" => Ok(Self::Ready { layout: object.string("text")?.unwrap_or_default() }),
             "keep" => Ok(Self::Keep(listener(&object)?)),
             "forget" => Ok(Self::Forget(listener(&object)?)),
+            "look" => {
+                let text = object.string("text")?.unwrap_or_default();
+                let named = text.split_once('/');
+                let named = named.and_then(|(network, host)| {
+                    Some(Self::Look(network.parse().ok()?, host.parse().ok()?))
+                });
+                named.ok_or_else(|| {
+                    let text = format!("key \"text\": {text:?} is no host of a network");
+                    Error::new(code::INVALID_CONFIG, text)
+                })
+            }
             "idle" => Ok(Self::Idle),
             "reload" => Ok(Self::Reload),
             "upgrade" => Ok(Self::Upgrade),
@@ -151,8 +191,11 @@ fn unknown(verb: &str) -> Error {
 }
 
 fn record(object: &Object<'_>) -> Result<Record, Error> {
-    let text = object.get("record").map(|value| value.raw().get().to_owned()).unwrap_or_default();
-    Record::parse(text.as_bytes())
+    Record::parse(raw_record(object).as_bytes())
+}
+
+fn raw_record(object: &Object<'_>) -> String {
+    object.get("record").map(|value| value.raw().get().to_owned()).unwrap_or_default()
 }
 
 fn listener(object: &Object<'_>) -> Result<Listener, Error> {
@@ -176,9 +219,13 @@ mod tests {
         };
         let place = Place::Container { port: 1021 };
         let listener = Listener { key: key.clone(), place: place.clone() };
+        let (network, host): (NetworkName, HostId) =
+            ("web".parse().unwrap(), "7f3c".parse().unwrap());
+        let elsewhere = Elsewhere::new(network.clone(), host.clone());
         for message in [
             ToWorker::Listen(listener.clone()),
             ToWorker::Know(Box::new(bare(&key, Some(&place)))),
+            ToWorker::Elsewhere { names: Box::new(elsewhere), more: true },
             ToWorker::Broken("why".to_owned()),
             ToWorker::Complete,
             ToWorker::Drop(key),
@@ -189,6 +236,7 @@ mod tests {
             ToKeeper::Ready { layout: "1".to_owned() },
             ToKeeper::Keep(listener.clone()),
             ToKeeper::Forget(listener),
+            ToKeeper::Look(network, host),
             ToKeeper::Idle,
             ToKeeper::Reload,
             ToKeeper::Upgrade,

@@ -5,9 +5,11 @@ mod admin;
 mod claims;
 mod control;
 mod ears;
+mod elsewhere;
 mod fence;
 mod network;
 mod reconcile;
+mod spool;
 mod status;
 mod store;
 
@@ -34,7 +36,9 @@ use crate::fence::Fence;
 use crate::identity::Identity;
 use crate::settings::Settings;
 use ears::{Concern, Listening};
+use elsewhere::Others;
 use network::Active;
+use spool::Spool;
 use store::Followed;
 
 /// What happens together is acted upon together.
@@ -96,6 +100,10 @@ struct Daemon {
     rounds: Cell<u64>,
     /// Whether this host is being taken out of the store: nothing is claimed any more.
     leaving: Cell<bool>,
+    /// What containers of this host are called.
+    spool: Spool,
+    /// What those of others are called.
+    others: Others,
     /// What this host may do by the time that etcd has not confirmed it.
     fence: Cell<Fence>,
 }
@@ -117,6 +125,7 @@ impl Daemon {
         let identity = Identity::of(&paths.state(), &paths.run.join("overlay"))?;
         let host = Socket::open("the host's namespace").map_err(told)?;
         let guard = Guard::open(&paths.run).map_err(told)?;
+        let (spool, others) = (Spool::begin()?, Others::remembered(&paths.run));
         let daemon = Self {
             paths,
             settings,
@@ -131,6 +140,8 @@ impl Daemon {
             started: Instant::now(),
             rounds: Cell::new(0),
             leaving: Cell::new(false),
+            spool,
+            others,
             fence: Cell::new(Fence::Open),
         };
         daemon.look_at_underlay()?;
@@ -144,6 +155,8 @@ impl Daemon {
         for network in self.remembered_networks() {
             self.active.borrow_mut().entry(network).or_default();
         }
+        // Before the store is followed: what it has of this host and is not here is deleted.
+        self.sweep_spool();
         if let Some(store) = self.configured_store() {
             let _ = self.follow(store).map_err(|error| eprintln!("cais-overlayd: {error}"));
         }
@@ -161,6 +174,9 @@ impl Daemon {
             ended = hearing => ended?,
             ended = keeping => ended?,
             ended = self.follow_store() => return Err(ended),
+            ended = self.keep_spool() => match ended? {},
+            never = self.follow_names() => match never {},
+            never = self.say_names() => match never {},
             _ = terminated.recv() => {}
             _ = interrupted.recv() => {}
         }

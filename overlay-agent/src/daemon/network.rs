@@ -1,10 +1,10 @@
 //! A network that this host takes part in, as far as the daemon has come with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use cni::{Error, code};
-use peers::{Block, Network, NodeFile};
+use peers::{Block, HostId, Network, NodeFile};
 use types::{Cidr, Family};
 
 use crate::store::Number;
@@ -34,6 +34,8 @@ pub(super) struct Active {
     pub(super) kept: BTreeSet<Cidr>,
     /// Whether creating it is under way.
     pub(super) creating: bool,
+    /// Blocks of the other hosts.
+    pub(super) others: BTreeMap<HostId, Vec<Cidr>>,
     /// Records that are not acted upon, as they were told of last.
     pub(super) refused_records: Vec<String>,
 }

@@ -1,12 +1,13 @@
 //! One round: what the store says becomes what the kernel has and what plugins are told.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use cni::{Error, code};
-use peers::{Accepted, Block, Limits, LocalBlock, Network, NodeFile, State, accept};
+use peers::{Accepted, Block, HostId, Limits, LocalBlock, Network, NodeFile, State, accept};
 use tunnels::{Desired, Underlays, reconcile};
-use types::NetworkName;
+use types::{Cidr, NetworkName};
 
 use super::Daemon;
 use super::network::Active;
@@ -16,7 +17,7 @@ use crate::store::{State as StoreState, View};
 const NEWS: Duration = Duration::from_secs(2);
 
 /// Records of others that are told of one by one.
-const MOST_TOLD: usize = 20;
+pub(super) const MOST_TOLD: usize = 20;
 
 impl Daemon {
     /// Makes all networks of this host what they have to be. Whether nothing is left to be tried
@@ -106,6 +107,12 @@ impl Daemon {
         }
         let mut accepted = accept(network, &own, &hosts, &blocks, Limits::STORE);
         self.tell_refused(name, active, &accepted);
+        let others = accepted.peers.iter().map(|peer| (peer.id.clone(), peer.blocks.clone()));
+        let others: BTreeMap<HostId, Vec<Cidr>> = others.collect();
+        if active.others != others {
+            active.others = others;
+            self.others.judged.notify_one();
+        }
         let ours: Vec<Block> =
             blocks.iter().filter(|block| block.host == own.id).cloned().collect();
         self.look_at_use(network, active, &accepted.own);
@@ -163,6 +170,7 @@ impl Daemon {
             let text = format!("take part in network {name}: it has no {family} block yet");
             return Err(Error::new(code::TRY_AGAIN, text));
         }
+        self.hear_spool(&network.name);
         if active.node.as_ref() != Some(&node) {
             node.epoch += 1;
             self.write_node(&node)?;

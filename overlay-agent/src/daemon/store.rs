@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use cni::{Error, code};
 use kernel::{addr, link, route};
@@ -23,6 +24,8 @@ pub(super) struct Followed {
     pub(super) settings: StoreSettings,
     pub(super) store: Store,
     pub(super) view: watch::Receiver<std::sync::Arc<View>>,
+    /// How long a host counts as present there.
+    pub(super) ttl: Duration,
 }
 
 /// Remembers which store a plugin named, for the next start.
@@ -79,12 +82,13 @@ impl Daemon {
         };
         let config = settings.etcd().map_err(|why| failed(&why))?;
         let snapshot = std::fs::read(self.paths.snapshot()).ok();
-        let me = self.me().map_err(|why| failed(&why))?;
+        let (me, ttl) = (self.me().map_err(|why| failed(&why))?, config.ttl);
         let (store, agent) = Store::new(config, me, snapshot.as_deref());
         let view = store.view();
-        let followed = Rc::new(Followed { settings, store, view });
+        let followed = Rc::new(Followed { settings, store, view, ttl });
         self.followed.replace(Some(Rc::clone(&followed)));
         self.follow_active();
+        self.publish();
         beside(async move {
             // What ends it is told by the store's state.
             let _ = agent.run().await;
@@ -97,7 +101,7 @@ impl Daemon {
         if let Some(followed) = &*self.followed.borrow() {
             let active = self.active.borrow();
             let wanted: BTreeMap<NetworkName, Interest> =
-                active.keys().map(|name| (name.clone(), Interest::Blocks)).collect();
+                active.keys().map(|name| (name.clone(), Interest::BlocksAndNames)).collect();
             followed.store.follow(wanted);
         }
     }
@@ -186,12 +190,7 @@ impl Daemon {
     /// Follows what the store says, and writes down what it is to be remembered by; returns when
     /// that is over: another machine lives under this host's id, or this host has left.
     pub(super) async fn follow_store(&self) -> io::Error {
-        let followed = loop {
-            if let Some(followed) = self.followed.borrow().clone() {
-                break followed;
-            }
-            self.done.notified().await;
-        };
+        let followed = self.first_followed().await;
         let (mut view, mut state) = (followed.view.clone(), followed.store.state());
         let mut snapshot = followed.store.snapshot();
         loop {
@@ -224,6 +223,16 @@ impl Daemon {
             }
         }
         io::Error::other("this host has left the store")
+    }
+
+    /// The store that this host follows, as soon as it follows one.
+    pub(super) async fn first_followed(&self) -> Rc<Followed> {
+        loop {
+            if let Some(followed) = self.followed.borrow().clone() {
+                return followed;
+            }
+            self.done.notified().await;
+        }
     }
 
     fn forget_kept(&self) {

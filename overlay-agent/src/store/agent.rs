@@ -23,7 +23,7 @@ use super::{EtcdConfig, Interest, State};
 
 /// Changes are told at once, but not more often than this.
 const TELL: Duration = Duration::from_millis(20);
-/// Names are written this often, so many at once.
+/// Names are written at once, but not more often than this, and so many at a time.
 const NAMES: (Duration, usize) = (Duration::from_millis(100), 64);
 /// The snapshot is renewed at most this often.
 const SNAPSHOT: Duration = Duration::from_secs(5);
@@ -95,7 +95,17 @@ pub struct Agent {
 pub(super) struct Due {
     tell: Option<Instant>,
     pub(super) names: Option<Instant>,
+    /// When some were written last.
+    wrote_names: Option<Instant>,
     snapshot: Option<Instant>,
+}
+
+impl Due {
+    /// When names may be written next.
+    fn next_names(&self) -> Instant {
+        let now = Instant::now();
+        self.wrote_names.map_or(now, |wrote| now.max(wrote + NAMES.0))
+    }
 }
 
 /// Ends a task when dropped.
@@ -185,6 +195,7 @@ impl Agent {
             self.subtrees.iter().map(|tracked| tracked.subtree.clone()).collect();
         let mut watch = etcd.watch(&subtrees, self.config.silence).await?;
         self.follow_interest(&etcd, &watch).await?;
+        self.find_strays(&etcd, &actor.id).await?;
         self.told.confirmed.send_replace(Some(Instant::now()));
         self.told.session.send_replace(Some(Session { tree: tree.clone(), actor: actor.clone() }));
         self.tell();
@@ -200,7 +211,7 @@ impl Agent {
                 _ = self.asked.interest.changed() => self.follow_interest(&etcd, &watch).await?,
                 _ = self.asked.me.changed() => self.announce(&tree, lease).await?,
                 _ = self.asked.published.changed() => {
-                    let due = Instant::now() + NAMES.0;
+                    let due = self.due.next_names();
                     self.due.names.get_or_insert(due);
                 }
                 () = at(self.due.names) => self.write_names(&etcd, &actor).await?,
@@ -282,7 +293,15 @@ impl Agent {
                 None => txn.delete(key),
             },
         );
-        let done = etcd.run("write names", txn).await?;
+        self.due.wrote_names = Some(Instant::now());
+        let done = match etcd.run("write names", txn).await {
+            // All else goes on where this host may not say names.
+            Err(error) if error.is_denied() => {
+                eprintln!("cais-overlayd: names of this host are not told to others: {error}");
+                return Ok(());
+            }
+            done => done?,
+        };
         if !done.held {
             return Err(StoreError::PresenceLost { what: "write names" });
         }
@@ -298,7 +317,7 @@ impl Agent {
                 None => self.cache.remove(key),
             }
         }
-        self.due.names = more.then(|| Instant::now() + NAMES.0);
+        self.due.names = more.then(|| self.due.next_names());
         self.changed();
         Ok(())
     }

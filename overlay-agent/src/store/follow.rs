@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use peers::HostId;
 use tokio::time::Instant;
 use types::NetworkName;
 
@@ -63,6 +64,29 @@ impl Agent {
             }
         }
         prefixes
+    }
+
+    /// Looks for names of ours in networks that are not followed: they are from before this host was
+    /// started, and deleted with what else is stale.
+    pub(super) async fn find_strays(
+        &mut self,
+        etcd: &Connection,
+        own: &HostId,
+    ) -> Result<(), StoreError> {
+        let networks: Vec<NetworkName> = self.cache.view().networks.into_keys().collect();
+        for network in networks {
+            let all = self.config.keys.names(&network);
+            if self.subtrees.iter().any(|tracked| tracked.subtree.prefix == all) {
+                continue;
+            }
+            match etcd.list(&format!("{all}{own}/"), Want::Values, 0).await {
+                Ok((entries, _)) => entries.into_iter().for_each(|entry| self.cache.put(entry)),
+                // Of another network than this host may use.
+                Err(error) if error.is_denied() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     fn track(&mut self, prefix: String) {

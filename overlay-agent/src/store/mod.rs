@@ -39,7 +39,7 @@ pub use etcd::{EtcdError, Login, Tls};
 pub use handle::Store;
 pub use keys::Keys;
 pub use network::Number;
-pub use records::{BadRecord, Config, HostRecord, Me, Named};
+pub use records::{BadRecord, Config, HostRecord, MOST_NAMES, Me, Named};
 pub use view::{Names, Presence, View};
 
 /// How etcd is reached.

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use types::{Cidr, Mtu, NetworkName};
 
-pub use block::Named;
+pub use block::{MOST_NAMES, Named};
 pub(crate) use block::{block, block_value, draining, released};
 pub(crate) use host::Alive;
 pub use host::{HostRecord, Me};

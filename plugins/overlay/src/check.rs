@@ -7,12 +7,12 @@ use cni::{Call, Error, NetworkCall, code, state};
 use kernel::netlink::Socket;
 use netfilter::tunnels::Guard;
 use netfilter::{Claimant, Filter, Store, kind};
-use peers::NodeFile;
+use peers::{NodeFile, SpoolRecord};
 use types::Cidr;
 
 use crate::config::Config;
 use crate::network::Network;
-use crate::{beyond, data_path};
+use crate::{NAME, beyond, data_path, names};
 
 /// Compares everything of one attachment. The calling thread is in the container's namespace
 /// afterwards.
@@ -49,7 +49,19 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
         }
         filter.check(&claim)?;
     }
-    bridge::compare(call, &network.bridge(name, config))
+    let settings = names::settings(&call.config, &call.args_text)?;
+    let record = match &settings {
+        Some(settings) => naming::joined(call, settings, &result, (&run_dir, NAME))?,
+        None => None,
+    };
+    if record.is_some()
+        && network.has_daemon()
+        && SpoolRecord::read(&run_dir, &call.attachment).is_none()
+    {
+        return Err(differs(format!("other hosts are not told the names of {}", call.attachment)));
+    }
+    bridge::compare(call, &network.bridge(name, config))?;
+    record.map_or(Ok(()), |record| naming::led(&record, &call.sandbox()))
 }
 
 /// The first thing of devices, peers or guard that is not as it should be.
@@ -69,6 +81,10 @@ fn data_path(network: &Network, host: &Socket) -> Result<Option<String>, Error> 
 /// Whether ADD can be served.
 pub(crate) fn serviceable(call: &NetworkCall, config: &Config) -> Result<(), Error> {
     let name = call.config.name();
+    let settings = names::settings(&call.config, "").map_err(Error::unavailable)?;
+    if settings.is_some_and(|settings| settings.required == naming::Required::Yes) {
+        naming::available(&state::run_dir(), &call.path)?;
+    }
     let host = Socket::open("the host's namespace").map_err(|e| refused(&e).unavailable())?;
     if let crate::config::Store::Etcd(_) = config.store
         && !NodeFile::path(&state::run_dir(), name).exists()

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use cni::json::Object;
@@ -84,7 +85,14 @@ const fn port(path: &'static str, doc: &'static str) -> Key {
 }
 
 /// The table of keys, in the order of the plugin's page.
-pub const KEYS: &[Key] = &[
+pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    // Nothing confines the network's packets, so that its questions alone would be confined.
+    let of_names = naming::KEYS.iter().filter(|key| key.path != "internal");
+    OWN.iter().chain(of_names).copied().collect()
+});
+
+/// Those that names do not read.
+const OWN: &[Key] = &[
     Key {
         path: "store",
         kind: Kind::Object,
@@ -228,6 +236,12 @@ pub const KEYS: &[Key] = &[
     pairs::keys::RUNTIME_MAC,
     list("args.cni.ips", "[]", "Addresses asked for, besides the others."),
     pairs::keys::ARGS_MAC,
+    Key {
+        path: "names",
+        kind: Kind::OneOf(crate::names::MODES),
+        default: "watch",
+        doc: "Whether containers find each other by name: watch, on all hosts with etcd, on one host with static; off, not at all. The keys below are about names.",
+    },
 ];
 
 impl Config {

@@ -3,7 +3,7 @@
 //! ```json
 //! {"cniVersion": "1.1.0", "name": "blue", "plugins": [
 //!   {"type": "overlay", "store": {"type": "static", "peers": "/etc/cais/overlay/blue.peers.json"},
-//!    "capabilities": {"portMappings": true, "ips": true, "mac": true}}]}
+//!    "capabilities": {"portMappings": true, "ips": true, "mac": true, "aliases": true}}]}
 //! ```
 //!
 //! With a file of peers this plugin makes the whole data path itself, at each ADD as far as it
@@ -16,6 +16,7 @@ pub mod config;
 mod daemon;
 mod data_path;
 mod leases;
+mod names;
 mod network;
 #[cfg(test)]
 mod tests;
@@ -51,11 +52,12 @@ impl Plugin for Overlay {
     }
 
     fn keys(&self) -> &'static [Key] {
-        config::KEYS
+        &config::KEYS
     }
 
     fn validate(&self, network: &cni::Config) -> Result<(), Error> {
-        Config::parse(network, &Args::default()).map(drop)
+        Config::parse(network, &Args::default())?;
+        names::settings(network, "").map(drop)
     }
 
     fn add(&self, call: &Call) -> Result<AddResult, Error> {
@@ -67,7 +69,8 @@ impl Plugin for Overlay {
         network.may_add()?;
         let leases = Leases::new(call, &config, &network, &host.run_dir)?;
         let bridge = network.bridge(name, &config);
-        let more = Beyond::new(call, &config, &network, &host);
+        let joining = names::joining(call, network.dns(), &host, &netns)?;
+        let more = Beyond::new(call, &config, &network, (&host, joining));
         let adding = Adding {
             call,
             config: &bridge,
@@ -94,7 +97,7 @@ impl Plugin for Overlay {
         // ADD wrote the first of its claims for every attachment. Where that is lost, the rest is looked
         // for unremembered.
         let is_lost = !has(Claimant::Interface);
-        let (mut hold, mut errors) = (Vec::new(), Vec::new());
+        let (mut hold, mut errors) = (Vec::new(), vec![names::leave_others(call, &run_dir)]);
         if is_lost || has(Claimant::Portmap) {
             let (socket, outcome) = published::apply::take_back(call, &run_dir);
             hold.extend(socket);
@@ -107,8 +110,13 @@ impl Plugin for Overlay {
             hold.extend(socket);
             errors.push(outcome);
         }
+        let (inside, unled) = naming::take_back(call);
+        hold.extend(inside);
         errors.extend([
+            unled,
             remove(call, Some(&Released), (&kind::Network, true, hold), &run_dir),
+            // By the record GC finds what a killed DEL left in the container.
+            names::leave(call, &run_dir),
             // By now the thread may be in the container.
             host.run(|| take_down(&call.attachment.network)).map_err(|e| no_netns(&e)).flatten(),
         ]);
@@ -123,6 +131,7 @@ impl Plugin for Overlay {
     fn gc(&self, call: &NetworkCall) -> Result<(), Error> {
         let run_dir = state::run_dir();
         let errors = [
+            names::sweep(call, &run_dir),
             // Without a list it knows the dead by their records, which the last sweep removes.
             ipam_cni::network::sweep(call),
             published::gc::sweep(call, &run_dir),

@@ -84,6 +84,11 @@ impl Network {
         Self::by_daemon(&call.attachment.network, config, run_dir)
     }
 
+    /// Name service of containers, beside the network's own.
+    pub(crate) fn dns(&self) -> Option<&Dns> {
+        self.dns.as_ref()
+    }
+
     /// Whether a daemon keeps it.
     pub(crate) fn has_daemon(&self) -> bool {
         self.desired.is_none()

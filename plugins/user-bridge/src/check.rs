@@ -44,7 +44,7 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
         filter.check(&claim)?;
     }
     let settings = names::settings(&call.config, &call.args_text, config)?;
-    let record = names::compare(call, &settings, &result, &run_dir)?;
+    let record = naming::joined(call, &settings, &result, (&run_dir, names::NAME))?;
     bridge::compare(call, &host::bridge(name, config, &network, None))?;
     record.map_or(Ok(()), |record| naming::led(&record, &call.sandbox()))
 }

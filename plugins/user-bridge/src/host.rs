@@ -13,13 +13,14 @@ use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route::{self, Filter};
 use kernel::undo::Undo;
+use naming::Joining;
 use netfilter::claim::{Linked, ReferencePorts};
 use netfilter::{Masquerade, Passing, Publication, kind};
 use published::{Publisher, Wanted, plan};
 use types::{Family, Mtu, NetworkName};
 
 use crate::config::Config;
-use crate::names::{Joining, NAME};
+use crate::names::{self, NAME};
 use crate::registry::{self, Network};
 
 /// The reference's bit of the packet mark.
@@ -118,7 +119,9 @@ impl<'a> Beyond<'a> {
         host: &'a Host,
         netns: &'a Netns,
     ) -> Result<Self, Error> {
-        let joining = Joining::new(call, config, host, netns)?;
+        let settings = names::settings(&call.config, &call.args_text, config)?;
+        let said = (settings, config.dns.clone());
+        let joining = Joining::new(call, said, (host, netns), NAME);
         let (forwarding, publisher) = Default::default();
         Ok(Self { call, config, network, host, joining, forwarding, publisher })
     }

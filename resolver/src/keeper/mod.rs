@@ -24,6 +24,8 @@ use control::notify;
 use names::{Record, Store};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use peers::{Elsewhere, HostId};
+use types::NetworkName;
 
 use crate::link::{Listener, ToKeeper, ToWorker};
 use crate::options::Options;
@@ -42,6 +44,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Who lives as long did not die young.
 const GROWN: Duration = Duration::from_secs(2);
+
+/// How much is said at once of another host: a message has room for twice as much.
+const PART_BYTES: usize = 32 * 1024;
 
 /// Whose the name of the control socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +186,11 @@ impl Keeper {
         for error in broken.iter().chain(&self.unsound) {
             worker.say(&ToWorker::Broken(error.to_string()), &[])?;
         }
+        let (others, unread) = Elsewhere::all(&self.run_dir);
+        others.into_iter().try_for_each(|other| tell_elsewhere(worker, other))?;
+        for why in unread {
+            worker.say(&ToWorker::Broken(why), &[])?;
+        }
         worker.say(&ToWorker::Complete, &[])
     }
 
@@ -232,6 +242,7 @@ impl Keeper {
                 ToKeeper::Forget(listener) => {
                     self.kept.remove(&place_of(&listener));
                 }
+                ToKeeper::Look(network, host) => self.look(worker, &network, &host),
                 ToKeeper::Reload => {
                     if let Some(next) = self.reload(worker) {
                         return Ok(End::Succeeded(next));
@@ -262,6 +273,18 @@ impl Keeper {
         // One that is dead by now is told the next time round.
         let _ = self.tell_records(worker);
         if changed { self.upgrade(worker) } else { None }
+    }
+
+    /// Says what is remembered of another host.
+    fn look(&self, worker: &Successor, network: &NetworkName, host: &HostId) {
+        // One that is dead by now is told the next time round.
+        let _ = match Elsewhere::read(&self.run_dir, network, host) {
+            Ok(other) => tell_elsewhere(worker, other),
+            Err(why) => {
+                let text = format!("names of host {host} on {network}: {why}");
+                worker.say(&ToWorker::Broken(text), &[])
+            }
+        };
     }
 
     fn keep(&mut self, listener: Listener, sockets: Vec<OwnedFd>) {
@@ -375,6 +398,16 @@ impl Keeper {
         former.end();
         Ok(())
     }
+}
+
+fn tell_elsewhere(worker: &Successor, other: Elsewhere) -> io::Result<()> {
+    let parts = other.parts(PART_BYTES);
+    let last = parts.len() - 1;
+    for (number, part) in parts.into_iter().enumerate() {
+        let (names, more) = (Box::new(part), number < last);
+        worker.say(&ToWorker::Elsewhere { names, more }, &[])?;
+    }
+    Ok(())
 }
 
 /// Waits until one of them has something to say, or ended. Which of them have.

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use names::{Place, Record, Sockets};
-use types::Attachment;
+use peers::{Elsewhere, HostId};
+use types::{Attachment, NetworkName};
 
 use super::doors::{DoorKey, Doors};
 use super::others::Others;
@@ -61,6 +62,19 @@ impl Answering {
     pub fn drop(&self, key: &Attachment, now: Instant) -> Vec<Listener> {
         self.shared.zone.borrow_mut().drop(key, now);
         self.doors.close_after(key)
+    }
+
+    /// Answers with what containers of another host are called, in place of what was known of it.
+    pub(super) fn elsewhere(&self, names: &Elsewhere, now: Instant) {
+        self.shared.zone.borrow_mut().put_elsewhere(names, now);
+    }
+
+    /// Knows no other hosts but these.
+    pub(super) fn keep_elsewhere(&self, hosts: &HashSet<(NetworkName, HostId)>, now: Instant) {
+        let mut zone = self.shared.zone.borrow_mut();
+        for known in zone.elsewhere().filter(|known| !hosts.contains(known)).collect::<Vec<_>>() {
+            zone.put_elsewhere(&Elsewhere::new(known.0, known.1), now);
+        }
     }
 
     /// Answers for these records, and for nothing else.

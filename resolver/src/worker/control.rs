@@ -16,6 +16,7 @@ use types::Attachment;
 
 use super::Worker;
 use super::packets::{Message, Packets};
+use crate::link::ToKeeper;
 
 /// How long a client may keep us waiting for its next word, or for reading ours.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -92,6 +93,11 @@ async fn answer(
             let dropped = worker.drop(&key, Instant::now()).await;
             let failed = |error| Error::new(code::IO, format!("close listeners of {key}: {error}"));
             dropped.map(|()| vec![Reply::Done]).map_err(failed)
+        }
+        Request::Elsewhere { network, host } => {
+            let looked = worker.say(&ToKeeper::Look(network, host)).await;
+            let failed = |error| Error::new(code::IO, format!("look at names elsewhere: {error}"));
+            looked.map(|()| vec![Reply::Done]).map_err(failed)
         }
         Request::Resolve(question) => Ok(texts(&worker.resolve(&question).await?)),
         Request::About(topic) => about(worker, topic).await,

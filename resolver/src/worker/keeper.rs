@@ -7,9 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use cni::{Error, code};
+use peers::{Elsewhere, HostId};
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use types::Attachment;
+use types::{Attachment, NetworkName};
 
 use super::Worker;
 use super::packets::Packets;
@@ -42,6 +43,10 @@ pub(super) struct Told {
     known: HashSet<Attachment>,
     /// What could not be read.
     broken: Vec<String>,
+    /// Other hosts, by network.
+    elsewhere: HashSet<(NetworkName, HostId)>,
+    /// What was said in parts up to now.
+    part: Option<Elsewhere>,
 }
 
 impl Told {
@@ -50,6 +55,17 @@ impl Told {
     fn has(&self, key: &Attachment) -> bool {
         let file = format!("/{}/{}@{}:", key.network, key.container, key.ifname);
         self.known.contains(key) || self.broken.iter().any(|text| text.contains(&file))
+    }
+
+    /// `names` with what was said of the same host right before.
+    fn joined(&mut self, names: Elsewhere) -> Elsewhere {
+        match self.part.take() {
+            Some(mut part) if part.host == names.host && part.network == names.network => {
+                part.endpoints.extend(names.endpoints);
+                part
+            }
+            _ => names,
+        }
     }
 }
 
@@ -88,6 +104,16 @@ impl Worker {
                 told.known.insert(record.key.clone());
                 self.put(&record, Instant::now());
             }
+            ToWorker::Elsewhere { names, more } => {
+                let whole = told.joined(*names);
+                match more {
+                    true => told.part = Some(whole),
+                    false => {
+                        told.elsewhere.insert((whole.network.clone(), whole.host.clone()));
+                        self.answering.elsewhere(&whole, Instant::now());
+                    }
+                }
+            }
             ToWorker::Broken(text) => {
                 eprintln!("cais-dnsd: {text}");
                 // Told at once, and until all is said again.
@@ -98,6 +124,7 @@ impl Worker {
             ToWorker::Complete => {
                 let told = std::mem::take(told);
                 self.keep_only(|key| told.has(key)).await?;
+                self.answering.keep_elsewhere(&told.elsewhere, Instant::now());
                 *self.broken.borrow_mut() = told.broken;
                 return Ok(true);
             }

@@ -12,7 +12,7 @@ use super::Worker;
 use crate::link::Listener;
 use crate::metrics::{describe, describe_counters};
 use crate::upstream::{LATENCY_BOUNDS, Upstream};
-use crate::zone::Whom;
+use crate::zone::{Told, Whom};
 
 impl Worker {
     /// What the process is and does.
@@ -25,6 +25,7 @@ impl Worker {
                 json!({
                     "network": &*network.name(),
                     "attachments": network.len(),
+                    "elsewhere": network.count_others(),
                     "internal": network.is_internal(),
                     "suffix": network.suffix(),
                     "servers": network.servers().iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -80,6 +81,11 @@ impl Worker {
                 format!("{line}\n")
             })
             .collect();
+        for network in zone.networks() {
+            let network = network.borrow();
+            let name = network.name();
+            lines.extend(network.others().map(|told| of_another(&name, &told)));
+        }
         lines.sort_unstable();
         lines.concat()
     }
@@ -99,6 +105,12 @@ impl Worker {
                 network.name(),
                 network.len()
             );
+        }
+        describe(&mut text, "cais_dns_elsewhere", "gauge", "Named containers of other hosts.");
+        for network in zone.networks() {
+            let network = network.borrow();
+            let (name, count) = (network.name(), network.count_others());
+            let _ = writeln!(text, "cais_dns_elsewhere{{network=\"{name}\"}} {count}");
         }
         let forwarder = self.answering.shared.others.forwarder();
         let (answers, bytes) = forwarder.cache_size();
@@ -184,6 +196,19 @@ fn write_latencies(text: &mut String, all: &[&Rc<Upstream>]) {
         let _ = writeln!(text, "{NAME}_sum{{server=\"{server}\"}} {sum}");
         let _ = writeln!(text, "{NAME}_count{{server=\"{server}\"}} {total}");
     }
+}
+
+/// A container of another host, as a line.
+fn of_another(network: &str, told: &Told<'_>) -> String {
+    let line = json!({
+        "network": network,
+        "host": told.host.as_str(),
+        "endpoint": told.endpoint,
+        "names": told.names.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "addresses": told.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "present": told.present,
+    });
+    format!("{line}\n")
 }
 
 fn listening(Listener { key, place }: &Listener) -> Value {

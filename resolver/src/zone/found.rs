@@ -1,7 +1,7 @@
 //! The holders of a name, and the order in which their addresses are given.
 
 use std::cell::Cell;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
 use super::endpoint::Endpoint;
@@ -40,7 +40,7 @@ impl Rrset {
     }
 
     pub(super) fn collect(&self, found: &mut Found) {
-        found.turn = found.turn.wrapping_add(self.turn.get());
+        found.begin_with(self.turn.get());
         self.turn.set(self.turn.get().wrapping_add(1));
         for endpoint in std::iter::once(&self.first).chain(&self.more) {
             found.v4.extend(endpoint.v4());
@@ -56,13 +56,37 @@ pub struct Found {
     pub v4: Vec<Ipv4Addr>,
     /// IPv6.
     pub v6: Vec<Ipv6Addr>,
+    /// Addresses on hosts that have not been heard of lately.
+    doubtful: Vec<IpAddr>,
     turn: u32,
 }
 
 impl Found {
+    /// Another answer about one name.
+    pub(super) fn begin_with(&mut self, turn: u32) {
+        self.turn = self.turn.wrapping_add(turn);
+    }
+
+    /// Addresses of a holder on another host, which has been heard of lately or not.
+    pub(super) fn add(&mut self, addresses: &[IpAddr], present: bool) {
+        if !present {
+            return self.doubtful.extend(addresses);
+        }
+        for address in addresses {
+            match address {
+                IpAddr::V4(address) => self.v4.push(*address),
+                IpAddr::V6(address) => self.v6.push(*address),
+            }
+        }
+    }
+
     /// Puts each family into the order of this answer: another one comes first each time, the rest
-    /// is in no order, and none is there twice.
+    /// is in no order, and none is there twice. What is doubtful is given where there is nothing else.
     pub fn order(&mut self) {
+        let doubtful = std::mem::take(&mut self.doubtful);
+        if self.v4.is_empty() && self.v6.is_empty() {
+            self.add(&doubtful, true);
+        }
         order(&mut self.v4, self.turn);
         order(&mut self.v6, self.turn);
     }

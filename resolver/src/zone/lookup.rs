@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::Zone;
-use super::found::{Found, Rrset};
+use super::found::Found;
 use super::network::Network;
 
 /// Names of the host as containers know it.
@@ -31,10 +31,8 @@ impl Zone {
     /// network's suffix; as `name.network`; as a wildcard. The first network that has it answers
     /// alone, or all together. Whether somebody has it.
     pub fn find(&self, networks: Networks<'_>, merge: bool, name: &str, found: &mut Found) -> bool {
-        let exact =
-            |network: &Network, name: &str, found: &mut Found| collect(network.named(name), found);
-        let wild =
-            |network: &Network, name: &str, found: &mut Found| collect(network.wild(name), found);
+        let exact = Network::named;
+        let wild = Network::wild;
         let any = collect_all(networks, merge, found, |network, found| exact(network, name, found))
             || collect_all(networks, merge, found, |network, found| {
                 let Some(rest) = network.suffix().and_then(|suffix| below(name, suffix)) else {
@@ -96,9 +94,8 @@ impl Zone {
     pub fn reverse(&self, networks: Networks<'_>, address: IpAddr) -> Reverse {
         for network in networks {
             let network = network.borrow();
-            let Some(name) = network.holder(address).and_then(|holder| holder.called()) else {
-                continue;
-            };
+            let here = network.holder(address).and_then(|holder| holder.called());
+            let Some(name) = here.or_else(|| network.elsewhere().called(address)) else { continue };
             let lower = network.lower();
             return Reverse::Called(match network.suffix() {
                 None => format!("{name}.{lower}"),
@@ -107,12 +104,6 @@ impl Zone {
         }
         if self.is_managed(address) { Reverse::Nothing } else { Reverse::Foreign }
     }
-}
-
-fn collect(set: Option<&Rrset>, found: &mut Found) -> bool {
-    let Some(set) = set else { return false };
-    set.collect(found);
-    true
 }
 
 fn collect_all(

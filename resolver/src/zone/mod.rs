@@ -3,6 +3,7 @@
 //! What a change costs does not depend on how many there are, and neither does a lookup: all is
 //! found by hashing. One thread reads and writes it.
 
+mod elsewhere;
 mod endpoint;
 mod found;
 mod lookup;
@@ -18,8 +19,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use names::Record;
-use types::{Attachment, Cidr};
+use peers::{Elsewhere, HostId};
+use types::{Attachment, Cidr, NetworkName};
 
+pub use elsewhere::Told;
 pub use endpoint::Endpoint;
 pub use found::Found;
 pub use lookup::Reverse;
@@ -45,7 +48,7 @@ impl Zone {
     /// all containers of its network share.
     pub fn put(&mut self, record: &Record, now: Instant) -> bool {
         let key = &record.key;
-        let network = self.network_of(record);
+        let network = self.network_of(record.key.network.as_str());
         let (container, view) = self.container_of(key.container.as_str());
         let endpoint =
             Rc::new(Endpoint::new(record, Rc::clone(&container), network.borrow().name()));
@@ -83,6 +86,24 @@ impl Zone {
             self.containers.remove(key.container.as_str());
         }
         true
+    }
+
+    /// Knows what containers of another host are called, in place of what was known of it. They count
+    /// for nothing but answers.
+    pub fn put_elsewhere(&mut self, told: &Elsewhere, now: Instant) {
+        let network = self.network_of(told.network.as_str());
+        network.borrow_mut().put_elsewhere(told, now + RESERVED);
+    }
+
+    /// All other hosts of which names are known, by network.
+    pub fn elsewhere(&self) -> impl Iterator<Item = (NetworkName, HostId)> {
+        self.networks.values().flat_map(|network| {
+            let network = network.borrow();
+            let was = "it was the name of one when it was told of";
+            let name: NetworkName = network.name().parse().expect(was);
+            let hosts: Vec<HostId> = network.elsewhere().hosts().cloned().collect();
+            hosts.into_iter().map(move |host| (name.clone(), host))
+        })
     }
 
     /// Forgets reservations that are over, and networks that nobody is on. Whether there were any of
@@ -142,7 +163,7 @@ impl Zone {
     /// Whether an address belongs to a network of ours.
     #[must_use]
     pub fn is_managed(&self, address: IpAddr) -> bool {
-        self.networks.values().any(|network| network.borrow().contains(address))
+        self.covers(Cidr::host(address))
     }
 
     /// Whether all of a range does.
@@ -151,8 +172,7 @@ impl Zone {
         self.networks.values().any(|network| network.borrow().covers(range))
     }
 
-    fn network_of(&mut self, record: &Record) -> Rc<RefCell<Network>> {
-        let name = record.key.network.as_str();
+    fn network_of(&mut self, name: &str) -> Rc<RefCell<Network>> {
         if let Some(network) = self.networks.get(name) {
             return Rc::clone(network);
         }

@@ -6,8 +6,9 @@ use std::time::Instant;
 use names::{Name, Record, Server};
 use types::Cidr;
 
+use super::elsewhere::{Elsewhere, Told};
 use super::endpoint::Endpoint;
-use super::found::Rrset;
+use super::found::{Found, Rrset};
 
 /// One network. What all its containers share is what the last of them said.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct Network {
     /// What wildcards stand below, with their holders.
     wildcards: HashMap<Rc<str>, Rrset>,
     addresses: HashMap<IpAddr, Rc<Endpoint>>,
+    elsewhere: Elsewhere,
     /// Names without a holder, and until when they are nobody else's.
     reserved: HashMap<Rc<str>, Instant>,
     endpoints: usize,
@@ -46,6 +48,7 @@ impl Network {
             names: HashMap::new(),
             wildcards: HashMap::new(),
             addresses: HashMap::new(),
+            elsewhere: Elsewhere::default(),
             reserved: HashMap::new(),
             endpoints: 0,
         }
@@ -87,7 +90,18 @@ impl Network {
         &self.settings.gateways
     }
 
-    /// How many containers are on it.
+    /// Containers of other hosts that are on it, in no order.
+    pub fn others(&self) -> impl Iterator<Item = Told<'_>> {
+        self.elsewhere.all()
+    }
+
+    /// How many of them there are.
+    #[must_use]
+    pub fn count_others(&self) -> usize {
+        self.elsewhere.len()
+    }
+
+    /// How many containers of this host are on it.
     #[must_use]
     pub fn len(&self) -> usize {
         self.endpoints
@@ -119,6 +133,7 @@ impl Network {
         subnets
             .into_iter()
             .any(|subnet| subnet.prefix() <= range.prefix() && subnet.contains(range.ip()))
+            || self.elsewhere.covers(range)
     }
 
     /// Whose an address is.
@@ -127,24 +142,40 @@ impl Network {
         self.addresses.get(&address)
     }
 
-    /// Who has a name, exactly as it is.
-    pub(super) fn named(&self, name: &str) -> Option<&Rrset> {
-        self.names.get(name)
+    /// Who has a name, exactly as it is, here or elsewhere. Whether somebody has.
+    pub(super) fn named(&self, name: &str, found: &mut Found) -> bool {
+        let here = self.names.get(name).map(|set| set.collect(found)).is_some();
+        let there = self.elsewhere.named(name, found);
+        here || there
     }
 
-    /// Who has the longest wildcard that a name is below.
-    pub(super) fn wild(&self, name: &str) -> Option<&Rrset> {
-        if self.wildcards.is_empty() {
-            return None;
+    /// Who has the longest wildcard that a name is below. Whether somebody has.
+    pub(super) fn wild(&self, name: &str, found: &mut Found) -> bool {
+        if self.wildcards.is_empty() && self.elsewhere.is_empty() {
+            return false;
         }
         let mut rest = name;
         while let Some((_, parent)) = rest.split_once('.') {
-            if let Some(found) = self.wildcards.get(parent) {
-                return Some(found);
+            let here = self.wildcards.get(parent).map(|set| set.collect(found)).is_some();
+            let there = self.elsewhere.wild(parent, found);
+            if here || there {
+                return true;
             }
             rest = parent;
         }
-        None
+        false
+    }
+
+    /// What containers of other hosts are called.
+    pub(super) fn elsewhere(&self) -> &Elsewhere {
+        &self.elsewhere
+    }
+
+    /// Knows this of another host in place of what was known.
+    pub(super) fn put_elsewhere(&mut self, told: &peers::Elsewhere, reserved_until: Instant) {
+        for name in self.elsewhere.put(told) {
+            self.reserved.insert(name, reserved_until);
+        }
     }
 
     /// Whether a name lost its last holder a moment ago.
@@ -229,6 +260,6 @@ impl Network {
     /// Forgets reservations that are over. Whether nothing is left of the network.
     pub(super) fn tidy(&mut self, now: Instant) -> bool {
         self.reserved.retain(|_, until| now < *until);
-        self.endpoints == 0 && self.reserved.is_empty()
+        self.endpoints == 0 && self.reserved.is_empty() && self.elsewhere.is_empty()
     }
 }

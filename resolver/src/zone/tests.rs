@@ -259,3 +259,89 @@ fn names_below_a_network_stay_here_unless_it_may_be_a_domain_of_the_internet() {
         assert!(!zone.is_below_a_network(name), "{name}");
     }
 }
+
+/// Host `id` of network `web` with containers: each what it is called, and its addresses.
+fn elsewhere(id: &str, present: bool, containers: &[(&str, &str)]) -> Elsewhere {
+    let mut told = Elsewhere::new("web".parse().unwrap(), id.parse().unwrap());
+    told.present = present;
+    told.blocks = vec!["10.90.9.0/24".parse().unwrap()];
+    for (number, (names, ips)) in containers.iter().enumerate() {
+        let names = names.split_whitespace().map(str::to_owned).collect();
+        let ips = ips.split_whitespace().map(|ip| ip.parse().unwrap()).collect();
+        told.endpoints.insert(format!("c{number}@eth0"), peers::Called { names, ips });
+    }
+    told
+}
+
+#[test]
+fn names_of_other_hosts_are_found_beside_those_of_this_one_until_they_go() {
+    let mut zone =
+        zone(&[record("web", "a", "a www", "10.90.1.2/24"), record("lan", "b", "b", "")]);
+    let now = Instant::now();
+    let both = [("db www *.far", "10.90.9.5 fd00::5"), ("db", "10.90.9.6")];
+    zone.put_elsewhere(&elsewhere("h2", true, &both), now);
+    let some = |texts: &[&str]| Some(texts.iter().map(ToString::to_string).collect());
+    assert_eq!(found(&zone, "a", "db"), some(&["10.90.9.5", "10.90.9.6", "fd00::5"]));
+    assert_eq!(found(&zone, "a", "db.web"), some(&["10.90.9.5", "10.90.9.6", "fd00::5"]));
+    assert_eq!(found(&zone, "a", "www"), some(&["10.90.1.2", "10.90.9.5", "fd00::5"]));
+    assert_eq!(found(&zone, "a", "x.y.far"), some(&["10.90.9.5", "fd00::5"]));
+    assert_eq!(found(&zone, "b", "db"), None, "it is on another network");
+    assert_eq!(zone.len(), 2, "they are no containers of this host");
+    zone.put_elsewhere(&elsewhere("h2", true, &both[1..]), now);
+    assert_eq!(found(&zone, "a", "db"), some(&["10.90.9.6"]));
+    assert_eq!(found(&zone, "a", "www"), some(&["10.90.1.2"]));
+    assert_eq!(found(&zone, "a", "x.far"), None);
+    zone.put_elsewhere(&elsewhere("h2", true, &[]), now);
+    assert_eq!(found(&zone, "a", "db"), None);
+    assert_eq!(zone.elsewhere().count(), 0);
+    // What restarts there is not asked for outside meanwhile.
+    let view = zone.view("a").unwrap();
+    assert!(zone.is_reserved(view.borrow().networks(), "db", now));
+}
+
+#[test]
+fn hosts_that_are_not_heard_of_answer_where_nobody_else_does() {
+    let mut zone = zone(&[record("web", "a", "a", "10.90.1.2/24")]);
+    let now = Instant::now();
+    let some = |texts: &[&str]| Some(texts.iter().map(ToString::to_string).collect());
+    zone.put_elsewhere(&elsewhere("h2", false, &[("db", "10.90.9.5 fd00::5")]), now);
+    assert_eq!(found(&zone, "a", "db"), some(&["10.90.9.5", "fd00::5"]));
+    // Who lives has no IPv6, and that of the other leads nowhere.
+    zone.put_elsewhere(&elsewhere("h3", true, &[("db", "10.90.10.5")]), now);
+    assert_eq!(found(&zone, "a", "db"), some(&["10.90.10.5"]));
+    zone.put_elsewhere(&elsewhere("h2", true, &[("db", "10.90.9.5 fd00::5")]), now);
+    assert_eq!(found(&zone, "a", "db"), some(&["10.90.9.5", "10.90.10.5", "fd00::5"]));
+}
+
+#[test]
+fn nobody_on_another_host_is_taken_for_a_container_of_this_one() {
+    let mut zone = zone(&[record("web", "a", "a", "10.90.1.2/24")]);
+    let mut told = elsewhere("h2", true, &[("a db", "10.90.9.5")]);
+    let called = told.endpoints.remove("c0@eth0").unwrap();
+    told.endpoints.insert("a@eth0".to_owned(), called);
+    zone.put_elsewhere(&told, Instant::now());
+    let network = Rc::clone(zone.network("web").unwrap());
+    let network = network.borrow();
+    assert!(zone.view_from(&network, "10.90.9.5".parse().unwrap()).is_none());
+    assert!(!network.contains("10.90.9.5".parse().unwrap()));
+    // Its address is one of ours all the same, and nobody outside is asked what it is called.
+    let view = zone.view("a").unwrap();
+    let reverse = |ip: &str| zone.reverse(view.borrow().networks(), ip.parse().unwrap());
+    assert_eq!(reverse("10.90.9.5"), Reverse::Called("a.web".to_owned()));
+    assert_eq!(reverse("10.90.9.6"), Reverse::Nothing);
+    assert_eq!(reverse("10.90.10.6"), Reverse::Foreign);
+}
+
+#[test]
+fn a_network_is_remembered_while_somebody_elsewhere_is_on_it() {
+    let mut zone = zone(&[]);
+    let now = Instant::now();
+    zone.put_elsewhere(&elsewhere("h2", true, &[("db", "10.90.9.5")]), now);
+    let later = now + RESERVED + RESERVED;
+    assert!(!zone.tidy(later));
+    zone.put(&record("web", "a", "a", "10.90.1.2/24"), later);
+    assert_eq!(found(&zone, "a", "db"), Some(vec!["10.90.9.5".to_owned()]));
+    zone.drop(&key("web", "a"), later);
+    zone.put_elsewhere(&elsewhere("h2", true, &[]), later);
+    assert!(zone.tidy(later + RESERVED + RESERVED));
+}

@@ -82,7 +82,7 @@ pub struct Named {
 }
 
 /// Names and addresses of one endpoint: more are refused.
-const MOST_NAMES: usize = 64;
+pub const MOST_NAMES: usize = 64;
 
 #[derive(Deserialize)]
 struct NamedShape {
