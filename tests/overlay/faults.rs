@@ -101,7 +101,7 @@ fn await_ping(from: &Resident<'_>, to: &Resident<'_>) -> Duration {
 }
 
 /// The daemon of the host `number`.
-fn daemon(town: &Town<'_>, number: usize) -> Pid {
+pub(super) fn daemon(town: &Town<'_>, number: usize) -> Pid {
     let socket = format!("/run/root{number}/run/cais/overlay.sock");
     let found = town.host(number).run("pgrep -f cais-overlayd");
     // Other labs have daemons at such paths, too.

@@ -7,6 +7,7 @@ mod first_page;
 mod forged;
 mod isolation;
 mod life;
+mod names;
 mod ports;
 mod reach;
 mod told;
@@ -26,6 +27,8 @@ const VERSION: &str = "1.1.0";
 const KEPT: &[&str] = &[
     "/run/cais/deleter",
     "/run/cais/overlay",
+    // The daemon of names stays for a while.
+    "/run/cais/dns",
     // The table of leases remembers who had which address last.
     "/var/lib/cni",
 ];
