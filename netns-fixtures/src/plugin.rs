@@ -261,7 +261,7 @@ impl<'lab> Call<'lab> {
             self.summary(),
             outcome.status,
             outcome.took.as_millis(),
-            or_empty(&text(&self.stdin)),
+            or_empty(&text(&self.stdin[..self.stdin.len().min(MOST_SHOWN)])),
             or_empty(&outcome.stdout),
             or_empty(&outcome.stderr),
         )
@@ -392,6 +392,9 @@ fn read_aside(
         let _ = to.send((stream, bytes));
     });
 }
+
+/// So many bytes of its input the account of a call shows at most.
+const MOST_SHOWN: usize = 64 << 10;
 
 fn or_empty(text: &str) -> &str {
     if text.trim().is_empty() { "(empty)" } else { text.trim_end() }

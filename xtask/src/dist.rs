@@ -77,6 +77,11 @@ impl Kind {
         }
     }
 
+    /// Whether bytes count for more than what they save of the processor's time.
+    fn is_to_be_small(self) -> bool {
+        !matches!(self, Kind::Resolver | Kind::Agent)
+    }
+
     /// So many bytes the binary `name` may have at most, linked with musl.
     fn limit(self, name: &str) -> Option<u64> {
         match self {
@@ -153,10 +158,8 @@ impl StaticBuild {
         command
     }
 
-    /// Lets `cargo` build what is to be small before all: the bundle, whose users count bytes and not
-    /// microseconds.
+    /// Lets `cargo` build what is to be small: whatever is started for each call.
     fn for_size(&self, cargo: &mut Command) -> Result<()> {
-        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z");
         let mut flags = self.rust_flags.to_owned();
         // With them the tables for unwinding are a third smaller: they need not follow each push.
         flags.push_str(" -C force-frame-pointers=yes");
@@ -242,8 +245,12 @@ pub(crate) fn build_into(build: &StaticBuild, root: &Path) -> Result<Vec<Shipped
         }
         let names = group.iter().flat_map(|package| ["--package", &package.name]);
         let mut cargo = build.cargo("build");
-        if kind == Kind::Bundle {
+        if kind.is_to_be_small() {
             build.for_size(&mut cargo)?;
+        }
+        if kind == Kind::Bundle {
+            // Its users count bytes and not microseconds.
+            cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z");
         }
         run::run(cargo.args(["--release", "--bins"]).args(names))?;
         let folder = if kind == Kind::Bundle { &bundle } else { &bin };

@@ -1,6 +1,8 @@
 //! The everyday test run, all of it, and the doc tests.
 
+use std::num::NonZero;
 use std::process::Command;
+use std::thread;
 
 use anyhow::{Result, bail};
 
@@ -148,12 +150,19 @@ fn runner() -> Command {
     let mut command = run::cargo();
     command.current_dir(workspace::root());
     match run::find_program("cargo-nextest") {
-        Some(_) => command.args(["nextest", "run", "--workspace", "--no-fail-fast"]),
+        Some(_) => command
+            .args(["nextest", "run", "--workspace", "--no-fail-fast"])
+            .args(["--test-threads", &at_once().to_string()]),
         None => {
             command.args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
         }
     };
     command
+}
+
+/// How many cases run at once: each waits for others half of its time.
+fn at_once() -> usize {
+    2 * thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Lines by which the runners sum up, and those that name a failed case.

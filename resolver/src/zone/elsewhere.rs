@@ -2,10 +2,11 @@
 //! nobody is answered as one of them, and no socket is kept for them.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use foldhash::HashMap;
 use names::Name;
 use peers::{Called, HostId};
 use types::Cidr;
