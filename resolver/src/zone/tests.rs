@@ -322,7 +322,7 @@ fn nobody_on_another_host_is_taken_for_a_container_of_this_one() {
     zone.put_elsewhere(&told, Instant::now());
     let network = Rc::clone(zone.network("web").unwrap());
     let network = network.borrow();
-    assert!(zone.view_from(&network, "10.90.9.5".parse().unwrap()).is_none());
+    assert!(network.view_from("10.90.9.5".parse().unwrap()).is_none());
     assert!(!network.contains("10.90.9.5".parse().unwrap()));
     // Its address is one of ours all the same, and nobody outside is asked what it is called.
     let view = zone.view("a").unwrap();
