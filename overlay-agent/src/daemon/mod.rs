@@ -2,6 +2,7 @@
 //! same.
 
 mod admin;
+mod bridge;
 mod claims;
 mod control;
 mod ears;

@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cni::{Error, code};
+use kernel::link;
 use peers::{Accepted, Block, Limits, LocalBlock, Network, NodeFile, State, accept};
 use tunnels::{Desired, Underlays, reconcile};
 use types::NetworkName;
 
-use super::Daemon;
 use super::network::Active;
+use super::{Daemon, bridge};
 use crate::store::{State as StoreState, View};
 
 /// How long news of a network that another host has just made may take.
@@ -118,9 +119,18 @@ impl Daemon {
         // Before the way is open, so that nothing forged goes it.
         self.guard.keep(&desired.tunnels()).map_err(|error| failed(&error))?;
         if !self.isolate(&desired)? {
+            let mended =
+                bridge::mend(&self.host, &self.paths.run, (name, &desired, active.bridge_mac));
+            let mended = mended.map_err(|error| failed(&error))?;
             for change in reconcile(&self.host, &desired).map_err(of_tunnels)? {
                 eprintln!("cais-overlayd: network {name}: {change}");
             }
+            if mended {
+                eprintln!("cais-overlayd: network {name}: {} made again", desired.bridge);
+                bridge::announce(&self.host, &desired);
+            }
+            let bridge = link::find(&self.host, &desired.bridge).map_err(|error| failed(&error))?;
+            active.bridge_mac = bridge.and_then(|bridge| bridge.mac).or(active.bridge_mac);
         }
         self.tell_plugins(network, active, (&accepted, &desired))
     }
@@ -132,8 +142,10 @@ impl Daemon {
         active: &mut Active,
         (accepted, desired): (&Accepted, &Desired),
     ) -> Result<(), Error> {
+        // Somebody may have damaged or deleted it.
+        let written = NodeFile::read(&self.paths.run, &network.name).ok().flatten();
         if active.node.is_none() {
-            active.node = NodeFile::read(&self.paths.run, &network.name).ok().flatten();
+            active.node.clone_from(&written);
         }
         let blocks: Vec<LocalBlock> = accepted.own.iter().map(tunnels::local).collect();
         let quarantine = active.lost.first().map(|(_, why)| why.clone());
@@ -163,7 +175,7 @@ impl Daemon {
             let text = format!("take part in network {name}: it has no {family} block yet");
             return Err(Error::new(code::TRY_AGAIN, text));
         }
-        if active.node.as_ref() != Some(&node) {
+        if written.as_ref() != Some(&node) {
             node.epoch += 1;
             self.write_node(&node)?;
             active.node = Some(node);
