@@ -36,6 +36,9 @@ pub(super) struct Active {
     pub(super) bridge_mac: Option<MacAddr>,
     /// Whether creating it is under way.
     pub(super) creating: bool,
+    /// Whether nothing has happened since the last round that would make it another, but what the
+    /// store may say.
+    pub(super) settled: bool,
     /// Records that are not acted upon, as they were told of last.
     pub(super) refused_records: Vec<String>,
 }

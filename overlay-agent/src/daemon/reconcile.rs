@@ -1,6 +1,7 @@
 //! One round: what the store says becomes what the kernel has and what plugins are told.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cni::{Error, code};
@@ -19,6 +20,36 @@ const NEWS: Duration = Duration::from_secs(2);
 /// Records of others that are told of one by one.
 const MOST_TOLD: usize = 20;
 
+/// What a round is about.
+struct News {
+    before: Option<Arc<View>>,
+    now: Option<Arc<View>>,
+    whole: bool,
+}
+
+impl News {
+    /// Whether the hosts are what they were.
+    fn same_hosts(&self) -> bool {
+        match (&self.before, &self.now) {
+            (Some(before), Some(now)) if !self.whole => {
+                Arc::ptr_eq(before, now) || before.hosts == now.hosts
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the store says the same of a network as before.
+    fn same(&self, name: &NetworkName) -> bool {
+        match (&self.before, &self.now) {
+            (Some(before), Some(now)) => {
+                before.networks.get(name) == now.networks.get(name)
+                    && before.blocks.get(name) == now.blocks.get(name)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Daemon {
     /// Makes all networks of this host what they have to be. Whether nothing is left to be tried
     /// again soon.
@@ -28,16 +59,25 @@ impl Daemon {
             return true;
         }
         let view = self.followed.borrow().as_ref().map(|followed| followed.view.borrow().clone());
+        let before = self.seen.replace(view.clone());
+        let news = News { before, now: view.clone(), whole: self.whole.replace(false) };
+        let (same_hosts, used) = (news.same_hosts(), self.used.replace(false));
         let names: Vec<NetworkName> = self.active.borrow().keys().cloned().collect();
         let mut complete = true;
         for name in names {
             // Nothing below awaits, so nobody else looks at it meanwhile.
             let Some(mut active) = self.active.borrow_mut().remove(&name) else { continue };
+            let is_same = active.settled && same_hosts && news.same(&name);
+            if is_same && !(used && self.is_filling(&name, &active)) {
+                self.active.borrow_mut().insert(name, active);
+                continue;
+            }
             match view.as_deref() {
                 Some(view) => self.settle(&name, &mut active, view),
                 None => active.problem = Some(no_store(&name)),
             }
-            complete &= active.problem.is_none() && active.lost.is_empty();
+            active.settled = active.problem.is_none() && active.lost.is_empty();
+            complete &= active.settled;
             self.active.borrow_mut().insert(name, active);
         }
         self.rounds.set(self.rounds.get() + 1);
@@ -109,7 +149,8 @@ impl Daemon {
         self.tell_refused(name, active, &accepted);
         let ours: Vec<Block> =
             blocks.iter().filter(|block| block.host == own.id).cloned().collect();
-        self.look_at_use(network, active, &accepted.own);
+        let usable = accepted.own.iter().map(|block| (block.cidr, block.state));
+        active.more.extend(self.filling(name, &network.families(), usable));
         self.get_what_lacks(network, active, &ours);
         accepted.own.retain(|block| !active.lost.iter().any(|(lost, _)| *lost == block.cidr));
         let of_tunnels = |error: tunnels::Error| {

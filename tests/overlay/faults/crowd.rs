@@ -154,3 +154,22 @@ fn fifty_daemons_that_start_together_all_get_a_block_and_reach_each_other() {
         tell("50 daemons started together", None, Some(again));
     });
 }
+
+#[test]
+fn a_block_that_is_four_fifths_full_is_followed_by_another_before_it_is_needed() {
+    lab_with_plugins(|lab| {
+        let (town, etcd) = followers(lab, 1, 1);
+        let mut config = by_etcd("small", 78, 1);
+        // Thirteen containers in each block.
+        config["create"] = json!({ "pools": ["10.78.0.0/24"], "blockLen4": 28 });
+        let blocks = || etcd.keys("blocks/").len();
+        for number in 1..=10 {
+            town.resident(1, &format!("c{number}"), &config);
+        }
+        pause(Duration::from_millis(300));
+        assert_eq!(blocks(), 1);
+        town.resident(1, "c11", &config);
+        let took = await_that("there is another block", || blocks() == 2);
+        tell("block four fifths full", None, Some((took, "until there is another")));
+    });
+}
