@@ -124,8 +124,8 @@ impl Daemon {
     pub(super) fn is_filling(&self, name: &NetworkName, active: &Active) -> bool {
         let Some(node) = &active.node else { return true };
         let families: Vec<Family> = node.pools.iter().map(|pool| pool.family()).collect();
-        let blocks = node.blocks.iter().map(|block| (block.cidr, block.state));
-        !self.filling(name, &families, blocks).is_empty()
+        let blocks: Vec<_> = node.blocks.iter().map(|block| (block.cidr, block.state)).collect();
+        !self.filling(name, &families, &blocks).is_empty()
     }
 
     /// Families of which most of the addresses are in use.
@@ -133,16 +133,16 @@ impl Daemon {
         &self,
         name: &NetworkName,
         families: &[Family],
-        blocks: impl Iterator<Item = (Cidr, BlockState)> + Clone,
+        blocks: &[(Cidr, BlockState)],
     ) -> Vec<Family> {
         let leases = ipam_cni::network::store_below(&self.paths.lib, name);
         let Ok(held) = leases.held(&Host::current()) else { return Vec::new() };
         // Each container has one address of each family.
         let each = (held / families.len().max(1)) as u128;
         let is_filling = |family: &Family| {
-            let of = blocks.clone().filter(|(cidr, _)| cidr.family() == *family);
+            let of = blocks.iter().filter(|(cidr, _)| cidr.family() == *family);
             let usable = of.filter(|(_, state)| *state == BlockState::Active);
-            let room: u128 = usable.map(|(cidr, _)| room(cidr)).sum();
+            let room: u128 = usable.map(|(cidr, _)| room(*cidr)).sum();
             room > 0 && each * 100 >= room * FULL
         };
         families.iter().copied().filter(is_filling).collect()

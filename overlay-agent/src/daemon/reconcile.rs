@@ -149,8 +149,8 @@ impl Daemon {
         self.tell_refused(name, active, &accepted);
         let ours: Vec<Block> =
             blocks.iter().filter(|block| block.host == own.id).cloned().collect();
-        let usable = accepted.own.iter().map(|block| (block.cidr, block.state));
-        active.more.extend(self.filling(name, &network.families(), usable));
+        let usable: Vec<_> = accepted.own.iter().map(|block| (block.cidr, block.state)).collect();
+        active.more.extend(self.filling(name, &network.families(), &usable));
         self.get_what_lacks(network, active, &ours);
         accepted.own.retain(|block| !active.lost.iter().any(|(lost, _)| *lost == block.cidr));
         let of_tunnels = |error: tunnels::Error| {
