@@ -3,11 +3,12 @@
 //! A query is decided upon by [`pipeline`] from the names in [`zone`]; what is nobody's here goes to
 //! [`upstream`].
 //!
-//! Everything here runs on one thread, on tokio's `current_thread` runtime within a `LocalSet`, so
-//! state is shared by `Rc` and `Cell` and there is no lock to hold across an await.
+//! Everything here runs on one thread, on tokio's local runtime, so state is shared by `Rc` and `Cell`
+//! and there is no lock to hold across an await.
 
 pub mod aardvark;
 pub mod arpa;
+mod every;
 pub mod fuzzing;
 pub mod keeper;
 pub mod limit;

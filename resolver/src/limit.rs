@@ -1,9 +1,10 @@
 //! What one asker may have, so that others get something as well.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
+
+use foldhash::HashMap;
 
 use crate::pipeline::Door;
 

@@ -5,6 +5,7 @@
 //! walk over its labels. All that is richer, which is only what others answer, is read with
 //! `hickory-proto`.
 
+use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Bytes of a header.
@@ -235,6 +236,25 @@ impl<'a> Query<'a> {
     }
 }
 
+thread_local! {
+    /// Room of the last reply that was sent.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Room for a reply of about so many bytes.
+#[must_use]
+pub fn room(bytes: usize) -> Vec<u8> {
+    let mut room = SPARE.take();
+    room.clear();
+    room.reserve(bytes);
+    room
+}
+
+/// Gives back the room of a reply that was sent, for the next one.
+pub fn give_back(room: Vec<u8>) {
+    SPARE.set(room);
+}
+
 /// A reply to a query, being written.
 #[derive(Debug)]
 pub struct Reply<'a> {
@@ -249,7 +269,7 @@ impl<'a> Reply<'a> {
     /// A reply with the question of `query`, spelled as it was.
     #[must_use]
     pub fn new(query: &'a Query<'a>) -> Self {
-        let mut bytes = Vec::with_capacity(query.end + 96);
+        let mut bytes = room(query.end + 96);
         bytes.extend_from_slice(&query.packet[..2]);
         bytes.extend_from_slice(&[0; HEADER - 2]);
         bytes.extend_from_slice(&query.packet[HEADER..query.end]);

@@ -4,7 +4,7 @@ use netns_fixtures::{Etcd, lab};
 use overlay_agent::store::{Collected, Number};
 use types::Family;
 
-use crate::stage::{PATIENCE, Running, block_on, host, id, network, soon};
+use crate::stage::{PATIENCE, Running, block_on, host, id, network, soon, with_etcd};
 
 async fn misses(host: &Running, number: u16) {
     let mut presence = host.store.presence();
@@ -101,12 +101,9 @@ fn one_agent_collects_and_another_does_after_it() {
 
 #[test]
 fn nothing_is_collected_where_the_store_does_not_ask_for_it() {
-    lab(|lab| {
-        let etcd = Etcd::start(lab);
-        block_on(async {
-            let a = host(&etcd, 1).await;
-            assert!(a.store.collect().await.unwrap().is_none());
-            assert!(etcd.keys("gc").is_empty());
-        });
+    with_etcd(1, async |etcd| {
+        let a = host(etcd, 1).await;
+        assert!(a.store.collect().await.unwrap().is_none());
+        assert!(etcd.keys("gc").is_empty());
     });
 }

@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 
-use netns_fixtures::{Etcd, lab};
 use overlay_agent::store::{Interest, Named, Number, Published};
 use types::NetworkName;
 
-use crate::stage::{Running, block_on, host, id, me, name, network, soon};
+use crate::stage::{Running, host, id, me, name, network, soon, with_etcd};
 
 fn named(text: &str, ip: &str) -> Named {
     Named { names: vec![text.to_owned()], ips: vec![ip.parse::<IpAddr>().unwrap()] }
@@ -32,121 +31,106 @@ async fn knows(host: &Running, network: &NetworkName, wanted: &[(&str, &str)]) {
 
 #[test]
 fn names_reach_the_other_hosts_change_and_go() {
-    lab(|lab| {
-        let etcd = Etcd::start(lab);
-        block_on(async {
-            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
-            let wanted = network("blue", &["10.77.0.0/16"]);
-            let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-            a.follow(&blue);
-            b.follow(&blue);
-            let both = [("c1-eth0", "web", "10.77.4.5"), ("c2-eth0", "db", "10.77.4.6")];
-            a.store.publish(published(&both));
-            knows(&b, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
-            let value = etcd.json("names/blue/host-1/c1-eth0");
-            assert_eq!(value["ips"][0], "10.77.4.5", "{value}");
-            let seen = b.store.names().borrow().clone();
-            let key = (id(1), "c1-eth0".to_owned());
-            assert_eq!(seen[&blue.name][&key], named("web", "10.77.4.5"));
-            a.store.publish(published(&[("c2-eth0", "sql", "10.77.4.6")]));
-            knows(&b, &blue.name, &[("c2-eth0", "sql")]).await;
-            assert_eq!(etcd.keys("names/"), ["names/blue/host-1/c2-eth0"]);
-        });
+    with_etcd(1, async |etcd| {
+        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
+        let wanted = network("blue", &["10.77.0.0/16"]);
+        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        a.follow(&blue);
+        b.follow(&blue);
+        let both = [("c1-eth0", "web", "10.77.4.5"), ("c2-eth0", "db", "10.77.4.6")];
+        a.store.publish(published(&both));
+        knows(&b, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
+        let value = etcd.json("names/blue/host-1/c1-eth0");
+        assert_eq!(value["ips"][0], "10.77.4.5", "{value}");
+        let seen = b.store.names().borrow().clone();
+        let key = (id(1), "c1-eth0".to_owned());
+        assert_eq!(seen[&blue.name][&key], named("web", "10.77.4.5"));
+        a.store.publish(published(&[("c2-eth0", "sql", "10.77.4.6")]));
+        knows(&b, &blue.name, &[("c2-eth0", "sql")]).await;
+        assert_eq!(etcd.keys("names/"), ["names/blue/host-1/c2-eth0"]);
     });
 }
 
 #[test]
 fn names_of_a_crashed_agent_stay_and_its_next_life_deletes_what_went_meanwhile() {
-    lab(|lab| {
-        let etcd = Etcd::start(lab);
-        block_on(async {
-            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
-            let wanted = network("blue", &["10.77.0.0/16"]);
-            let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-            a.follow(&blue);
-            b.follow(&blue);
-            let both = [("c1-eth0", "web", "10.77.4.5"), ("c2-eth0", "db", "10.77.4.6")];
-            a.store.publish(published(&both));
-            knows(&b, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
-            a.crash().await;
-            let mut presence = b.store.presence();
-            let missed = presence.wait_for(|presence| !presence.contains(&id(1)));
-            soon("it is missed", missed).await.unwrap();
-            knows(&b, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
-            let a = host(&etcd, 1).await;
-            a.follow(&blue);
-            // Before it says which names there are, none is a stray.
-            knows(&a, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
-            a.store.publish(published(&[("c2-eth0", "db", "10.77.4.6")]));
-            knows(&b, &blue.name, &[("c2-eth0", "db")]).await;
-        });
+    with_etcd(1, async |etcd| {
+        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
+        let wanted = network("blue", &["10.77.0.0/16"]);
+        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        a.follow(&blue);
+        b.follow(&blue);
+        let both = [("c1-eth0", "web", "10.77.4.5"), ("c2-eth0", "db", "10.77.4.6")];
+        a.store.publish(published(&both));
+        knows(&b, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
+        a.crash().await;
+        let mut presence = b.store.presence();
+        let missed = presence.wait_for(|presence| !presence.contains(&id(1)));
+        soon("it is missed", missed).await.unwrap();
+        knows(&b, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
+        let a = host(etcd, 1).await;
+        a.follow(&blue);
+        // Before it says which names there are, none is a stray.
+        knows(&a, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
+        a.store.publish(published(&[("c2-eth0", "db", "10.77.4.6")]));
+        knows(&b, &blue.name, &[("c2-eth0", "db")]).await;
     });
 }
 
 #[test]
 fn two_hundred_names_are_four_transactions() {
-    lab(|lab| {
-        let etcd = Etcd::start(lab);
-        block_on(async {
-            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
-            let wanted = network("blue", &["10.77.0.0/16"]);
-            let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-            a.follow(&blue);
-            b.follow(&blue);
-            let before = etcd.revision_of(0);
-            let all: Published = (0..200)
-                .map(|number| {
-                    let ip = format!("10.77.4.{number}");
-                    let endpoint = format!("c{number:03}-eth0");
-                    ((name("blue"), endpoint), named("web", &ip))
-                })
-                .collect();
-            a.store.publish(all);
-            let mut names = b.store.names();
-            let known = names
-                .wait_for(|names| names.get(&blue.name).is_some_and(|names| names.len() == 200));
-            soon("all names", known).await.unwrap();
-            assert_eq!(etcd.revision_of(0), before + 4);
-        });
+    with_etcd(1, async |etcd| {
+        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
+        let wanted = network("blue", &["10.77.0.0/16"]);
+        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        a.follow(&blue);
+        b.follow(&blue);
+        let before = etcd.revision_of(0);
+        let all: Published = (0..200)
+            .map(|number| {
+                let ip = format!("10.77.4.{number}");
+                let endpoint = format!("c{number:03}-eth0");
+                ((name("blue"), endpoint), named("web", &ip))
+            })
+            .collect();
+        a.store.publish(all);
+        let mut names = b.store.names();
+        let known =
+            names.wait_for(|names| names.get(&blue.name).is_some_and(|names| names.len() == 200));
+        soon("all names", known).await.unwrap();
+        assert_eq!(etcd.revision_of(0), before + 4);
     });
 }
 
 #[test]
 fn who_does_not_ask_for_names_gets_none() {
-    lab(|lab| {
-        let etcd = Etcd::start(lab);
-        block_on(async {
-            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
-            let wanted = network("blue", &["10.77.0.0/16"]);
-            let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-            a.follow(&blue);
-            b.store.follow([(blue.name.clone(), Interest::Blocks)].into());
-            a.store.publish(published(&[("c1-eth0", "web", "10.77.4.5")]));
-            knows(&a, &blue.name, &[("c1-eth0", "web")]).await;
-            let block = a.store.claim(&blue, types::Family::V4).await.unwrap().block;
-            b.sees("the block", |view| view.blocks.contains_key(&blue.name)).await;
-            assert_eq!(block.host, id(1));
-            assert!(b.store.names().borrow().is_empty());
-        });
+    with_etcd(1, async |etcd| {
+        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
+        let wanted = network("blue", &["10.77.0.0/16"]);
+        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        a.follow(&blue);
+        b.store.follow([(blue.name.clone(), Interest::Blocks)].into());
+        a.store.publish(published(&[("c1-eth0", "web", "10.77.4.5")]));
+        knows(&a, &blue.name, &[("c1-eth0", "web")]).await;
+        let block = a.store.claim(&blue, types::Family::V4).await.unwrap().block;
+        b.sees("the block", |view| view.blocks.contains_key(&blue.name)).await;
+        assert_eq!(block.host, id(1));
+        assert!(b.store.names().borrow().is_empty());
     });
 }
 
 #[test]
 fn names_published_while_etcd_is_dead_are_written_when_it_is_back() {
-    lab(|lab| {
-        let mut etcd = Etcd::start(lab);
-        block_on(async {
-            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
-            let wanted = network("blue", &["10.77.0.0/16"]);
-            let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-            a.follow(&blue);
-            b.follow(&blue);
-            etcd.kill(0);
-            a.away().await;
-            a.store.publish(published(&[("c1-eth0", "web", "10.77.4.5")]));
-            etcd.restart(0);
-            knows(&b, &blue.name, &[("c1-eth0", "web")]).await;
-            assert_eq!(me(1).host.id, id(1));
-        });
+    with_etcd(1, async |etcd| {
+        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
+        let wanted = network("blue", &["10.77.0.0/16"]);
+        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        a.follow(&blue);
+        b.follow(&blue);
+        etcd.kill(0);
+        a.away().await;
+        a.store.publish(published(&[("c1-eth0", "web", "10.77.4.5")]));
+        etcd.restart(0);
+        knows(&b, &blue.name, &[("c1-eth0", "web")]).await;
+        assert_eq!(me(1).host.id, id(1));
     });
 }

@@ -5,93 +5,81 @@ use overlay_agent::store::{Number, StoreError};
 use peers::Network;
 use types::Family;
 
-use crate::stage::{block_on, cidr, host, id, name, network, soon};
+use crate::stage::{block_on, cidr, host, id, name, network, soon, with_etcd};
 
 #[test]
 fn a_network_gets_a_number_and_is_found_again_by_the_next_host() {
-    lab(|lab| {
-        let etcd = Etcd::start(lab);
-        block_on(async {
-            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
-            let wanted = network("blue", &["10.77.0.0/16", "fd77::/48"]);
-            let made = a.store.create_network(&wanted, Number::Any).await.unwrap();
-            assert!(made.vni.get() >= 4096, "{made:?}");
-            let found = b.store.create_network(&wanted, Number::Any).await.unwrap();
-            assert_eq!(found, made);
-            let seen = b.sees("the network", |view| !view.networks.is_empty()).await;
-            assert_eq!(seen.networks[&name("blue")], made);
-            let vni = format!("{:06x}", made.vni.get());
-            assert_eq!(etcd.json(&format!("vni/{vni}")), "blue");
-            let index = etcd.json("netindex");
-            assert_eq!(index["nets"]["blue"]["vni"], made.vni.get(), "{index}");
-            assert_eq!(index["nets"]["blue"]["pools"][1], "fd77::/48", "{index}");
-        });
+    with_etcd(1, async |etcd| {
+        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
+        let wanted = network("blue", &["10.77.0.0/16", "fd77::/48"]);
+        let made = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        assert!(made.vni.get() >= 4096, "{made:?}");
+        let found = b.store.create_network(&wanted, Number::Any).await.unwrap();
+        assert_eq!(found, made);
+        let seen = b.sees("the network", |view| !view.networks.is_empty()).await;
+        assert_eq!(seen.networks[&name("blue")], made);
+        let vni = format!("{:06x}", made.vni.get());
+        assert_eq!(etcd.json(&format!("vni/{vni}")), "blue");
+        let index = etcd.json("netindex");
+        assert_eq!(index["nets"]["blue"]["vni"], made.vni.get(), "{index}");
+        assert_eq!(index["nets"]["blue"]["pools"][1], "fd77::/48", "{index}");
     });
 }
 
 #[test]
 fn a_network_that_exists_with_other_pools_is_refused_with_both() {
-    lab(|lab| {
-        let etcd = Etcd::start(lab);
-        block_on(async {
-            let a = host(&etcd, 1).await;
-            let wanted = network("blue", &["10.77.0.0/16"]);
-            a.store.create_network(&wanted, Number::Any).await.unwrap();
-            let other = network("blue", &["10.78.0.0/16"]);
-            let error = a.store.create_network(&other, Number::Any).await.unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                "create network blue: it exists with other pools ([10.77.0.0/16], wanted \
+    with_etcd(1, async |etcd| {
+        let a = host(etcd, 1).await;
+        let wanted = network("blue", &["10.77.0.0/16"]);
+        a.store.create_network(&wanted, Number::Any).await.unwrap();
+        let other = network("blue", &["10.78.0.0/16"]);
+        let error = a.store.create_network(&other, Number::Any).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "create network blue: it exists with other pools ([10.77.0.0/16], wanted \
                  [10.78.0.0/16])"
-            );
-        });
+        );
     });
 }
 
 #[test]
 fn a_network_that_overlaps_another_is_refused_with_its_name() {
-    lab(|lab| {
-        let etcd = Etcd::start(lab);
-        block_on(async {
-            let a = host(&etcd, 1).await;
-            let wanted = network("blue", &["10.77.0.0/16"]);
-            a.store.create_network(&wanted, Number::Any).await.unwrap();
-            let other = network("green", &["10.99.0.0/16", "10.77.128.0/17"]);
-            let error = a.store.create_network(&other, Number::Any).await.unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                "create network green: pool 10.77.128.0/17 overlaps 10.77.0.0/16 of network blue"
-            );
-            assert_eq!(etcd.keys("nets/"), ["nets/blue"]);
-        });
+    with_etcd(1, async |etcd| {
+        let a = host(etcd, 1).await;
+        let wanted = network("blue", &["10.77.0.0/16"]);
+        a.store.create_network(&wanted, Number::Any).await.unwrap();
+        let other = network("green", &["10.99.0.0/16", "10.77.128.0/17"]);
+        let error = a.store.create_network(&other, Number::Any).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "create network green: pool 10.77.128.0/17 overlaps 10.77.0.0/16 of network blue"
+        );
+        assert_eq!(etcd.keys("nets/"), ["nets/blue"]);
     });
 }
 
 #[test]
 fn of_networks_that_overlap_and_are_created_at_once_one_comes_about() {
-    lab(|lab| {
-        let etcd = Etcd::start(lab);
-        block_on(async {
-            let a = host(&etcd, 1).await;
-            let tasks: Vec<_> = (0..8)
-                .map(|number| {
-                    let store = a.store.clone();
-                    let wanted = network(&format!("net-{number}"), &["10.77.0.0/16"]);
-                    tokio::spawn(async move { store.create_network(&wanted, Number::Any).await })
-                })
-                .collect();
-            let mut made = Vec::new();
-            for task in tasks {
-                match soon("an answer", task).await.unwrap() {
-                    Ok(network) => made.push(network),
-                    Err(StoreError::PoolsOverlap { .. }) => {}
-                    Err(error) => panic!("{error}"),
-                }
+    with_etcd(1, async |etcd| {
+        let a = host(etcd, 1).await;
+        let tasks: Vec<_> = (0..8)
+            .map(|number| {
+                let store = a.store.clone();
+                let wanted = network(&format!("net-{number}"), &["10.77.0.0/16"]);
+                tokio::spawn(async move { store.create_network(&wanted, Number::Any).await })
+            })
+            .collect();
+        let mut made = Vec::new();
+        for task in tasks {
+            match soon("an answer", task).await.unwrap() {
+                Ok(network) => made.push(network),
+                Err(StoreError::PoolsOverlap { .. }) => {}
+                Err(error) => panic!("{error}"),
             }
-            assert_eq!(made.len(), 1, "{made:?}");
-            assert_eq!(etcd.keys("nets/").len(), 1);
-            assert_eq!(etcd.keys("vni/").len(), 1);
-        });
+        }
+        assert_eq!(made.len(), 1, "{made:?}");
+        assert_eq!(etcd.keys("nets/").len(), 1);
+        assert_eq!(etcd.keys("vni/").len(), 1);
     });
 }
 
@@ -167,25 +155,22 @@ fn an_index_of_another_layout_is_left_alone() {
 
 #[test]
 fn a_network_is_deleted_when_nobody_has_blocks_of_it_and_not_before() {
-    lab(|lab| {
-        let etcd = Etcd::start(lab);
-        block_on(async {
-            let (a, b) = (host(&etcd, 1).await, host(&etcd, 2).await);
-            let wanted = network("blue", &["10.77.0.0/16"]);
-            let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-            let block = b.store.claim(&blue, Family::V4).await.unwrap().block;
-            let error = a.store.delete_network(&blue.name).await.unwrap_err();
-            assert_eq!(error.to_string(), "delete network blue: hosts host-2 have blocks of it");
-            assert_eq!(block.host, id(2));
-            assert!(cidr("10.77.0.0/16").overlaps(block.cidr), "{block:?}");
-            b.store.release(&blue, block.cidr).await.unwrap();
-            a.store.delete_network(&blue.name).await.unwrap();
-            assert!(etcd.keys("nets/").is_empty());
-            assert!(etcd.keys("vni/").is_empty());
-            assert_eq!(etcd.json("netindex")["nets"], serde_json::json!({}));
-            b.sees("no network", |view| view.networks.is_empty()).await;
-            let error = b.store.claim(&blue, Family::V4).await.unwrap_err();
-            assert!(matches!(error, StoreError::NoNetwork(_)), "{error}");
-        });
+    with_etcd(1, async |etcd| {
+        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
+        let wanted = network("blue", &["10.77.0.0/16"]);
+        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        let block = b.store.claim(&blue, Family::V4).await.unwrap().block;
+        let error = a.store.delete_network(&blue.name).await.unwrap_err();
+        assert_eq!(error.to_string(), "delete network blue: hosts host-2 have blocks of it");
+        assert_eq!(block.host, id(2));
+        assert!(cidr("10.77.0.0/16").overlaps(block.cidr), "{block:?}");
+        b.store.release(&blue, block.cidr).await.unwrap();
+        a.store.delete_network(&blue.name).await.unwrap();
+        assert!(etcd.keys("nets/").is_empty());
+        assert!(etcd.keys("vni/").is_empty());
+        assert_eq!(etcd.json("netindex")["nets"], serde_json::json!({}));
+        b.sees("no network", |view| view.networks.is_empty()).await;
+        let error = b.store.claim(&blue, Family::V4).await.unwrap_err();
+        assert!(matches!(error, StoreError::NoNetwork(_)), "{error}");
     });
 }

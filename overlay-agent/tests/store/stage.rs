@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use netns_fixtures::Etcd;
+use netns_fixtures::{Etcd, lab};
 use overlay_agent::store::{Agent, EtcdConfig, Interest, Me, State, Store, StoreError, View};
 use peers::{Host, HostId, Network, Underlay};
 use tokio::runtime::Builder;
@@ -19,6 +19,14 @@ pub(crate) const TTL: Duration = Duration::from_secs(2);
 pub(crate) fn block_on<T>(case: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(case)
+}
+
+/// Runs a case that awaits, with an etcd of so many members in a lab of its own.
+pub(crate) fn with_etcd(members: usize, case: impl AsyncFnOnce(&mut Etcd)) {
+    lab(|lab| {
+        let mut etcd = Etcd::cluster(lab, members);
+        block_on(case(&mut etcd));
+    });
 }
 
 /// Awaits `future`, but not for ever.

@@ -12,11 +12,11 @@ use cni::keyed;
 use names::{Place, Sockets};
 use nix::ifaddrs::getifaddrs;
 use nix::unistd;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::LocalSet;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Args, READY, STAYS, files};
+use crate::every::Every;
 use crate::options::Options;
 use crate::worker::Answering;
 
@@ -48,8 +48,8 @@ pub fn run() -> io::Result<()> {
 /// When the system refuses what is needed.
 pub fn serve(args: &Args) -> io::Result<()> {
     unistd::setsid()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = LocalSet::new().block_on(&runtime, answer(args));
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let ended = runtime.block_on(answer(args));
     // Whoever finds it would signal whatever process has the number by then.
     let _ = fs::remove_file(args.dir.join("aardvark.pid"));
     ended
@@ -76,16 +76,15 @@ async fn answer(args: &Args) -> io::Result<()> {
             }
         } => ended,
         () = answering.watch() => Ok(()),
-        () = tidy(&answering) => Ok(()),
+        ended = tidy(&answering) => ended,
         _ = terminated.recv() => Ok(()),
     }
 }
 
-async fn tidy(answering: &Answering) {
-    let mut seconds = interval(Duration::from_secs(1));
-    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn tidy(answering: &Answering) -> io::Result<()> {
+    let second = Every::new(Duration::from_secs(1))?;
     loop {
-        seconds.tick().await;
+        second.over().await;
         answering.tidy(Instant::now());
     }
 }

@@ -98,7 +98,7 @@ fn asker(zone: &Zone, door: &Door, source: IpAddr) -> Option<Asker> {
         Door::Container(id) => zone.view(id).map(Asker::Known),
         Door::Network(name) => {
             let network = zone.network(name)?;
-            if let Some(view) = zone.view_from(&network.borrow(), source) {
+            if let Some(view) = network.borrow().view_from(source) {
                 return Some(Asker::Known(view));
             }
             let neighbour = network.borrow().contains(source) || is_link_local(source);
@@ -153,10 +153,8 @@ impl Case<'_> {
 
     /// Names that mean the same everywhere (RFC 6761, RFC 7686).
     fn special(&self, name: &str) -> Option<Outcome> {
-        let is = |domain: &str| {
-            name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        if is("localhost") {
+        let domain = name.rsplit_once('.').map_or(name, |(_, last)| last);
+        if domain == "localhost" {
             let mut reply = Reply::new(self.query).authoritative();
             if matches!(self.query.kind, kind::A | kind::ANY) {
                 reply.v4(Ipv4Addr::LOCALHOST, self.policy.ttl);
@@ -166,7 +164,7 @@ impl Case<'_> {
             }
             return Some(Outcome::Reply(reply.finish(Rcode::NoError, None), Answered::Special));
         }
-        if is("invalid") || is("onion") {
+        if matches!(domain, "invalid" | "onion") {
             return Some(Outcome::Reply(only(self.query, Rcode::NxDomain), Answered::Special));
         }
         None

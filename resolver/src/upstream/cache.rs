@@ -4,10 +4,10 @@
 //! the old one is thrown away and the young one grows old. What is asked often stays, what is not is
 //! gone after at most two turns, and no list has to be kept in order for it.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use tokio::time::Instant;
 
 use super::wire::Reply;
@@ -84,19 +84,23 @@ impl Cache {
 
     /// What is known of `key` at `now`, and for how many seconds.
     pub(super) fn get(&mut self, key: &[u8], now: Instant) -> Option<(Rc<Verdict>, u32)> {
-        if !self.young.entries.contains_key(key) {
-            let (key, entry) = self.old.take(key)?;
-            if now < entry.until {
-                self.insert(key, entry);
+        let (verdict, since, until) = match self.young.entries.get(key) {
+            Some(entry) => (Rc::clone(&entry.verdict), entry.since, entry.until),
+            None => {
+                let (key, entry) = self.old.take(key)?;
+                let found = (Rc::clone(&entry.verdict), entry.since, entry.until);
+                if now < entry.until {
+                    self.insert(key, entry);
+                }
+                found
             }
-        }
-        let entry = self.young.entries.get(key)?;
-        if now >= entry.until {
+        };
+        if now >= until {
             self.young.take(key);
             return None;
         }
-        let age = now.duration_since(entry.since).as_secs();
-        Some((Rc::clone(&entry.verdict), u32::try_from(age).unwrap_or(u32::MAX)))
+        let age = now.duration_since(since).as_secs();
+        Some((verdict, u32::try_from(age).unwrap_or(u32::MAX)))
     }
 
     /// Keeps `verdict` for as long as it may be kept.

@@ -36,7 +36,7 @@ impl Default for Limits {
 /// Answers queries with what servers say or said.
 ///
 /// Its questions run as tasks of their own, so a client that goes away costs nobody else the answer.
-/// That needs a `LocalSet`.
+/// That needs a local runtime.
 pub struct Forwarder {
     cache: RefCell<Cache>,
     flights: RefCell<Flights>,
@@ -86,11 +86,10 @@ const LONGEST_KEY: usize = size_of::<u64>() + wire::LONGEST_KEY;
 
 /// What the same answer is good for, written into `room`.
 fn key<'a>(set: &UpstreamSet, query: &Query<'_>, room: &'a mut [u8; LONGEST_KEY]) -> &'a [u8] {
-    let mut question = [0; wire::LONGEST_KEY];
-    let length = query.write_key(&mut question);
-    room[..8].copy_from_slice(&set.id().to_ne_bytes());
-    room[8..8 + length].copy_from_slice(&question[..length]);
-    &room[..8 + length]
+    let (of_set, of_question) = room.split_at_mut(size_of::<u64>());
+    of_set.copy_from_slice(&set.id().to_ne_bytes());
+    let length = query.write_key(of_question);
+    &room[..size_of::<u64>() + length]
 }
 
 impl Forwarder {
@@ -133,7 +132,7 @@ impl Forwarder {
     /// Cancel-safe: the question goes on for others, and for the cache.
     ///
     /// # Panics
-    /// Outside of a `LocalSet`.
+    /// Outside of a local runtime.
     pub async fn resolve(self: &Rc<Self>, set: &Rc<UpstreamSet>, query: &[u8]) -> Vec<u8> {
         let packet = query;
         let Some(query) = Query::read(packet) else {

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::net::unix::pipe::Receiver;
-use tokio::time::sleep;
+
+use crate::every::Every;
 
 /// How often the files are looked at when no event came.
 const LOOK: Duration = Duration::from_secs(5);
@@ -28,6 +29,7 @@ pub struct Watch {
     watches: Option<Inotify>,
     /// The same descriptor as that of `watches`, as what tokio can wait for without unsafe code.
     events: Option<Receiver>,
+    look: Option<Every>,
     seen: Vec<Option<Identity>>,
 }
 
@@ -48,7 +50,7 @@ impl Watch {
         let events = watches.as_ref().and_then(|watches| receiver(watches).ok());
         let paths: Vec<PathBuf> = paths.into_iter().map(Path::to_owned).collect();
         let seen = paths.iter().map(|path| identity(path)).collect();
-        let mut watch = Self { paths, watches, events, seen };
+        let mut watch = Self { paths, watches, events, look: Every::new(LOOK).ok(), seen };
         watch.arm();
         watch
     }
@@ -62,7 +64,7 @@ impl Watch {
         loop {
             let told = tokio::select! {
                 () = next_event(self.events.as_ref()) => true,
-                () = sleep(LOOK) => false,
+                () = over(self.look.as_ref()) => false,
             };
             // A symlink may lead elsewhere now, and a directory may be another one.
             self.arm();
@@ -105,6 +107,13 @@ async fn next_event(events: Option<&Receiver>) {
     }
     let mut read = [0; 4096];
     while events.try_read(&mut read).is_ok() {}
+}
+
+async fn over(look: Option<&Every>) {
+    match look {
+        Some(look) => look.over().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// `path` and what its symlinks lead to, one after the other.

@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::wire::room;
+
 /// Length of the fixed header.
 pub(super) const HEADER: usize = 12;
 /// The largest packet that we take over UDP, RFC 6891 §6.2.3 and DNS flag day 2020.
@@ -171,8 +173,8 @@ impl<'a> Query<'a> {
     }
 
     /// Writes what tells this question from others (name in lower case, type, class, DO, CD, AD)
-    /// into `key` and gives its length.
-    pub(super) fn write_key(&self, key: &mut [u8; LONGEST_KEY]) -> usize {
+    /// into `key`, which has room for [`LONGEST_KEY`] bytes, and gives its length.
+    pub(super) fn write_key(&self, key: &mut [u8]) -> usize {
         let length = self.question.len();
         let (name, kind) = self.question.split_at(length - 4);
         key[..length - 4].copy_from_slice(name);
@@ -393,7 +395,7 @@ impl Reply {
     /// The reply for the client that sent `query`, which asks the same, when the answer has been
     /// here for `age` seconds.
     pub(super) fn for_client(&self, query: &Query<'_>, age: u32) -> Vec<u8> {
-        let mut reply = Vec::with_capacity(self.wire.len() + 11);
+        let mut reply = room(self.wire.len() + 11);
         reply.extend(&*self.wire);
         let authentic = if self.authentic && query.may_see_authentic() { AUTHENTIC } else { 0 };
         let flags = RESPONSE | RECURSION_AVAILABLE | query.kept_flags() | authentic;

@@ -19,7 +19,7 @@ use crate::options::Options;
 use crate::pipeline::Policy;
 use crate::upstream::{self, Forwarder, HostFiles, Limits, Watch};
 
-/// All that answering takes. Its tasks belong to the `LocalSet` that it is used in.
+/// All that answering takes. Its tasks belong to the local runtime that it is used in.
 pub struct Answering {
     pub(super) shared: Rc<Shared>,
     pub(super) doors: Doors,

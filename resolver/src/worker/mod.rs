@@ -21,11 +21,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use names::{Place, Record};
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::task::spawn_local;
+use tokio::time::sleep;
 use types::Attachment;
 
+use crate::every::Every;
 use crate::link::{Listener, ToKeeper};
 use crate::options::Options;
 use keeper::Keeper;
@@ -74,11 +76,10 @@ struct Worker {
 /// # Errors
 /// When the system refuses what is needed.
 pub fn serve(start: Start) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     // As a task of its own it sleeps while queries are answered; what is blocked on is looked at each
     // time that any task is.
-    let done = async { spawn_local(run(start)).await.map_err(io::Error::other)? };
-    LocalSet::new().block_on(&runtime, done)
+    runtime.block_on(async { spawn_local(run(start)).await.map_err(io::Error::other)? })
 }
 
 async fn run(start: Start) -> io::Result<()> {
@@ -160,10 +161,9 @@ impl Worker {
 
     /// Forgets what is over, once a second.
     async fn tidy(&self) -> io::Result<()> {
-        let mut seconds = interval(Duration::from_secs(1));
-        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let second = Every::new(Duration::from_secs(1))?;
         loop {
-            seconds.tick().await;
+            second.over().await;
             let now = Instant::now();
             self.answering.tidy(now);
             let idle = self.idle_since.get().map(|since| now - since);

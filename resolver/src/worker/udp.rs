@@ -16,6 +16,7 @@ use tokio::task;
 use super::shared::{Entrance, Now, Shared};
 use crate::metrics::{Lost, Transport};
 use crate::pipeline::Door;
+use crate::wire::give_back;
 
 /// Most bytes of a query that is read: more than any resolver sends.
 const MOST: usize = 4096;
@@ -125,7 +126,10 @@ impl Socket {
         let from = (Transport::Udp, client.ip());
         match self.shared.handle(&self.entrance, from, packet, now) {
             Now::Nothing => {}
-            Now::Reply(reply) => self.send(&reply, client),
+            Now::Reply(reply) => {
+                self.send(&reply, client);
+                give_back(reply);
+            }
             Now::Ask(asking) => {
                 let (socket, packet) = (Rc::clone(self), packet.to_vec());
                 task::spawn_local(async move {

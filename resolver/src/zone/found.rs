@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
+use smallvec::{Array, SmallVec};
+
 use super::endpoint::Endpoint;
 
 /// The holders of one name on one network; one as a rule.
@@ -49,13 +51,13 @@ impl Rrset {
     }
 }
 
-/// The addresses that a name has.
+/// The addresses that a name has; few as a rule.
 #[derive(Debug, Default)]
 pub struct Found {
     /// IPv4.
-    pub v4: Vec<Ipv4Addr>,
+    pub v4: SmallVec<[Ipv4Addr; 4]>,
     /// IPv6.
-    pub v6: Vec<Ipv6Addr>,
+    pub v6: SmallVec<[Ipv6Addr; 2]>,
     turn: u32,
 }
 
@@ -68,7 +70,7 @@ impl Found {
     }
 }
 
-fn order<T: Copy + PartialEq + Ord>(all: &mut Vec<T>, turn: u32) {
+fn order<A: Array<Item: Copy + Ord>>(all: &mut SmallVec<A>, turn: u32) {
     if all.len() < 2 {
         return;
     }

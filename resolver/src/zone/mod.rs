@@ -12,11 +12,11 @@ pub(crate) mod tests;
 mod view;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use foldhash::HashMap;
 use names::Record;
 use types::{Attachment, Cidr};
 
@@ -59,7 +59,7 @@ impl Zone {
             view.borrow_mut().take(&old);
             self.endpoints -= 1;
         }
-        network.borrow_mut().put(&endpoint, record);
+        network.borrow_mut().put(&endpoint, &view, record);
         self.endpoints += 1;
         view.borrow_mut().put(endpoint);
         self.work_out(key.network.as_str(), &view)
@@ -131,12 +131,6 @@ impl Zone {
     #[must_use]
     pub fn view(&self, container: &str) -> Option<Rc<RefCell<View>>> {
         self.containers.get(container).map(Rc::clone)
-    }
-
-    /// What the container sees that has `address` on a network.
-    #[must_use]
-    pub fn view_from(&self, network: &Network, address: IpAddr) -> Option<Rc<RefCell<View>>> {
-        self.view(&network.holder(address)?.container)
     }
 
     /// Whether an address belongs to a network of ours.

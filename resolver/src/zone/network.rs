@@ -1,13 +1,15 @@
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use foldhash::HashMap;
 use names::{Name, Record, Server};
 use types::Cidr;
 
 use super::endpoint::Endpoint;
 use super::found::Rrset;
+use super::view::View;
 
 /// One network. What all its containers share is what the last of them said.
 #[derive(Debug)]
@@ -21,10 +23,17 @@ pub struct Network {
     names: HashMap<Rc<str>, Rrset>,
     /// What wildcards stand below, with their holders.
     wildcards: HashMap<Rc<str>, Rrset>,
-    addresses: HashMap<IpAddr, Rc<Endpoint>>,
+    addresses: HashMap<IpAddr, Holder>,
     /// Names without a holder, and until when they are nobody else's.
     reserved: HashMap<Rc<str>, Instant>,
     endpoints: usize,
+}
+
+/// Who has an address, and what its container sees.
+#[derive(Debug)]
+struct Holder {
+    endpoint: Rc<Endpoint>,
+    view: Rc<RefCell<View>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,10 +52,10 @@ impl Network {
             lower: name.to_ascii_lowercase().into(),
             settings: Settings::default(),
             is_new: true,
-            names: HashMap::new(),
-            wildcards: HashMap::new(),
-            addresses: HashMap::new(),
-            reserved: HashMap::new(),
+            names: HashMap::default(),
+            wildcards: HashMap::default(),
+            addresses: HashMap::default(),
+            reserved: HashMap::default(),
             endpoints: 0,
         }
     }
@@ -124,7 +133,13 @@ impl Network {
     /// Whose an address is.
     #[must_use]
     pub fn holder(&self, address: IpAddr) -> Option<&Rc<Endpoint>> {
-        self.addresses.get(&address)
+        Some(&self.addresses.get(&address)?.endpoint)
+    }
+
+    /// What the container sees that has an address.
+    #[must_use]
+    pub fn view_from(&self, address: IpAddr) -> Option<Rc<RefCell<View>>> {
+        Some(Rc::clone(&self.addresses.get(&address)?.view))
     }
 
     /// Who has a name, exactly as it is.
@@ -153,7 +168,12 @@ impl Network {
         !self.reserved.is_empty() && self.reserved.get(name).is_some_and(|until| now < *until)
     }
 
-    pub(super) fn put(&mut self, endpoint: &Rc<Endpoint>, record: &Record) {
+    pub(super) fn put(
+        &mut self,
+        endpoint: &Rc<Endpoint>,
+        view: &Rc<RefCell<View>>,
+        record: &Record,
+    ) {
         for name in &endpoint.names {
             self.reserved.remove(name);
             let (map, name) = match name.strip_prefix("*.") {
@@ -168,7 +188,8 @@ impl Network {
             }
         }
         for cidr in &endpoint.addresses {
-            self.addresses.insert(cidr.ip(), Rc::clone(endpoint));
+            let holder = Holder { endpoint: Rc::clone(endpoint), view: Rc::clone(view) };
+            self.addresses.insert(cidr.ip(), holder);
         }
         self.endpoints += 1;
         self.settle(record);
@@ -201,7 +222,7 @@ impl Network {
 
     pub(super) fn containers(&self) -> Vec<Rc<str>> {
         let mut all: Vec<_> =
-            self.addresses.values().map(|endpoint| Rc::clone(&endpoint.container)).collect();
+            self.addresses.values().map(|holder| Rc::clone(&holder.endpoint.container)).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -219,7 +240,11 @@ impl Network {
         }
         for cidr in &endpoint.addresses {
             let address = cidr.ip();
-            if self.addresses.get(&address).is_some_and(|holder| Rc::ptr_eq(holder, endpoint)) {
+            if self
+                .addresses
+                .get(&address)
+                .is_some_and(|holder| Rc::ptr_eq(&holder.endpoint, endpoint))
+            {
                 self.addresses.remove(&address);
             }
         }

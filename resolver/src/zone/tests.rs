@@ -113,7 +113,7 @@ fn each_answer_begins_with_another_holder_and_has_all_of_them_once() {
     let view = zone.view("a").unwrap();
     let view = view.borrow();
     let mut last = None;
-    let mut firsts = HashMap::<_, u32>::new();
+    let mut firsts = HashMap::<_, u32>::default();
     for _ in 0..200 {
         let mut found = Found::default();
         assert!(zone.find(view.networks(), false, "app", &mut found));

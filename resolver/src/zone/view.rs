@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use foldhash::HashMap;
 use names::Server;
 use types::{Family, IfName};
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use resolver::upstream::{Forwarder, Limits, Options, Server, UpstreamSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 use super::packet::{self, Packet, read};
@@ -16,9 +17,9 @@ use super::packet::{self, Packet, read};
 /// Runs a case as the daemon runs: on one thread, with local tasks.
 #[track_caller]
 pub(crate) fn run(case: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     // The runner ends one that hangs; the clock of tokio is the case's to move.
-    LocalSet::new().block_on(&runtime, case);
+    runtime.unwrap().block_on(case);
 }
 
 /// What a server sends for one packet, each a while after the one before.
