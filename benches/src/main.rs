@@ -50,8 +50,8 @@ fn measure(options: &Options) -> Result<bool> {
     }
     println!("{}", report.table());
     // What is kept can be compared only when it is whole.
-    if let Some(folder) = options.results.as_ref().filter(|_| options.all_cases()) {
-        println!("raw results: {}", report.save(folder)?.display());
+    if let (Some(folder), Some(whole)) = (&options.results, options.whole()) {
+        println!("raw results: {}", report.save(folder, whole)?.display());
     }
     Ok(options.smoke || report.goals_met())
 }

@@ -7,6 +7,9 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "usage: benches --ours DIR [--peer DIR] [--tools DIR] [--aardvark FILE] \
                      [--runs N] [--results DIR] [--scratch DIR] [--smoke] [case…]";
 
+/// Cases that are named together by what their names begin with.
+const FAMILIES: &[&str] = &["overlay"];
+
 /// What to measure, and with what.
 pub(crate) struct Options {
     /// Where our plugins are.
@@ -70,14 +73,20 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether every case is to be measured.
-    pub(crate) fn all_cases(&self) -> bool {
-        self.cases.is_empty()
+    /// What is measured as a whole, if anything: everything, called nothing, or a family.
+    pub(crate) fn whole(&self) -> Option<&str> {
+        match &*self.cases {
+            [] => Some(""),
+            [family] if FAMILIES.contains(&&**family) => Some(family),
+            _ => None,
+        }
     }
 
     /// Whether the case of this name is to be measured; without names all are.
     pub(crate) fn chosen(&self, name: &str) -> bool {
-        self.all_cases() || self.cases.iter().any(|case| case == name)
+        let family = name.split('-').next().filter(|family| FAMILIES.contains(family));
+        let is_meant = |case: &String| case == name || Some(&**case) == family;
+        self.cases.is_empty() || self.cases.iter().any(is_meant)
     }
 }
 
@@ -101,6 +110,16 @@ mod tests {
         assert!(parse("--ours bin").unwrap().chosen("bridge"));
         let one = parse("--ours bin leases").unwrap();
         assert!(one.chosen("leases") && !one.chosen("bridge"));
+    }
+
+    #[test]
+    fn a_family_is_chosen_by_its_name_and_is_a_whole() {
+        let family = parse("--ours bin overlay").unwrap();
+        assert!(family.chosen("overlay-add") && !family.chosen("bridge"));
+        assert_eq!(family.whole(), Some("overlay"));
+        assert_eq!(parse("--ours bin").unwrap().whole(), Some(""));
+        assert_eq!(parse("--ours bin overlay-add").unwrap().whole(), None);
+        assert!(!parse("--ours bin bridge").unwrap().chosen("bridge-bare"));
     }
 
     #[test]

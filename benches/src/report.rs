@@ -8,13 +8,18 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::call::Sample;
-use crate::statistics::{Ratio, median, quantile, ratio};
+use crate::statistics::{Ratio, difference, median, quantile, ratio};
 
 /// What is wanted of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Goal {
     /// Ours divided by the peer's is at most this; met when the interval allows it.
     Ratio(f64),
+    /// Ours divided by the peer's is at least this, of what is better when it is more; met when the
+    /// interval allows it.
+    RatioAtLeast(f64),
+    /// Ours is at most so much more than the peer's; met when the interval allows it.
+    Beyond(f64),
     /// Our own figure is at most this.
     AtMost(f64),
     /// Our own figure is at least this.
@@ -28,7 +33,7 @@ struct Row {
     what: String,
     unit: &'static str,
     ours: f64,
-    /// The peer's figure and our ratio to it.
+    /// The peer's figure and our ratio to it, or with [`Goal::Beyond`] what ours is more.
     peer: Option<(f64, Ratio)>,
     goal: Goal,
 }
@@ -90,6 +95,8 @@ impl Report {
             };
             let goal = match row.goal {
                 Goal::Ratio(goal) => format!("≤ {goal} ×"),
+                Goal::RatioAtLeast(goal) => format!("≥ {goal} ×"),
+                Goal::Beyond(goal) => format!("≤ + {goal}"),
                 Goal::AtMost(goal) => format!("≤ {goal}"),
                 Goal::AtLeast(goal) => format!("≥ {goal}"),
                 Goal::None => String::new(),
@@ -110,8 +117,9 @@ impl Report {
         self.rows.iter().all(|row| row.met() != Some(false))
     }
 
-    /// Writes raw series, table and what is known of the machine to `<folder>/<date>.json`.
-    pub(crate) fn save(&self, folder: &Path) -> Result<PathBuf> {
+    /// Writes raw series, table and what is known of the machine to `<folder>/<date>.json`,
+    /// with the name of what was measured after the date where it was not everything.
+    pub(crate) fn save(&self, folder: &Path, whole: &str) -> Result<PathBuf> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
         let machine = json!({
             "kernel": read("/proc/sys/kernel/osrelease").trim(),
@@ -123,7 +131,10 @@ impl Report {
         let all = json!({ "seconds_since_1970": now, "machine": machine,
             "table": self.table().lines().collect::<Vec<_>>(), "series": self.series });
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
-        let path = folder.join(format!("{}.json", date(now)));
+        let path = folder.join(match whole {
+            "" => format!("{}.json", date(now)),
+            family => format!("{}-{family}.json", date(now)),
+        });
         fs::write(&path, format!("{}\n", serde_json::to_string(&all)?))
             .with_context(|| format!("write {}", path.display()))?;
         Ok(path)
@@ -136,7 +147,8 @@ impl Report {
         peer: &[f64],
         goal: Goal,
     ) {
-        let peer = (!peer.is_empty()).then(|| (median(peer), ratio(ours, peer)));
+        let against = if matches!(goal, Goal::Beyond(_)) { difference } else { ratio };
+        let peer = (!peer.is_empty()).then(|| (median(peer), against(ours, peer)));
         self.rows.push(Row { what, unit, ours: median(ours), peer, goal });
     }
 
@@ -158,9 +170,13 @@ impl Row {
     fn met(&self) -> Option<bool> {
         match (self.goal, &self.peer) {
             (Goal::Ratio(goal), Some((_, ratio))) => Some(ratio.low <= goal),
+            (Goal::RatioAtLeast(goal), Some((_, ratio))) => Some(ratio.high >= goal),
+            (Goal::Beyond(goal), Some((_, more))) => Some(more.low <= goal),
             (Goal::AtMost(goal), _) => Some(self.ours <= goal),
             (Goal::AtLeast(goal), _) => Some(self.ours >= goal),
-            (Goal::Ratio(_), None) | (Goal::None, _) => None,
+            (Goal::Ratio(_) | Goal::RatioAtLeast(_) | Goal::Beyond(_), None) | (Goal::None, _) => {
+                None
+            }
         }
     }
 }

@@ -39,8 +39,17 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
 /// The interval comes from a paired bootstrap: runs are drawn again with replacement, both values
 /// of a run together, so that what slowed both does not widen the interval.
 pub(crate) fn ratio(ours: &[f64], peer: &[f64]) -> Ratio {
+    compared(ours, peer, |ours, peer| ours / peer)
+}
+
+/// How much more the median of the first is, with the interval as [`ratio`] has it.
+pub(crate) fn difference(ours: &[f64], peer: &[f64]) -> Ratio {
+    compared(ours, peer, |ours, peer| ours - peer)
+}
+
+fn compared(ours: &[f64], peer: &[f64], compare: impl Fn(f64, f64) -> f64) -> Ratio {
     let runs = ours.len().min(peer.len());
-    let value = median(ours) / median(peer);
+    let value = compare(median(ours), median(peer));
     if runs < 2 {
         return Ratio::exact(value);
     }
@@ -49,7 +58,7 @@ pub(crate) fn ratio(ours: &[f64], peer: &[f64]) -> Ratio {
     for _ in 0..DRAWS {
         let picks: Vec<usize> = (0..runs).map(|_| dice.below(runs)).collect();
         let again = |series: &[f64]| -> Vec<f64> { picks.iter().map(|run| series[*run]).collect() };
-        drawn.push(median(&again(ours)) / median(&again(peer)));
+        drawn.push(compare(median(&again(ours)), median(&again(peer))));
     }
     Ratio { value, low: quantile(&drawn, 0.025), high: quantile(&drawn, 0.975) }
 }
@@ -84,6 +93,14 @@ mod tests {
         let ratio = ratio(&ours, &peer);
         assert!(ratio.low <= ratio.value && ratio.value <= ratio.high, "{ratio:?}");
         assert!((ratio.value - 0.2).abs() < 0.01 && ratio.high - ratio.low < 0.01, "{ratio:?}");
+    }
+
+    #[test]
+    fn what_is_more_is_told_with_its_interval() {
+        let peer: Vec<f64> = (0..100).map(|run| 3.0 + f64::from(run % 7) * 0.1).collect();
+        let ours: Vec<f64> = peer.iter().map(|figure| figure + 0.25).collect();
+        let more = difference(&ours, &peer);
+        assert!((more.value - 0.25).abs() < 1e-9 && more.high - more.low < 1e-9, "{more:?}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! etcd: members as processes, and its own command for judging what is in it.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::ChildStdout;
 use std::thread;
@@ -14,6 +16,9 @@ use crate::{Feature, Lab, Namespace, Process};
 
 /// Below it is everything that cases look at.
 const PREFIX: &str = "/overlay/v1/";
+
+/// Operations in one transaction; etcd allows 128.
+const MOST_OPERATIONS: usize = 120;
 
 /// An etcd of one or more members, on `127.0.0.1` of the lab's host or another; gone with the value.
 #[derive(Debug)]
@@ -189,6 +194,44 @@ impl Etcd {
     #[track_caller]
     pub fn put(&self, key: &str, value: &str) {
         self.ctl(&format!("put {PREFIX}{key} {value}"));
+    }
+
+    /// Writes many keys below the prefix, in few transactions; no value has a blank or a quotation mark
+    /// of the single sort.
+    #[track_caller]
+    pub fn put_all(&self, records: &[(String, String)]) {
+        let endpoint = self.endpoint(0);
+        for batch in records.chunks(MOST_OPERATIONS) {
+            // Nothing is compared, and nothing is done else.
+            let mut input = String::from("\n");
+            for (key, value) in batch {
+                let _ = writeln!(input, "put {PREFIX}{key} {value}");
+            }
+            input.push_str("\n\n");
+            let command = format!("env ETCDCTL_API=3 etcdctl --endpoints {endpoint} txn");
+            let said = self.place.run_with(&command, &input);
+            assert!(said.starts_with("SUCCESS"), "{command}: {said}");
+        }
+    }
+
+    /// The sum of all figures that a member tells of itself whose lines begin with `name` and have
+    /// all of `parts`.
+    #[must_use]
+    #[track_caller]
+    pub fn figure(&self, name: &str, parts: &[&str]) -> f64 {
+        let address = format!("{}:2379", self.address);
+        let asked = self.place.within(|| -> io::Result<String> {
+            let mut stream = TcpStream::connect(&address)?;
+            stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+            let mut said = String::new();
+            stream.read_to_string(&mut said)?;
+            Ok(said)
+        });
+        let said = asked.unwrap_or_else(|error| panic!("ask {address} for its figures: {error}"));
+        let is_meant =
+            |line: &&str| line.starts_with(name) && parts.iter().all(|part| line.contains(part));
+        let figures = said.lines().filter(is_meant);
+        figures.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// Deletes a key below the prefix.

@@ -60,6 +60,16 @@ impl Lab {
         }
     }
 
+    /// Makes the fresh namespaces that the calling process was started in a lab, for programs that are
+    /// no tests. What is mounted below `/run` and `/var/lib` is covered.
+    ///
+    /// # Panics
+    /// When they do not belong to the process alone.
+    #[must_use]
+    pub fn here() -> Self {
+        Self::open()
+    }
+
     /// The namespace that plays the host: the one the case itself runs in.
     #[must_use]
     pub fn host(&self) -> &Namespace {

@@ -35,8 +35,16 @@ impl Identity {
             let text = format!("{}: {why}", path.display());
             io::Error::new(io::ErrorKind::InvalidData, text)
         })?;
-        let (instance, boot) = (kept(&run_dir.join(INSTANCE))?, kernel::boot::id()?);
-        Ok(Self { id, fingerprint: fingerprint(), instance, boot })
+        let life = run_dir.join(INSTANCE);
+        let instance = match kept(&life) {
+            // Damaged, it is a new life on the same machine, as after a boot.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                fs::remove_file(&life)?;
+                kept(&life)?
+            }
+            kept => kept?,
+        };
+        Ok(Self { id, fingerprint: fingerprint(), instance, boot: kernel::boot::id()? })
     }
 }
 
@@ -109,6 +117,8 @@ mod tests {
         let rebooted = Identity::of(&state, &run).unwrap();
         assert_eq!(first.id, rebooted.id);
         assert_ne!(first.instance, rebooted.instance);
+        fs::write(run.join(INSTANCE), b"\xff").unwrap();
+        assert_ne!(rebooted.instance, Identity::of(&state, &run).unwrap().instance);
         fs::write(state.join(ID), "no id\0").unwrap();
         let error = Identity::of(&state, &run).unwrap_err();
         assert!(error.to_string().contains("host-id"), "{error}");

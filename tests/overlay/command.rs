@@ -17,7 +17,7 @@ fn cais(town: &Town<'_>, number: usize, words: &str) -> (bool, String) {
 }
 
 #[track_caller]
-fn prints(town: &Town<'_>, number: usize, words: &str) -> String {
+pub(super) fn prints(town: &Town<'_>, number: usize, words: &str) -> String {
     let (success, said) = cais(town, number, words);
     assert!(success, "cais overlay {words}: {said}");
     said

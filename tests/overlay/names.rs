@@ -114,7 +114,7 @@ fn names_stay_while_etcd_and_daemons_are_away() {
         etcd.kill(0);
         let sibling = town.resident(2, "sibling", &by_etcd("blue", 77, 1));
         finds(&b, sibling.container.id(), &[&sibling]);
-        let pid = daemon(&town, 2);
+        let pid = daemon(2);
         kill(pid, Signal::SIGKILL).unwrap();
         await_that("it is gone", || kill(pid, None).is_err());
         let late = town.resident(2, "late", &by_etcd("blue", 77, 1));

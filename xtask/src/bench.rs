@@ -1,5 +1,7 @@
 //! Pairs with the peers: `cargo xtask bench` builds what is measured and starts package `benches`.
 
+mod faults;
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -39,6 +41,9 @@ const TOOLS: &[Tool] = &[
     },
     Tool { proof: "dnsperf", package: "dnsperf", without: "nobody asks for names" },
     Tool { proof: "strace", package: "strace", without: "system calls cannot be counted" },
+    Tool { proof: "etcd", package: "etcd-server", without: "no hosts tell each other of networks" },
+    Tool { proof: "etcdctl", package: "etcd-client", without: "nobody looks into etcd" },
+    Tool { proof: "ping", package: "iputils-ping", without: "no fault costs a packet" },
 ];
 
 /// The program that netavark starts, as it is published.
@@ -48,14 +53,25 @@ const AARDVARK_VERSION: &str = "=2.1.0";
 /// The case that needs it.
 const ANSWERS: &str = "answers";
 
-/// `cargo xtask bench [--smoke] [--runs N] [case…]`. Raw results of all cases go to
-/// `benches/results`; a smoke run is no measurement and leaves none.
+/// `cargo xtask bench [--smoke] [--runs N] [case…]`. Raw results of all cases, of all of overlay
+/// networks and of faults go to `benches/results`; a smoke run is no measurement and leaves none.
 pub(crate) fn task(arguments: &[String]) -> Result<()> {
     let missing = debian::ensure(TOOLS);
     if !missing.is_empty() {
         bail!("packages are missing");
     }
     dist::build()?;
+    let is_smoke = arguments.iter().any(|argument| argument == "--smoke");
+    if chosen(arguments, faults::CASE) {
+        faults::measure(!is_smoke)?;
+    }
+    let all = arguments;
+    let arguments: Vec<String> = all.iter().filter(|one| *one != faults::CASE).cloned().collect();
+    // Without a name everything is measured, so nothing may be left of the only one.
+    if chosen(&arguments, "") && !chosen(all, "") {
+        return Ok(());
+    }
+    let arguments = &arguments[..];
     let build = StaticBuild::choose();
     run::run(build.cargo("build").args(["--release", "--bins", "--package", "benches"]))?;
     for (package, example) in [("ipam", "lease"), ("kernel", "conntrack_flush")] {
@@ -68,7 +84,7 @@ pub(crate) fn task(arguments: &[String]) -> Result<()> {
     if let Some(aardvark) = aardvark(arguments) {
         command.arg("--aardvark").arg(aardvark);
     }
-    if !arguments.iter().any(|argument| argument == "--smoke") {
+    if !is_smoke {
         command.arg("--results").arg(workspace::root().join("benches/results"));
     }
     run::run(command.args(arguments).current_dir(workspace::root()))

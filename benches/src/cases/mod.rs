@@ -19,6 +19,7 @@ mod leases;
 mod macvlan;
 mod masquerade;
 mod names;
+mod overlay;
 mod ports;
 mod ptp;
 mod published;
@@ -55,6 +56,15 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("memory", weight::memory),
     ("syscalls", weight::system_calls),
     ("size", weight::size),
+    // They make the namespaces a lab, which the others are not.
+    ("overlay-add", overlay::warm),
+    ("overlay-first", overlay::first),
+    ("overlay-outage", overlay::outage),
+    ("overlay-join", overlay::join),
+    ("overlay-claim", overlay::at_once),
+    ("overlay-start", overlay::start),
+    ("overlay-throughput", overlay::throughput),
+    ("overlay-hour", overlay::hour),
 ];
 
 /// Two subjects in the same place, called in turns.

@@ -50,6 +50,7 @@ impl Daemon {
             let mut all = daemon.active.borrow_mut();
             let Some(active) = all.get_mut(&network.name) else { return };
             active.claiming.remove(&family);
+            active.settled = false;
             match claimed {
                 Ok(claimed) => {
                     active.kept.insert(claimed.block.cidr);
@@ -86,6 +87,7 @@ impl Daemon {
                 Err(_) => drop(active.kept.remove(&block)),
             }
             let changed = before != active.lost.len();
+            active.settled &= !changed;
             drop(all);
             if changed {
                 daemon.want_round();
@@ -109,6 +111,7 @@ impl Daemon {
             let mut all = daemon.active.borrow_mut();
             let Some(active) = all.get_mut(&name) else { return };
             active.creating = false;
+            active.settled = false;
             if let Err(error) = created {
                 active.refused = Some((of_store(&error), Instant::now()));
             }
@@ -117,22 +120,32 @@ impl Daemon {
         });
     }
 
-    /// Asks for another block where most of the addresses are in use.
-    pub(super) fn look_at_use(&self, network: &Network, active: &mut Active, own: &[Block]) {
-        let leases = ipam_cni::network::store_below(&self.paths.lib, &network.name);
-        let Ok(held) = leases.held(&Host::current()) else { return };
-        let families = network.families();
+    /// Whether another block of some family is to be had.
+    pub(super) fn is_filling(&self, name: &NetworkName, active: &Active) -> bool {
+        let Some(node) = &active.node else { return true };
+        let families: Vec<Family> = node.pools.iter().map(|pool| pool.family()).collect();
+        let blocks: Vec<_> = node.blocks.iter().map(|block| (block.cidr, block.state)).collect();
+        !self.filling(name, &families, &blocks).is_empty()
+    }
+
+    /// Families of which most of the addresses are in use.
+    pub(super) fn filling(
+        &self,
+        name: &NetworkName,
+        families: &[Family],
+        blocks: &[(Cidr, BlockState)],
+    ) -> Vec<Family> {
+        let leases = ipam_cni::network::store_below(&self.paths.lib, name);
+        let Ok(held) = leases.held(&Host::current()) else { return Vec::new() };
         // Each container has one address of each family.
         let each = (held / families.len().max(1)) as u128;
-        for family in families {
-            let usable = own
-                .iter()
-                .filter(|block| block.cidr.family() == family && block.state == BlockState::Active);
-            let room: u128 = usable.map(|block| room(block.cidr)).sum();
-            if room > 0 && each * 100 >= room * FULL {
-                active.more.insert(family);
-            }
-        }
+        let is_filling = |family: &Family| {
+            let of = blocks.iter().filter(|(cidr, _)| cidr.family() == *family);
+            let usable = of.filter(|(_, state)| *state == BlockState::Active);
+            let room: u128 = usable.map(|(cidr, _)| room(*cidr)).sum();
+            room > 0 && each * 100 >= room * FULL
+        };
+        families.iter().copied().filter(is_filling).collect()
     }
 }
 

@@ -124,7 +124,7 @@ async fn answer(daemon: &Rc<Daemon>, bytes: &[u8]) -> Result<Vec<Reply>, Error> 
         }
         Request::Reload => {
             let done = daemon.done.notified();
-            daemon.want_round();
+            daemon.want_whole_round();
             done.await;
             Reply::Done
         }
@@ -186,6 +186,9 @@ async fn await_network(
     let until = Instant::now() + PATIENCE;
     loop {
         let done = daemon.done.notified();
+        if let Some(active) = daemon.active.borrow_mut().get_mut(network) {
+            active.settled = false;
+        }
         daemon.want_round();
         let over = timeout_at(until, done).await.is_err();
         if let Some(answer) = verdict(daemon, network, over, &is_there) {

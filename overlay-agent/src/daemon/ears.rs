@@ -22,6 +22,8 @@ pub(super) struct Listening {
 pub(super) enum Concern {
     /// A link, or what it has: its name.
     Link(String),
+    /// Containers may have come or gone: what plugins write for each has changed.
+    Use,
     /// This host's own addresses.
     Underlay,
     /// All.
@@ -83,7 +85,8 @@ impl Listening {
             Heard::Address(_) => Concern::Underlay,
             Heard::NeighbourGone(_) => return,
             Heard::RouteGone(protocol) if protocol != tunnels::PROTOCOL => return,
-            Heard::RouteGone(_) | Heard::Filter | Heard::Lost => Concern::Everything,
+            Heard::Filter(table) if table != netfilter::tunnels::TABLE.name() => Concern::Use,
+            Heard::RouteGone(_) | Heard::Filter(_) | Heard::Lost => Concern::Everything,
         };
         concerns.push(concern);
     }

@@ -104,7 +104,7 @@ impl Daemon {
                     }
                 }
             );
-            self.want_round();
+            self.want_whole_round();
         }
     }
 

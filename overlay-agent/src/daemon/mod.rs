@@ -2,6 +2,7 @@
 //! same.
 
 mod admin;
+mod bridge;
 mod claims;
 mod control;
 mod ears;
@@ -19,6 +20,7 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::control::notify;
@@ -35,6 +37,7 @@ use types::NetworkName;
 use crate::fence::Fence;
 use crate::identity::Identity;
 use crate::settings::Settings;
+use crate::store::View;
 use ears::{Concern, Listening};
 use elsewhere::Others;
 use network::Active;
@@ -94,6 +97,12 @@ struct Daemon {
     active: RefCell<BTreeMap<NetworkName, Active>>,
     /// A round is due.
     wanted: Notify,
+    /// Whether it is to look at every network, and not only where something is known to be other.
+    whole: Cell<bool>,
+    /// Whether containers may have come or gone since the last round.
+    used: Cell<bool>,
+    /// What the store said at the last round.
+    seen: RefCell<Option<Arc<View>>>,
     /// One has been made.
     done: Notify,
     started: Instant,
@@ -136,6 +145,9 @@ impl Daemon {
             followed: RefCell::default(),
             active: RefCell::default(),
             wanted: Notify::new(),
+            whole: Cell::new(true),
+            used: Cell::new(false),
+            seen: RefCell::default(),
             done: Notify::new(),
             started: Instant::now(),
             rounds: Cell::new(0),
@@ -198,7 +210,9 @@ impl Daemon {
                 }
                 () = self.wanted.notified() => due = Some(tokio::time::Instant::now()),
                 () = sleep_until(next) => {
-                    due = None;
+                    if due.take().is_none() {
+                        self.whole.set(true);
+                    }
                     let again = match self.round() {
                         true => REGULAR,
                         false => AGAIN,
@@ -211,14 +225,27 @@ impl Daemon {
 
     /// Whether something that happened may have taken away what we made, or moved this host.
     fn concerns(&self, heard: &[Concern]) -> bool {
-        let active = self.active.borrow();
         let mut concerned = false;
         for one in heard {
             concerned |= match one {
-                Concern::Everything => true,
-                Concern::Link(name) => active.values().any(|network| network.has_link(name)),
+                Concern::Everything => {
+                    self.whole.set(true);
+                    true
+                }
+                Concern::Link(name) => {
+                    let mut active = self.active.borrow_mut();
+                    let its = active.values_mut().find(|network| network.has_link(name));
+                    its.map(|network| network.settled = false).is_some()
+                }
+                Concern::Use => {
+                    self.used.set(true);
+                    true
+                }
                 Concern::Underlay => match self.look_at_underlay() {
-                    Ok(moved) => moved,
+                    Ok(moved) => {
+                        self.whole.set(self.whole.get() || moved);
+                        moved
+                    }
                     Err(error) => {
                         eprintln!("cais-overlayd: {error}");
                         false
@@ -242,9 +269,15 @@ impl Daemon {
         &self.identity.id
     }
 
-    /// Lets the next round be made now.
+    /// Lets the next round be made now, for networks of which something is known to be other.
     fn want_round(&self) {
         self.wanted.notify_one();
+    }
+
+    /// The same for all networks.
+    fn want_whole_round(&self) {
+        self.whole.set(true);
+        self.want_round();
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use cni::{Error, code};
 use peers::{Block, HostId, Network, NodeFile};
-use types::{Cidr, Family};
+use types::{Cidr, Family, MacAddr};
 
 use crate::store::Number;
 
@@ -32,8 +32,13 @@ pub(super) struct Active {
     pub(super) lost: Vec<(Cidr, String)>,
     /// Blocks that were found to be in the store as ours in this session.
     pub(super) kept: BTreeSet<Cidr>,
+    /// The Ethernet address of the bridge, as it was seen last.
+    pub(super) bridge_mac: Option<MacAddr>,
     /// Whether creating it is under way.
     pub(super) creating: bool,
+    /// Whether nothing has happened since the last round that would make it another, but what the
+    /// store may say.
+    pub(super) settled: bool,
     /// Blocks of the other hosts.
     pub(super) others: BTreeMap<HostId, Vec<Cidr>>,
     /// Records that are not acted upon, as they were told of last.

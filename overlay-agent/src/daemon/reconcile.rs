@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cni::{Error, code};
+use kernel::link;
 use peers::{Accepted, Block, HostId, Limits, LocalBlock, Network, NodeFile, State, accept};
 use tunnels::{Desired, Underlays, reconcile};
 use types::{Cidr, NetworkName};
 
-use super::Daemon;
 use super::network::Active;
+use super::{Daemon, bridge};
 use crate::store::{State as StoreState, View};
 
 /// How long news of a network that another host has just made may take.
@@ -18,6 +20,36 @@ const NEWS: Duration = Duration::from_secs(2);
 
 /// Records of others that are told of one by one.
 pub(super) const MOST_TOLD: usize = 20;
+
+/// What a round is about.
+struct News {
+    before: Option<Arc<View>>,
+    now: Option<Arc<View>>,
+    whole: bool,
+}
+
+impl News {
+    /// Whether the hosts are what they were.
+    fn same_hosts(&self) -> bool {
+        match (&self.before, &self.now) {
+            (Some(before), Some(now)) if !self.whole => {
+                Arc::ptr_eq(before, now) || before.hosts == now.hosts
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the store says the same of a network as before.
+    fn same(&self, name: &NetworkName) -> bool {
+        match (&self.before, &self.now) {
+            (Some(before), Some(now)) => {
+                before.networks.get(name) == now.networks.get(name)
+                    && before.blocks.get(name) == now.blocks.get(name)
+            }
+            _ => false,
+        }
+    }
+}
 
 impl Daemon {
     /// Makes all networks of this host what they have to be. Whether nothing is left to be tried
@@ -28,16 +60,25 @@ impl Daemon {
             return true;
         }
         let view = self.followed.borrow().as_ref().map(|followed| followed.view.borrow().clone());
+        let before = self.seen.replace(view.clone());
+        let news = News { before, now: view.clone(), whole: self.whole.replace(false) };
+        let (same_hosts, used) = (news.same_hosts(), self.used.replace(false));
         let names: Vec<NetworkName> = self.active.borrow().keys().cloned().collect();
         let mut complete = true;
         for name in names {
             // Nothing below awaits, so nobody else looks at it meanwhile.
             let Some(mut active) = self.active.borrow_mut().remove(&name) else { continue };
+            let is_same = active.settled && same_hosts && news.same(&name);
+            if is_same && !(used && self.is_filling(&name, &active)) {
+                self.active.borrow_mut().insert(name, active);
+                continue;
+            }
             match view.as_deref() {
                 Some(view) => self.settle(&name, &mut active, view),
                 None => active.problem = Some(no_store(&name)),
             }
-            complete &= active.problem.is_none() && active.lost.is_empty();
+            active.settled = active.problem.is_none() && active.lost.is_empty();
+            complete &= active.settled;
             self.active.borrow_mut().insert(name, active);
         }
         self.rounds.set(self.rounds.get() + 1);
@@ -115,7 +156,8 @@ impl Daemon {
         }
         let ours: Vec<Block> =
             blocks.iter().filter(|block| block.host == own.id).cloned().collect();
-        self.look_at_use(network, active, &accepted.own);
+        let usable: Vec<_> = accepted.own.iter().map(|block| (block.cidr, block.state)).collect();
+        active.more.extend(self.filling(name, &network.families(), &usable));
         self.get_what_lacks(network, active, &ours);
         accepted.own.retain(|block| !active.lost.iter().any(|(lost, _)| *lost == block.cidr));
         let of_tunnels = |error: tunnels::Error| {
@@ -125,9 +167,18 @@ impl Daemon {
         // Before the way is open, so that nothing forged goes it.
         self.guard.keep(&desired.tunnels()).map_err(|error| failed(&error))?;
         if !self.isolate(&desired)? {
+            let mended =
+                bridge::mend(&self.host, &self.paths.run, (name, &desired, active.bridge_mac));
+            let mended = mended.map_err(|error| failed(&error))?;
             for change in reconcile(&self.host, &desired).map_err(of_tunnels)? {
                 eprintln!("cais-overlayd: network {name}: {change}");
             }
+            if mended {
+                eprintln!("cais-overlayd: network {name}: {} made again", desired.bridge);
+                bridge::announce(&self.host, &desired);
+            }
+            let bridge = link::find(&self.host, &desired.bridge).map_err(|error| failed(&error))?;
+            active.bridge_mac = bridge.and_then(|bridge| bridge.mac).or(active.bridge_mac);
         }
         self.tell_plugins(network, active, (&accepted, &desired))
     }
@@ -139,8 +190,10 @@ impl Daemon {
         active: &mut Active,
         (accepted, desired): (&Accepted, &Desired),
     ) -> Result<(), Error> {
+        // Somebody may have damaged or deleted it.
+        let written = NodeFile::read(&self.paths.run, &network.name).ok().flatten();
         if active.node.is_none() {
-            active.node = NodeFile::read(&self.paths.run, &network.name).ok().flatten();
+            active.node.clone_from(&written);
         }
         let blocks: Vec<LocalBlock> = accepted.own.iter().map(tunnels::local).collect();
         let quarantine = active.lost.first().map(|(_, why)| why.clone());
@@ -171,7 +224,7 @@ impl Daemon {
             return Err(Error::new(code::TRY_AGAIN, text));
         }
         self.hear_spool(&network.name);
-        if active.node.as_ref() != Some(&node) {
+        if written.as_ref() != Some(&node) {
             node.epoch += 1;
             self.write_node(&node)?;
             active.node = Some(node);

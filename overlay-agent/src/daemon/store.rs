@@ -206,7 +206,7 @@ impl Daemon {
                     say(&now);
                     // Blocks may have been taken away while etcd was away.
                     self.forget_kept();
-                    self.want_round();
+                    self.want_whole_round();
                 }
                 changed = view.changed() => {
                     if changed.is_err() { break }

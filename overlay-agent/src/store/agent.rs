@@ -87,6 +87,8 @@ pub struct Agent {
     /// As whom we act, and the revision at which we registered.
     pub(super) actor: Option<(Actor, i64)>,
     pub(super) displaced: bool,
+    /// Whether the session ended because this host is reached by other addresses now.
+    pub(super) moved: bool,
     pub(super) told_at: Option<Instant>,
 }
 
@@ -134,6 +136,9 @@ impl Agent {
             self.told.session.send_replace(None);
             if self.has_left().await {
                 return Ok(());
+            }
+            if std::mem::take(&mut self.moved) {
+                continue;
             }
             if matches!(ended, StoreError::DuplicateHost { .. }) {
                 self.told.state.send_replace(State::Refused(ended.clone()));
@@ -204,12 +209,21 @@ impl Agent {
         *was_ready = true;
         self.due.names = Some(Instant::now());
         let mut relist = Instant::now() + chance::around(self.config.relist, 20);
+        let underlay = me.host.underlay;
         loop {
             tokio::select! {
                 lost = &mut keeper.0 => return Err(ended(lost)),
                 news = watch.next() => self.take(&etcd, &watch, news?).await?,
                 _ = self.asked.interest.changed() => self.follow_interest(&etcd, &watch).await?,
-                _ = self.asked.me.changed() => self.announce(&tree, lease).await?,
+                _ = self.asked.me.changed() => {
+                    // A connection from an address that is gone hangs until it is given up.
+                    // Registering on a new one moves this host as announcing does.
+                    self.moved = self.asked.me.borrow().host.underlay != underlay;
+                    if self.moved {
+                        return Err(StoreError::PresenceLost { what: "go on from an old address" });
+                    }
+                    self.announce(&tree, lease).await?;
+                }
                 _ = self.asked.published.changed() => {
                     let due = self.due.next_names();
                     self.due.names.get_or_insert(due);

@@ -116,6 +116,7 @@ impl Store {
             due: Due::default(),
             actor: None,
             displaced: false,
+            moved: false,
             told_at: None,
         };
         (store, agent)

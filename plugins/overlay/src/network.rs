@@ -62,9 +62,12 @@ impl Network {
     pub(crate) fn settle_for_add(call: &Call, config: &Config, host: &Host) -> Result<Self, Error> {
         let (name, run_dir) = (&call.attachment.network, &host.run_dir);
         if let Store::Etcd(etcd) = &config.store {
-            match NodeFile::path(run_dir, name).exists() {
-                true => daemon::revive(run_dir, &call.path),
-                false => daemon::ensure(name, etcd, run_dir, &call.path)?,
+            match NodeFile::read(run_dir, name) {
+                Ok(None) | Err(peers::Error::Invalid(_)) => {
+                    daemon::ensure(name, etcd, run_dir, &call.path)?;
+                }
+                // What is of another version is told where it is read.
+                Ok(Some(_)) | Err(_) => daemon::revive(run_dir, &call.path),
             }
         }
         Self::settle(name, config, &host.socket, run_dir)
