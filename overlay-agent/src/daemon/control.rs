@@ -73,7 +73,7 @@ async fn converse(daemon: &Rc<Daemon>, client: &UnixStream) -> io::Result<()> {
 }
 
 /// The next message; `None` at the end.
-async fn receive(client: &UnixStream) -> io::Result<Option<Vec<u8>>> {
+pub(super) async fn receive(client: &UnixStream) -> io::Result<Option<Vec<u8>>> {
     let mut buffer = vec![0; MOST_BYTES];
     loop {
         client.readable().await?;
@@ -90,7 +90,7 @@ async fn receive(client: &UnixStream) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-async fn say(client: &UnixStream, message: &[u8]) -> io::Result<()> {
+pub(super) async fn say(client: &UnixStream, message: &[u8]) -> io::Result<()> {
     let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
     loop {
         client.writable().await?;

@@ -2,18 +2,22 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use names::{Client, Name, Request};
+use names::{Name, Reply, Request};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use peers::{Called, Elsewhere, HostId};
+use tokio::net::UnixStream;
 use tokio::sync::Notify;
-use tokio::task;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout};
 use types::{Cidr, NetworkName};
 
 use super::Daemon;
+use super::control::{receive, say};
 use super::reconcile::MOST_TOLD;
 use crate::store::{Named, Names, Presence, State};
 
@@ -261,9 +265,8 @@ impl Daemon {
         loop {
             self.others.something_unsaid.notified().await;
             let unsaid = self.others.unsaid.take();
-            let (run_dir, places) = (Arc::<Path>::from(&*self.paths.run), unsaid.clone());
-            let outcome = task::spawn_blocking(move || say(&run_dir, places)).await;
-            let Ok(Err(error)) = outcome else { continue };
+            let outcome = timeout(PATIENCE, say_all(&self.paths.run, &unsaid)).await;
+            let Err(error) = outcome.unwrap_or_else(|late| Err(late.into())) else { continue };
             let text = error.to_string();
             if said.replace(text.clone()).is_none_or(|before| before != text) {
                 eprintln!("cais-overlayd: tell cais-dnsd of other hosts' names: {text}");
@@ -276,11 +279,21 @@ impl Daemon {
 }
 
 /// A daemon of names that does not run reads the files when it starts.
-fn say(run_dir: &Path, places: BTreeSet<Place>) -> Result<(), cni::Error> {
-    let client = Client::new(run_dir, &[]).with_deadline(PATIENCE);
+async fn say_all(run_dir: &Path, places: &BTreeSet<Place>) -> io::Result<()> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    match connect(socket.as_raw_fd(), &UnixAddr::new(&run_dir.join(names::SOCKET))?) {
+        Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Ok(()),
+        done => done?,
+    }
+    let socket = UnixStream::from_std(socket.into())?;
     for (network, host) in places {
-        if client.tell(&Request::Elsewhere { network, host })?.is_none() {
-            break;
+        let request = Request::Elsewhere { network: network.clone(), host: host.clone() };
+        say(&socket, &request.encode()).await?;
+        // One that ends meanwhile is replaced by one that reads the files.
+        let Some(reply) = receive(&socket).await? else { return Ok(()) };
+        if let Ok(Reply::Refused(error)) = Reply::parse(&reply) {
+            return Err(io::Error::other(error.to_string()));
         }
     }
     Ok(())

@@ -176,6 +176,10 @@ impl Daemon {
             if mended {
                 eprintln!("cais-overlayd: network {name}: {} made again", desired.bridge);
                 bridge::announce(&self.host, &desired);
+                let opened = bridge::reopen_doors(&self.host, &self.paths.run, (name, &desired));
+                if let Err(error) = opened {
+                    eprintln!("cais-overlayd: network {name}: names are not answered: {error}");
+                }
             }
             let bridge = link::find(&self.host, &desired.bridge).map_err(|error| failed(&error))?;
             active.bridge_mac = bridge.and_then(|bridge| bridge.mac).or(active.bridge_mac);

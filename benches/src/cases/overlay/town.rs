@@ -87,6 +87,8 @@ impl Town {
     pub(super) fn config(&self, network: &str, pools: &[String]) -> Value {
         json!({
             "cniVersion": "1.1.0", "name": network, "type": "overlay", "store": { "type": "etcd" },
+            // As `bridge`, which it is measured beside.
+            "names": "off",
             "create": { "pools": pools },
         })
     }
