@@ -161,7 +161,12 @@ impl Daemon {
         self.get_what_lacks(network, active, &ours);
         accepted.own.retain(|block| !active.lost.iter().any(|(lost, _)| *lost == block.cidr));
         let of_tunnels = |error: tunnels::Error| {
-            Error::new(code::IO, error.to_string()).with_hint_if_any(error.hint())
+            let code = match &error {
+                // The last container took the bridge with it meanwhile, which is heard of as well.
+                tunnels::Error::Kernel(error) if error.is_missing() => code::TRY_AGAIN,
+                _ => code::IO,
+            };
+            Error::new(code, error.to_string()).with_hint_if_any(error.hint())
         };
         let desired = Desired::new(network, &own, &accepted, &underlays).map_err(of_tunnels)?;
         // Before the way is open, so that nothing forged goes it.
