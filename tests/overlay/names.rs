@@ -86,7 +86,10 @@ fn a_container_is_found_on_another_host_within_a_second_until_it_goes() {
             }
         }
         took.sort_unstable();
-        println!("from ADD's return to the right answer: p50 {:?}, worst {:?}", took[50], took[99]);
+        println!(
+            "\nfrom ADD's return to the right answer: p50 {:?}, worst {:?}",
+            took[50], took[99]
+        );
         assert!(took[99] < Duration::from_secs(1), "{took:?}");
     });
 }
