@@ -86,11 +86,11 @@ impl Kind {
     fn limit(self, name: &str) -> Option<u64> {
         match self {
             // Why more than was aimed at: docs/adr/0007-packet-filter.md.
-            Kind::Plugin if matches!(name, "user-bridge" | "overlay") => Some(2_300_000),
+            Kind::Plugin if matches!(name, "user-bridge" | "overlay") => Some(2_350_000),
             Kind::Plugin if SMALL.contains(&name) => Some(1_200_000),
             Kind::Plugin => Some(1_650_000),
             Kind::Daemon => Some(1_200_000),
-            Kind::Resolver => Some(1_600_000),
+            Kind::Resolver => Some(1_700_000),
             Kind::Agent => Some(4_500_000),
             // 3 MB are aimed at: docs/adr/0015-allocator-of-plugins.md.
             Kind::Bundle => Some(3_250_000),

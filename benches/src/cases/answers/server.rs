@@ -150,7 +150,7 @@ impl Server {
         };
         server.processes = place.new_processes()?;
         for pid in &server.processes {
-            pinned(*pid, SERVERS)?;
+            all_pinned(*pid, SERVERS)?;
         }
         let last = names.saturating_sub(1);
         let found = server.asker(server.port)?.must_find(&name_of(last), address_of(last));
@@ -264,15 +264,26 @@ impl Server {
 const SERVERS: usize = 0;
 pub(super) const ASKERS: usize = 1;
 
-/// Lets a process, 0 for the calling thread, run on that processor alone, where there is one.
-pub(super) fn pinned(process: Pid, processor: usize) -> Result<()> {
+/// Lets a thread, 0 for the calling one, run on that processor alone, where there is one.
+pub(super) fn pinned(thread: Pid, processor: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(processor)?;
-    match sched_setaffinity(process, &set) {
+    match sched_setaffinity(thread, &set) {
         // There is one only.
         Err(Errno::EINVAL) => Ok(()),
         done => done.context("choose a processor"),
     }
+}
+
+/// The same for all threads of a process: one that stays free answers beside the asker, and wakes no
+/// other processor for it.
+fn all_pinned(process: Pid, processor: usize) -> Result<()> {
+    let threads = format!("/proc/{process}/task");
+    for thread in fs::read_dir(&threads).with_context(|| threads.clone())? {
+        let number = thread?.file_name().to_string_lossy().parse()?;
+        pinned(Pid::from_raw(number), processor)?;
+    }
+    Ok(())
 }
 
 impl Drop for Server {
