@@ -1,6 +1,6 @@
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 use foldhash::HashMap;
@@ -35,7 +35,8 @@ pub struct Network {
 #[derive(Debug)]
 struct Holder {
     endpoint: Rc<Endpoint>,
-    view: Rc<RefCell<View>>,
+    /// The container's, which knows this network itself.
+    view: Weak<RefCell<View>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,7 +155,7 @@ impl Network {
     /// What the container sees that has an address.
     #[must_use]
     pub fn view_from(&self, address: IpAddr) -> Option<Rc<RefCell<View>>> {
-        Some(Rc::clone(&self.addresses.get(&address)?.view))
+        self.addresses.get(&address)?.view.upgrade()
     }
 
     /// Who has a name, exactly as it is, here or elsewhere. Whether somebody has.
@@ -219,7 +220,7 @@ impl Network {
             }
         }
         for cidr in &endpoint.addresses {
-            let holder = Holder { endpoint: Rc::clone(endpoint), view: Rc::clone(view) };
+            let holder = Holder { endpoint: Rc::clone(endpoint), view: Rc::downgrade(view) };
             self.addresses.insert(cidr.ip(), holder);
         }
         self.endpoints += 1;
