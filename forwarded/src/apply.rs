@@ -1,5 +1,6 @@
 //! Letting a container's packets through, and taking that back.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::undo::Undo;
 use netfilter::claim::{ADMIN_CHAIN, Forward, Forwarder, Ingress};
-use netfilter::{Claim, Claimant, Filter, kind, reference};
+use netfilter::{Claim, Claimant, Filter, Passing, Store, kind, reference};
 use types::IfName;
 
 /// Whose packets are let through, by whom, and which.
@@ -40,6 +41,12 @@ impl Default for Wanted {
             ingress: Ingress::Open,
             bridge: None,
         }
+    }
+}
+
+impl Wanted {
+    fn by_firewalld() -> Self {
+        Self { backend: Backend::Firewalld, ..Self::default() }
     }
 }
 
@@ -103,6 +110,56 @@ impl<'a> Forwarding<'a> {
         });
         match &claim.forward {
             Some(forward) => bind(forward, undo),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lets packets of attachments to a bridge of ours through where the host drops what it forwards: by
+/// firewalld where that runs, else by the claim of the attachment.
+#[derive(Debug)]
+pub struct OnBridge<'a> {
+    call: &'a Call,
+    run_dir: &'a Path,
+    /// Opened where it is needed.
+    forwarding: OnceCell<Forwarding<'a>>,
+}
+
+impl<'a> OnBridge<'a> {
+    /// Of one attachment.
+    #[must_use]
+    pub fn new(call: &'a Call, run_dir: &'a Path) -> Self {
+        Self { call, run_dir, forwarding: OnceCell::new() }
+    }
+
+    /// Lets packets from and to the addresses of `result` through, or gives what the claim is to say
+    /// for that; each step pushes its inverse.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn pass(
+        &'a self,
+        bridge: &IfName,
+        result: &AddResult,
+        undo: &mut Undo<'a>,
+    ) -> Result<Option<Passing>, Error> {
+        if is_by_firewalld()? {
+            let opened = Forwarding::open(self.call, self.run_dir)?;
+            self.forwarding.get_or_init(|| opened).add(&Wanted::by_firewalld(), result, undo)?;
+            return Ok(None);
+        }
+        let addresses = result.ips.iter().map(|ip| ip.address.ip()).collect();
+        Ok(Some(Passing { bridge: bridge.clone(), addresses }))
+    }
+
+    /// Compares what firewalld was to let through with what it does; the claim of the attachment is
+    /// compared elsewhere.
+    ///
+    /// # Errors
+    /// Code 101 with the first difference, and what cannot be asked.
+    pub fn check(call: &Call, result: &AddResult, run_dir: &Path) -> Result<(), Error> {
+        match Store::under(run_dir).read(&call.attachment, Claimant::Firewall) {
+            Some(_) => check(call, &Wanted::by_firewalld(), result, run_dir),
             None => Ok(()),
         }
     }

@@ -249,6 +249,17 @@ pub struct ReferencePorts {
     pub linked: Linked,
 }
 
+impl ReferencePorts {
+    /// The reference's bit of the packet mark where nobody chose one.
+    pub const MARK_BIT: u8 = 13;
+
+    /// As the reference writes them where nobody chose otherwise, but that no packet gets there.
+    #[must_use]
+    pub fn unlinked() -> Self {
+        Self { mark_bit: Self::MARK_BIT, set_mark_chain: None, linked: Linked::No }
+    }
+}
+
 /// Whether packets get to chains of the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linked {

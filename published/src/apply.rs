@@ -5,6 +5,7 @@ use std::path::Path;
 use attach::error::{no_netns, refused};
 use attach::host::{deleter, sandbox_identity};
 use attach::steps::step;
+use attach::verify::differs;
 use cni::{Call, Error, code};
 use kernel::link;
 use kernel::netlink::Socket;
@@ -155,6 +156,29 @@ fn link_to(publication: &Publication) -> Result<Option<IfName>, Error> {
     let Some(index) = route.and_then(|route| route.dev) else { return Ok(None) };
     let link = link::find(&socket, index).map_err(|e| refused(&e))?;
     Ok(link.and_then(|link| link.dev.name.parse().ok()))
+}
+
+/// Compares what `call` published with what is. What nobody remembers is `unremembered`'s to find.
+///
+/// # Errors
+/// Code 101 with the first difference, and what cannot be asked.
+pub fn check(
+    call: &Call,
+    publication: Publication,
+    run_dir: &Path,
+    unremembered: impl FnOnce(&Filter, &Publication) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let filter = Filter::open(run_dir, &kind::Portmap)?;
+    let Some(mut claim) = filter.store().read(&call.attachment, Claimant::Portmap) else {
+        return match unremembered(&filter, &publication)? {
+            true => Ok(()),
+            false => Err(differs(format!("no ports of {} are published", call.attachment))),
+        };
+    };
+    if let Some(ports) = &mut claim.ports {
+        ports.publication = publication;
+    }
+    Ok(filter.check(&claim)?)
 }
 
 /// Takes back what `call` published, remembered or not.

@@ -24,6 +24,17 @@ pub fn publication(
     }
 }
 
+/// What is published of a bridge of ours; `None` where there is nothing to publish.
+#[must_use]
+pub fn on_bridge(
+    key: &Attachment,
+    result: &AddResult,
+    mappings: &[Mapping],
+) -> Option<Publication> {
+    let some = || publication(key, result, mappings.to_vec(), Masquerade::Neighbours);
+    (!mappings.is_empty()).then(some)
+}
+
 /// Whether an address is the container's at this interface, or nobody says whose it is.
 fn is_of(key: &Attachment, result: &AddResult, ip: &Ip) -> bool {
     match ip.interface.and_then(|index| result.interfaces.get(index)) {

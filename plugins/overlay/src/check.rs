@@ -4,15 +4,17 @@ use attach::error::refused;
 use attach::verify::differs;
 use bridges::check as bridge;
 use cni::{Call, Error, NetworkCall, code, state};
+use forwarded::OnBridge;
 use kernel::netlink::Socket;
 use netfilter::tunnels::Guard;
-use netfilter::{Claimant, Filter, Store, kind};
+use netfilter::{Filter, kind};
 use peers::{NodeFile, SpoolRecord};
+use published::plan;
 use types::Cidr;
 
 use crate::config::Config;
 use crate::network::Network;
-use crate::{NAME, beyond, data_path, names};
+use crate::{NAME, data_path, names};
 
 /// Compares everything of one attachment. The calling thread is in the container's namespace
 /// afterwards.
@@ -35,19 +37,9 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
     if let Some(difference) = data_path(&network, &host)? {
         return Err(differs(difference));
     }
-    if Store::under(&run_dir).read(&call.attachment, Claimant::Firewall).is_some() {
-        forwarded::apply::check(call, &beyond::by_firewalld(), &result, &run_dir)?;
-    }
-    if let Some(publication) = beyond::publication(call, config, &result) {
-        let filter = Filter::open(&run_dir, &kind::Portmap)?;
-        let claim = filter.store().read(&call.attachment, Claimant::Portmap);
-        let Some(mut claim) = claim else {
-            return Err(differs(format!("no ports of {} are published", call.attachment)));
-        };
-        if let Some(ports) = &mut claim.ports {
-            ports.publication = publication;
-        }
-        filter.check(&claim)?;
+    OnBridge::check(call, &result, &run_dir)?;
+    if let Some(publication) = plan::on_bridge(&call.attachment, &result, &config.mappings) {
+        published::apply::check(call, publication, &run_dir, |_, _| Ok(false))?;
     }
     let settings = names::settings(&call.config, &call.args_text)?;
     let record = match &settings {

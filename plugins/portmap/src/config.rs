@@ -137,7 +137,7 @@ impl Config {
             mappings: mappings::requested(network)?,
             masquerade,
             reference_chains: backend != Some(Backend::Nftables),
-            mark_bit: mark_bit.unwrap_or(DEFAULT_MARK_BIT),
+            mark_bit: mark_bit.unwrap_or(ReferencePorts::MARK_BIT),
             set_mark_chain,
             conditions_v4: words::conditions(&keys, "conditionsV4", Family::V4)?,
             conditions_v6: words::conditions(&keys, "conditionsV6", Family::V6)?,
@@ -163,9 +163,6 @@ impl Config {
         ReferencePorts { mark_bit, set_mark_chain, linked }
     }
 }
-
-/// The reference's.
-const DEFAULT_MARK_BIT: u8 = 13;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Backend {

@@ -19,7 +19,7 @@ use attach::steps::{self, step};
 use cni::schema::Key;
 use cni::{AddResult, Call, Error, NetworkCall, Plugin, code, state};
 use netfilter::claim::Linked;
-use netfilter::{Claimant, Filter, Publication, Store, kind};
+use netfilter::{Filter, Publication, kind};
 use published::{Publisher, Wanted, apply, gc, plan};
 
 use crate::config::Config;
@@ -70,23 +70,11 @@ impl Plugin for Portmap {
         }
         let Some(publication) = publication(call, &config)? else { return Ok(()) };
         let run_dir = state::run_dir();
-        let filter = Filter::open(&run_dir, &kind::Portmap)?;
-        let store = Store::under(&run_dir);
-        let Some(mut claim) = store.read(&call.attachment, Claimant::Portmap) else {
-            // Made by the reference, perhaps.
-            let how = config.reference(Linked::Yes);
-            return match kind::Portmap::is_published(&filter, &publication, &how)? {
-                true => Ok(()),
-                false => Err(attach::verify::differs(format!(
-                    "no ports of {} are published",
-                    call.attachment
-                ))),
-            };
-        };
-        if let Some(ports) = &mut claim.ports {
-            ports.publication = publication;
-        }
-        Ok(filter.check(&claim)?)
+        // Made by the reference, perhaps.
+        let how = config.reference(Linked::Yes);
+        apply::check(call, publication, &run_dir, |filter, publication| {
+            Ok(kind::Portmap::is_published(filter, publication, &how)?)
+        })
     }
 
     fn gc(&self, call: &NetworkCall) -> Result<(), Error> {

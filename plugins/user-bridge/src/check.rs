@@ -3,7 +3,9 @@
 use attach::verify::differs;
 use bridges::check as bridge;
 use cni::{Call, Error, NetworkCall, code, state};
-use netfilter::{Claimant, Filter, Store, kind};
+use forwarded::OnBridge;
+use netfilter::{Filter, kind};
+use published::plan;
 use types::Cidr;
 
 use crate::config::Config;
@@ -29,19 +31,9 @@ pub(crate) fn compare(call: &Call, config: &Config) -> Result<(), Error> {
         }
     }
     let run_dir = state::run_dir();
-    if Store::under(&run_dir).read(&call.attachment, Claimant::Firewall).is_some() {
-        forwarded::apply::check(call, &host::by_firewalld(), &result, &run_dir)?;
-    }
-    if let Some(publication) = host::publication(call, config, &result) {
-        let filter = Filter::open(&run_dir, &kind::Portmap)?;
-        let claim = filter.store().read(&call.attachment, Claimant::Portmap);
-        let Some(mut claim) = claim else {
-            return Err(differs(format!("no ports of {} are published", call.attachment)));
-        };
-        if let Some(ports) = &mut claim.ports {
-            ports.publication = publication;
-        }
-        filter.check(&claim)?;
+    OnBridge::check(call, &result, &run_dir)?;
+    if let Some(publication) = plan::on_bridge(&call.attachment, &result, &config.mappings) {
+        published::apply::check(call, publication, &run_dir, |_, _| Ok(false))?;
     }
     let settings = names::settings(&call.config, &call.args_text, config)?;
     let record = naming::joined(call, &settings, &result, (&run_dir, names::NAME))?;

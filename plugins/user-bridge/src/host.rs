@@ -7,24 +7,21 @@ use attach::host::Host;
 use bridges::apply::{Also, More};
 use bridges::config::{Config as Bridge, Conflict, Elsewhere, Gateway};
 use cni::{AddResult, Call, Error};
-use forwarded::{Backend, Forwarding};
+use forwarded::OnBridge;
 use kernel::link::{self, Link};
 use kernel::netlink::Socket;
 use kernel::netns::Netns;
 use kernel::route::{self, Filter};
 use kernel::undo::Undo;
 use naming::Joining;
-use netfilter::claim::{Linked, ReferencePorts};
-use netfilter::{Masquerade, Passing, Publication, kind};
+use netfilter::claim::ReferencePorts;
+use netfilter::kind;
 use published::{Publisher, Wanted, plan};
 use types::{Family, Mtu, NetworkName};
 
 use crate::config::Config;
 use crate::names::{self, NAME};
 use crate::registry::{self, Network};
-
-/// The reference's bit of the packet mark.
-const MARK_BIT: u8 = 13;
 
 /// The network as `bridges` is to make it.
 pub(crate) fn bridge(
@@ -102,8 +99,8 @@ pub(crate) struct Beyond<'a> {
     network: &'a Network,
     host: &'a Host,
     joining: Joining<'a>,
-    /// Opened where they are needed.
-    forwarding: OnceCell<Forwarding<'a>>,
+    forwarding: OnBridge<'a>,
+    /// Opened where it is needed.
     publisher: OnceCell<Publisher<'a>>,
 }
 
@@ -122,26 +119,9 @@ impl<'a> Beyond<'a> {
         let settings = names::settings(&call.config, &call.args_text, config)?;
         let said = (settings, config.dns.clone());
         let joining = Joining::new(call, said, (host, netns), NAME);
-        let (forwarding, publisher) = Default::default();
+        let forwarding = OnBridge::new(call, &host.run_dir);
+        let publisher = OnceCell::new();
         Ok(Self { call, config, network, host, joining, forwarding, publisher })
-    }
-
-    /// Lets packets through where the host drops what it forwards: by firewalld where that runs, else
-    /// by the claim.
-    fn forward(
-        &'a self,
-        result: &AddResult,
-        undo: &mut Undo<'a>,
-    ) -> Result<Option<Passing>, Error> {
-        if forwarded::apply::is_by_firewalld()? {
-            let opened = Forwarding::open(self.call, &self.host.run_dir)?;
-            let forwarding = self.forwarding.get_or_init(|| opened);
-            forwarding.add(&by_firewalld(), result, undo)?;
-            return Ok(None);
-        }
-        let bridge = self.network.bridge.clone();
-        let addresses = result.ips.iter().map(|ip| ip.address.ip()).collect();
-        Ok(Some(Passing { bridge, addresses }))
     }
 }
 
@@ -156,18 +136,17 @@ impl<'a> More<'a> for Beyond<'a> {
     }
 
     fn before(&'a self, result: &mut AddResult, undo: &mut Undo<'a>) -> Result<Also, Error> {
-        let passing = self.forward(result, undo)?;
+        let passing = self.forwarding.pass(&self.network.bridge, result, undo)?;
         let resolvers = self.joining.finish(result)?;
         Ok(Also { passing, resolvers })
     }
 
     fn after(&'a self, result: &AddResult, undo: &mut Undo<'a>) -> Result<(), Error> {
-        let Some(publication) = publication(self.call, self.config, result) else {
-            return Ok(());
-        };
+        let (key, mappings) = (&self.call.attachment, &self.config.mappings);
+        let Some(publication) = plan::on_bridge(key, result, mappings) else { return Ok(()) };
         let opened = Publisher::open(self.call, NAME, &self.host.run_dir)?;
         let publisher = self.publisher.get_or_init(|| opened);
-        let reference = Some(reference());
+        let reference = Some(ReferencePorts::unlinked());
         let on_listener = self.config.on_listener;
         publisher.publish(&Wanted { publication, reference, on_listener }, undo)
     }
@@ -175,22 +154,4 @@ impl<'a> More<'a> for Beyond<'a> {
     fn inside(&'a self, undo: &mut Undo<'a>) -> Result<(), Error> {
         self.joining.in_container(undo)
     }
-}
-
-/// What firewalld is to let through, where it runs.
-pub(crate) fn by_firewalld() -> forwarded::Wanted {
-    forwarded::Wanted { backend: Backend::Firewalld, ..forwarded::Wanted::default() }
-}
-
-/// What is published for `call`; `None` where there is nothing to publish.
-pub(crate) fn publication(call: &Call, config: &Config, result: &AddResult) -> Option<Publication> {
-    if config.mappings.is_empty() {
-        return None;
-    }
-    let mappings = config.mappings.clone();
-    Some(plan::publication(&call.attachment, result, mappings, Masquerade::Neighbours))
-}
-
-fn reference() -> ReferencePorts {
-    ReferencePorts { mark_bit: MARK_BIT, set_mark_chain: None, linked: Linked::No }
 }
