@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use types::{Cidr, NetworkName};
 
-use crate::error::{Error, check_layout, invalid};
+use crate::error::{Error, parse};
+use crate::file::{read, remove, short, write_whole};
 use crate::ids::HostId;
-use crate::node::{short, write_whole};
 
 /// What containers of another host are called on a network. It lives in the run directory, and is
 /// what this host knew last when the store cannot be asked.
@@ -73,12 +73,7 @@ impl Elsewhere {
         if !self.endpoints.is_empty() {
             return write_whole(&path, &self.encode());
         }
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::File { verb: "remove", path, source: error })
-            }
-            _ => Ok(()),
-        }
+        remove(path)
     }
 
     /// Reads that of one host; one without containers where there is none.
@@ -86,14 +81,10 @@ impl Elsewhere {
     /// # Errors
     /// When it cannot be read, or is none.
     pub fn read(run_dir: &Path, network: &NetworkName, host: &HostId) -> Result<Self, Error> {
-        let path = Self::path(run_dir, network, host);
-        let file = match fs::read(&path) {
-            Ok(bytes) => Self::parse(&bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Self::new(network.clone(), host.clone()));
-            }
-            Err(source) => return Err(Error::File { verb: "read", path, source }),
+        let Some(bytes) = read(&Self::path(run_dir, network, host))? else {
+            return Ok(Self::new(network.clone(), host.clone()));
         };
+        let file = Self::parse(&bytes)?;
         match file.network == *network && file.host == *host {
             true => Ok(file),
             false => {
@@ -137,8 +128,7 @@ impl Elsewhere {
     /// # Errors
     /// [`Error::Layout`], else [`Error::Invalid`] with what is wrong where.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        check_layout(bytes)?;
-        serde_json::from_slice(bytes).map_err(|why| invalid(&why))
+        parse(bytes)
     }
 
     /// The same in parts of about `most` bytes, one at least; no container is in two of them.

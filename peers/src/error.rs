@@ -2,6 +2,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use serde::de::DeserializeOwned;
+
 /// Why a file of peers, of a node or of an endpoint cannot be used.
 #[derive(Debug)]
 pub enum Error {
@@ -51,8 +53,14 @@ impl std::error::Error for Error {
     }
 }
 
+/// Reads what is of our layout.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    check_layout(bytes)?;
+    serde_json::from_slice(bytes).map_err(|why| invalid(&why))
+}
+
 /// The layout number before anything else: another layout may lack every other key.
-pub(crate) fn check_layout(bytes: &[u8]) -> Result<(), Error> {
+fn check_layout(bytes: &[u8]) -> Result<(), Error> {
     #[derive(serde::Deserialize)]
     struct Only {
         v: Option<u32>,
@@ -61,6 +69,6 @@ pub(crate) fn check_layout(bytes: &[u8]) -> Result<(), Error> {
     if v == Some(crate::LAYOUT) { Ok(()) } else { Err(Error::Layout { found: v }) }
 }
 
-pub(crate) fn invalid(why: &serde_json::Error) -> Error {
+fn invalid(why: &serde_json::Error) -> Error {
     Error::Invalid(why.to_string())
 }

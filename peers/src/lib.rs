@@ -25,6 +25,7 @@
 mod accept;
 mod elsewhere;
 mod error;
+mod file;
 pub mod fuzzing;
 mod ids;
 pub mod message;

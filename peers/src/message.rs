@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use types::NetworkName;
 
-use crate::error::{Error, check_layout, invalid};
+use crate::error::{Error, parse};
 use crate::ids::HostId;
 
 /// Name of the control socket in the run directory.
@@ -125,8 +125,7 @@ impl Request {
     /// # Errors
     /// [`Error::Layout`], else [`Error::Invalid`] with what is wrong where.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        check_layout(bytes)?;
-        let asked: Asked = serde_json::from_slice(bytes).map_err(|why| invalid(&why))?;
+        let asked: Asked = parse(bytes)?;
         let network = || {
             let name = asked.network.as_deref().unwrap_or_default();
             name.parse().map_err(|why| Error::Invalid(format!("key \"network\": {why}")))
@@ -245,8 +244,7 @@ impl Reply {
     /// # Errors
     /// [`Error::Layout`], else [`Error::Invalid`] with what is wrong where.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        check_layout(bytes)?;
-        let answered: Answered = serde_json::from_slice(bytes).map_err(|why| invalid(&why))?;
+        let answered: Answered = parse(bytes)?;
         Ok(match answered {
             Answered { code: Some(code), text, hint, .. } => {
                 Self::Refused { code, text: text.unwrap_or_default(), hint }

@@ -1,16 +1,13 @@
 //! What the daemon of a host tells the plugin: one file for each network.
 
-use std::borrow::Cow;
-use std::fs;
-use std::io::{self, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use types::{Cidr, IfName, Mtu, NetworkName};
 
-use crate::error::{Error, check_layout, invalid};
+use crate::error::{Error, parse};
+use crate::file::{read, short, write_whole};
 use crate::ids::{HostId, Vni};
 use crate::record::State;
 
@@ -110,11 +107,7 @@ impl NodeFile {
     /// When it cannot be read, or is none.
     pub fn read(run_dir: &Path, network: &NetworkName) -> Result<Option<Self>, Error> {
         let path = Self::path(run_dir, network);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::File { verb: "read", path, source }),
-        };
+        let Some(bytes) = read(&path)? else { return Ok(None) };
         let file = Self::parse(&bytes)?;
         match file.network == *network {
             true => Ok(Some(file)),
@@ -135,8 +128,7 @@ impl NodeFile {
     /// # Errors
     /// [`Error::Layout`], else [`Error::Invalid`] with what is wrong where.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        check_layout(bytes)?;
-        let shape: Shape = serde_json::from_slice(bytes).map_err(|why| invalid(&why))?;
+        let shape: Shape = parse(bytes)?;
         let told = |why: &dyn std::fmt::Display| Error::Invalid(why.to_string());
         let mut blocks = Vec::new();
         for BlockShape { cidr, gw, state } in shape.blocks {
@@ -201,46 +193,11 @@ impl NodeFile {
     }
 }
 
-/// A part of a file's name: ids and names of networks have no limit of length, files have.
-pub(crate) fn short(text: &str) -> Cow<'_, str> {
-    const MAX_BYTES: usize = 180;
-    match text.len() {
-        0..=MAX_BYTES => text.into(),
-        // Ids are ASCII.
-        _ => format!("{}#{:016x}", &text[..MAX_BYTES], types::stable_hash(text)).into(),
-    }
-}
-
-/// Writes a file by renaming it into place.
-pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = |source| Error::File { verb: "write", path: path.to_owned(), source };
-    let dir = path.parent().expect("files of ours have a directory");
-    let name = path.file_name().expect("files of ours have a name").to_string_lossy();
-    let new = dir.join(format!(".{name}.{}.new", std::process::id()));
-    fs::create_dir_all(dir).map_err(failed)?;
-    let written = (|| {
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o644).open(&new)?;
-        // Whatever the umask.
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
-        file.write_all(text.as_bytes())?;
-        fs::rename(&new, path)
-    })();
-    written.map_err(|error| {
-        let _ = fs::remove_file(&new);
-        failed(error)
-    })
-}
-
-/// Whether `name` is that of a file that a living process may be writing.
-pub(crate) fn is_being_written(name: &str) -> bool {
-    let writer = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".new"));
-    let writer = writer.and_then(|rest| rest.rsplit_once('.')).map(|(_, pid)| pid);
-    writer.is_some_and(|pid| Path::new("/proc").join(pid).exists())
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     pub(crate) fn example() -> NodeFile {

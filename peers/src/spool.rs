@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use types::{Attachment, ContainerId, IfName, NetworkName};
 
-use crate::error::{Error, check_layout, invalid};
-use crate::node::{is_being_written, short, write_whole};
+use crate::error::{Error, parse};
+use crate::file::{is_being_written, remove, short, write_whole};
 
 /// A container on a network of this host, with its names and addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,13 @@ impl SpoolRecord {
         Self { v: crate::LAYOUT, container, ifname, names, ips }
     }
 
+    /// Whose it is.
+    #[must_use]
+    pub fn key(&self, network: &NetworkName) -> Attachment {
+        let (container, ifname) = (self.container.clone(), self.ifname.clone());
+        Attachment { network: network.clone(), container, ifname }
+    }
+
     /// The directory of all records of `network` below `run_dir`.
     #[must_use]
     pub fn directory(run_dir: &Path, network: &NetworkName) -> PathBuf {
@@ -60,8 +67,7 @@ impl SpoolRecord {
     /// # Errors
     /// When the file system refuses.
     pub fn write(&self, run_dir: &Path, network: &NetworkName) -> Result<(), Error> {
-        let (container, ifname) = (self.container.clone(), self.ifname.clone());
-        let key = Attachment { network: network.clone(), container, ifname };
+        let key = self.key(network);
         let text = serde_json::to_string(self).expect("it has text keys and no failing parts");
         write_whole(&Self::path(run_dir, &key), &text)
     }
@@ -94,12 +100,8 @@ impl SpoolRecord {
         let path = Self::directory(run_dir, network);
         let mut outcome = Ok(());
         for (name, record) in listed(&path)? {
-            let key = |Self { container, ifname, .. }: Self| {
-                let network = network.clone();
-                Attachment { network, container, ifname }
-            };
-            let is_kept = match record.map(key) {
-                Some(key) => stays(&key),
+            let is_kept = match record {
+                Some(record) => stays(&record.key(network)),
                 None => is_being_written(&name),
             };
             let path = path.join(&name);
@@ -114,8 +116,7 @@ impl SpoolRecord {
     /// # Errors
     /// [`Error::Layout`], else [`Error::Invalid`] with what is wrong where.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        check_layout(bytes)?;
-        serde_json::from_slice(bytes).map_err(|why| invalid(&why))
+        parse(bytes)
     }
 
     /// All records of `network` by the names of their files. Torn ones, and what is being written, are
@@ -143,15 +144,6 @@ fn listed(path: &Path) -> Result<Vec<(String, Option<SpoolRecord>)>, Error> {
         Some((name, text.and_then(|text| SpoolRecord::parse(&text).ok())))
     };
     Ok(entries.flatten().filter_map(read).collect())
-}
-
-fn remove(path: PathBuf) -> Result<(), Error> {
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::File { verb: "remove", path, source: error })
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

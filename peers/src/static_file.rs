@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use types::{Cidr, Family, Mtu, NetworkName};
 
-use crate::error::{Error, check_layout, invalid};
+use crate::error::{Error, parse};
 use crate::ids::{HostId, Vni};
 use crate::record::{Block, Host, Network, State, Underlay};
 
@@ -83,8 +83,7 @@ impl StaticFile {
         if bytes.len() > MAX_BYTES {
             return refuse(format!("it has more than {MAX_BYTES} bytes"));
         }
-        check_layout(bytes)?;
-        let shape: Shape = serde_json::from_slice(bytes).map_err(|why| invalid(&why))?;
+        let shape: Shape = parse(bytes)?;
         let vni = Vni::try_from(shape.vni).map_err(|why| Error::Invalid(why.to_string()))?;
         if shape.pools.is_empty() {
             return refuse("key \"pools\": a network needs one".to_owned());

@@ -14,7 +14,7 @@ use peers::SpoolRecord;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{MissedTickBehavior, interval};
-use types::{Attachment, NetworkName};
+use types::NetworkName;
 
 use super::{Daemon, told};
 use crate::store::{MOST_NAMES, Named, Published};
@@ -157,7 +157,7 @@ impl Daemon {
         });
         // The daemon of names forgets who is dead, and the plugin tells it first.
         let known = names::Store::under(&self.paths.run);
-        let lives = |record: &SpoolRecord| known.read(&key_of(network, record)).is_some();
+        let lives = |record: &SpoolRecord| known.read(&record.key(network)).is_some();
         let living = records.into_iter().filter(|(_, record)| lives(record));
         let read = |(name, record): (String, SpoolRecord)| {
             let named = named(&self.paths.run, network, &name, &record)?;
@@ -176,14 +176,9 @@ impl Daemon {
 
 /// What a record says; `None` where it lies in the file of another.
 fn named(run_dir: &Path, network: &NetworkName, name: &str, record: &SpoolRecord) -> Option<Named> {
-    let path = SpoolRecord::path(run_dir, &key_of(network, record));
+    let path = SpoolRecord::path(run_dir, &record.key(network));
     let is_its = path.file_name().is_some_and(|own| own == name);
     let most = record.names.len().min(MOST_NAMES);
     let (names, ips) = (record.names[..most].to_vec(), record.ips.clone());
     is_its.then_some(Named { names, ips })
-}
-
-fn key_of(network: &NetworkName, record: &SpoolRecord) -> Attachment {
-    let (container, ifname) = (record.container.clone(), record.ifname.clone());
-    Attachment { network: network.clone(), container, ifname }
 }
