@@ -13,7 +13,6 @@ use tokio::net::unix::pipe::Receiver;
 /// A clock that goes by itself. Tokio's would be set anew with each query that wakes the process.
 #[derive(Debug)]
 pub(crate) struct Every {
-    /// Tokio's pipe is no more than a descriptor that can be waited for and read.
     timer: Receiver,
 }
 
@@ -27,8 +26,7 @@ impl Every {
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
         let period = Expiration::Interval(TimeSpec::from_duration(period));
         timer.set(period, TimerSetTimeFlags::empty())?;
-        let timer = File::from(timer.as_fd().try_clone_to_owned()?);
-        Ok(Self { timer: Receiver::from_file_unchecked(timer)? })
+        Ok(Self { timer: receiver(&timer)? })
     }
 
     /// Waits for the end of a period; of those that went by meanwhile only for one.
@@ -46,4 +44,10 @@ impl Every {
             }
         }
     }
+}
+
+/// Tokio's pipe is no more than a descriptor that can be waited for and read.
+pub(crate) fn receiver(source: impl AsFd) -> io::Result<Receiver> {
+    let same = source.as_fd().try_clone_to_owned()?;
+    Receiver::from_file_unchecked(File::from(same))
 }

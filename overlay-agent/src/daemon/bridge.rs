@@ -40,13 +40,12 @@ pub(super) fn mend(
     let whose = link::set(&desired.bridge).alias(&tunnels::alias(name)).request();
     host.run_all(&[new.create(), whose])?;
     let bridge = link::get(host, &desired.bridge)?;
-    for (family, switch, value) in
-        [("v6", "accept_ra", "0"), ("v6", "accept_dad", "0"), ("v4", "arp_notify", "1")]
-    {
-        let key = match family {
-            "v6" => Key::conf_v6(&desired.bridge, switch),
-            _ => Key::conf_v4(&desired.bridge, switch),
-        };
+    let name = &desired.bridge;
+    for (key, value) in [
+        (Key::conf_v6(name, "accept_ra"), "0"),
+        (Key::conf_v6(name, "accept_dad"), "0"),
+        (Key::conf_v4(name, "arp_notify"), "1"),
+    ] {
         // A kernel without IPv6 does without.
         let _ = key.write(value);
     }

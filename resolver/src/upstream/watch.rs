@@ -5,9 +5,6 @@
 //! whatever its symlinks lead to. A look every few seconds finds what that cannot see (directories
 //! that come later, file systems without events).
 
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +12,7 @@ use std::time::Duration;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::net::unix::pipe::Receiver;
 
-use crate::every::Every;
+use crate::every::{Every, receiver};
 
 /// How often the files are looked at when no event came.
 const LOOK: Duration = Duration::from_secs(5);
@@ -90,12 +87,6 @@ impl Watch {
             let _ = watches.add_watch(&directory, flags);
         }
     }
-}
-
-/// Tokio's pipe is no more than a descriptor that can be waited for and read.
-fn receiver(watches: &Inotify) -> io::Result<Receiver> {
-    let same: OwnedFd = watches.as_fd().try_clone_to_owned()?;
-    Receiver::from_file_unchecked(File::from(same))
 }
 
 /// Waits for events in the directories and takes them all. Which file they are about is left to the
