@@ -7,25 +7,14 @@ use overlay_agent::store::{Number, StoreError};
 use peers::{Network, State};
 use types::Family;
 
-use crate::stage::{Running, begins, block_on, cidr, host, id, me, network, soon, with_etcd};
+use crate::stage::{all_claim, block_on, cidr, host, id, many, me, network, soon, two, with_etcd};
 
 #[test]
 fn fifty_hosts_that_claim_at_once_all_get_a_block_of_their_own() {
     with_etcd(1, async |etcd| {
-        let hosts: Vec<Running> = (1..=50).map(|number| begins(etcd, me(number))).collect();
-        for host in &hosts {
-            host.ready().await;
-        }
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = hosts[0].store.create_network(&wanted, Number::Any).await.unwrap();
+        let (hosts, blue) = many(etcd, 50, "10.77.0.0/16").await;
         let begun = std::time::Instant::now();
-        let claims: Vec<_> = hosts
-            .iter()
-            .map(|host| {
-                let (store, blue) = (host.store.clone(), blue.clone());
-                tokio::spawn(async move { store.claim(&blue, Family::V4).await })
-            })
-            .collect();
+        let claims = all_claim(&hosts, &blue);
         let (mut blocks, mut transactions) = (BTreeSet::new(), 0);
         for claim in claims {
             let claimed = soon("a claim", claim).await.unwrap().unwrap();
@@ -70,19 +59,8 @@ fn a_claim_reaches_another_host_at_once() {
 #[test]
 fn of_five_hosts_and_a_pool_of_four_blocks_one_is_told_who_has_them() {
     with_etcd(1, async |etcd| {
-        let hosts: Vec<Running> = (1..=5).map(|number| begins(etcd, me(number))).collect();
-        for host in &hosts {
-            host.ready().await;
-        }
-        let wanted = network("blue", &["10.77.0.0/22"]);
-        let blue = hosts[0].store.create_network(&wanted, Number::Any).await.unwrap();
-        let claims: Vec<_> = hosts
-            .iter()
-            .map(|host| {
-                let (store, blue) = (host.store.clone(), blue.clone());
-                tokio::spawn(async move { store.claim(&blue, Family::V4).await })
-            })
-            .collect();
+        let (hosts, blue) = many(etcd, 5, "10.77.0.0/22").await;
+        let claims = all_claim(&hosts, &blue);
         let (mut blocks, mut errors) = (BTreeSet::new(), Vec::new());
         for claim in claims {
             match soon("an answer", claim).await.unwrap() {
@@ -147,9 +125,7 @@ fn a_host_gets_no_more_blocks_than_the_store_allows() {
 #[test]
 fn a_block_says_whose_it_is_and_by_which_address_it_is_reached() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16", "fd77::/48"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        let (a, b, blue) = two(etcd, &["10.77.0.0/16", "fd77::/48"]).await;
         b.follow(&blue);
         for family in [Family::V4, Family::V6] {
             a.store.claim(&blue, family).await.unwrap();

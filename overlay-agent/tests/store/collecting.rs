@@ -4,12 +4,10 @@ use netns_fixtures::{Etcd, lab};
 use overlay_agent::store::{Collected, Number};
 use types::Family;
 
-use crate::stage::{PATIENCE, Running, block_on, host, id, network, soon, with_etcd};
+use crate::stage::{PATIENCE, Running, block_on, host, id, network, with_etcd};
 
 async fn misses(host: &Running, number: u16) {
-    let mut presence = host.store.presence();
-    let missed = presence.wait_for(|presence| !presence.contains(&id(number)));
-    soon("it is missed", missed).await.unwrap();
+    host.misses(id(number)).await;
 }
 
 /// Rounds until one did something.

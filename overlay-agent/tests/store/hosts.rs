@@ -6,7 +6,10 @@ use netns_fixtures::{Etcd, lab};
 use overlay_agent::store::{Me, Number, State, StoreError};
 use types::Family;
 
-use crate::stage::{PATIENCE, Running, begins, block_on, host, id, me, network, soon, with_etcd};
+use crate::stage::{
+    PATIENCE, Running, begins, block_on, host, id, me, network, soon, two, two_and_a_block,
+    with_etcd,
+};
 
 #[test]
 fn a_host_appears_with_all_it_says_and_others_see_it() {
@@ -126,12 +129,7 @@ fn a_second_host_with_the_same_underlay_address_is_refused_with_the_first() {
 #[test]
 fn a_host_moves_to_another_address_in_one_step_and_keeps_its_block() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-        let block = a.store.claim(&blue, Family::V4).await.unwrap().block;
-        b.follow(&blue);
-        b.sees("the block", |view| !view.blocks.is_empty()).await;
+        let (a, b, blue, block) = two_and_a_block(etcd).await;
         let before = etcd.revision_of(0);
         let mut moved = me(1);
         moved.host.underlay.v4 = Some([192, 0, 2, 100].into());
@@ -154,16 +152,9 @@ fn a_host_moves_to_another_address_in_one_step_and_keeps_its_block() {
 #[test]
 fn presence_ends_with_its_host_and_record_and_blocks_stay() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-        let block = a.store.claim(&blue, Family::V4).await.unwrap().block;
-        b.follow(&blue);
-        b.sees("the block", |view| !view.blocks.is_empty()).await;
+        let (a, b, blue, block) = two_and_a_block(etcd).await;
         a.crash().await;
-        let mut presence = b.store.presence();
-        let missed = presence.wait_for(|presence| !presence.contains(&id(1)));
-        soon("it is missed", missed).await.unwrap();
+        b.misses(id(1)).await;
         let view = b.store.view().borrow().clone();
         assert_eq!(view.hosts.len(), 2);
         assert_eq!(view.blocks[&blue.name], [block]);
@@ -192,9 +183,7 @@ fn a_host_that_is_alive_stays_present_for_longer_than_its_lease() {
 #[test]
 fn presence_that_somebody_deleted_is_written_again() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        let (a, b, blue) = two(etcd, &["10.77.0.0/16"]).await;
         etcd.delete("alive/host-1");
         let mut presence = b.store.presence();
         let back = presence.wait_for(|presence| presence.contains(&id(1)));
@@ -207,9 +196,7 @@ fn presence_that_somebody_deleted_is_written_again() {
 #[test]
 fn a_host_that_leaves_takes_everything_with_it() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16", "fd77::/48"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        let (a, b, blue) = two(etcd, &["10.77.0.0/16", "fd77::/48"]).await;
         a.store.claim(&blue, Family::V4).await.unwrap();
         a.store.claim(&blue, Family::V6).await.unwrap();
         b.store.claim(&blue, Family::V4).await.unwrap();
@@ -229,9 +216,7 @@ fn a_host_that_leaves_takes_everything_with_it() {
 #[test]
 fn a_host_is_removed_by_another_when_it_is_dead_and_not_before() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        let (a, b, blue) = two(etcd, &["10.77.0.0/16"]).await;
         a.store.claim(&blue, Family::V4).await.unwrap();
         let error = b.store.remove_host(&id(1)).await.unwrap_err();
         assert_eq!(
@@ -239,9 +224,7 @@ fn a_host_is_removed_by_another_when_it_is_dead_and_not_before() {
             "remove host host-1: it is alive\nhint: stop its agent first"
         );
         a.crash().await;
-        let mut presence = b.store.presence();
-        let missed = presence.wait_for(|presence| !presence.contains(&id(1)));
-        soon("it is missed", missed).await.unwrap();
+        b.misses(id(1)).await;
         b.store.remove_host(&id(1)).await.unwrap();
         assert_eq!(etcd.keys("hosts/"), ["hosts/host-2"]);
         assert!(etcd.keys("blocks/").is_empty());

@@ -2,10 +2,26 @@
 
 use std::net::IpAddr;
 
-use overlay_agent::store::{Interest, Named, Number, Published};
+use netns_fixtures::Etcd;
+use overlay_agent::store::{Interest, Named, Published};
+use peers::Network;
 use types::NetworkName;
 
-use crate::stage::{Running, host, id, me, name, network, soon, with_etcd};
+use crate::stage::{Running, host, id, me, name, soon, two, with_etcd};
+
+/// Two containers: how they are told apart, what they are called, and where they are.
+const BOTH: &[(&str, &str, &str)] =
+    &[("c1-eth0", "web", "10.77.4.5"), ("c2-eth0", "db", "10.77.4.6")];
+/// The same without addresses.
+const WEB_AND_DB: &[(&str, &str)] = &[("c1-eth0", "web"), ("c2-eth0", "db")];
+
+/// Two hosts that follow network `blue`.
+async fn followers(etcd: &Etcd) -> (Running, Running, Network) {
+    let (a, b, blue) = two(etcd, &["10.77.0.0/16"]).await;
+    a.follow(&blue);
+    b.follow(&blue);
+    (a, b, blue)
+}
 
 fn named(text: &str, ip: &str) -> Named {
     Named { names: vec![text.to_owned()], ips: vec![ip.parse::<IpAddr>().unwrap()] }
@@ -32,14 +48,9 @@ async fn knows(host: &Running, network: &NetworkName, wanted: &[(&str, &str)]) {
 #[test]
 fn names_reach_the_other_hosts_change_and_go() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-        a.follow(&blue);
-        b.follow(&blue);
-        let both = [("c1-eth0", "web", "10.77.4.5"), ("c2-eth0", "db", "10.77.4.6")];
-        a.store.publish(published(&both));
-        knows(&b, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
+        let (a, b, blue) = followers(etcd).await;
+        a.store.publish(published(BOTH));
+        knows(&b, &blue.name, WEB_AND_DB).await;
         let value = etcd.json("names/blue/host-1/c1-eth0");
         assert_eq!(value["ips"][0], "10.77.4.5", "{value}");
         let seen = b.store.names().borrow().clone();
@@ -54,23 +65,16 @@ fn names_reach_the_other_hosts_change_and_go() {
 #[test]
 fn names_of_a_crashed_agent_stay_and_its_next_life_deletes_what_went_meanwhile() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-        a.follow(&blue);
-        b.follow(&blue);
-        let both = [("c1-eth0", "web", "10.77.4.5"), ("c2-eth0", "db", "10.77.4.6")];
-        a.store.publish(published(&both));
-        knows(&b, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
+        let (a, b, blue) = followers(etcd).await;
+        a.store.publish(published(BOTH));
+        knows(&b, &blue.name, WEB_AND_DB).await;
         a.crash().await;
-        let mut presence = b.store.presence();
-        let missed = presence.wait_for(|presence| !presence.contains(&id(1)));
-        soon("it is missed", missed).await.unwrap();
-        knows(&b, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
+        b.misses(id(1)).await;
+        knows(&b, &blue.name, WEB_AND_DB).await;
         let a = host(etcd, 1).await;
         a.follow(&blue);
         // Before it says which names there are, none is a stray.
-        knows(&a, &blue.name, &[("c1-eth0", "web"), ("c2-eth0", "db")]).await;
+        knows(&a, &blue.name, WEB_AND_DB).await;
         a.store.publish(published(&[("c2-eth0", "db", "10.77.4.6")]));
         knows(&b, &blue.name, &[("c2-eth0", "db")]).await;
     });
@@ -79,11 +83,7 @@ fn names_of_a_crashed_agent_stay_and_its_next_life_deletes_what_went_meanwhile()
 #[test]
 fn two_hundred_names_are_four_transactions() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-        a.follow(&blue);
-        b.follow(&blue);
+        let (a, b, blue) = followers(etcd).await;
         let before = etcd.revision_of(0);
         let all: Published = (0..200)
             .map(|number| {
@@ -104,9 +104,7 @@ fn two_hundred_names_are_four_transactions() {
 #[test]
 fn who_does_not_ask_for_names_gets_none() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        let (a, b, blue) = two(etcd, &["10.77.0.0/16"]).await;
         a.follow(&blue);
         b.store.follow([(blue.name.clone(), Interest::Blocks)].into());
         a.store.publish(published(&[("c1-eth0", "web", "10.77.4.5")]));
@@ -121,11 +119,7 @@ fn who_does_not_ask_for_names_gets_none() {
 #[test]
 fn names_published_while_etcd_is_dead_are_written_when_it_is_back() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
-        a.follow(&blue);
-        b.follow(&blue);
+        let (a, b, blue) = followers(etcd).await;
         etcd.kill(0);
         a.away().await;
         a.store.publish(published(&[("c1-eth0", "web", "10.77.4.5")]));

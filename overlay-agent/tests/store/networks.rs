@@ -5,7 +5,7 @@ use overlay_agent::store::{Number, StoreError};
 use peers::Network;
 use types::Family;
 
-use crate::stage::{block_on, cidr, host, id, name, network, soon, with_etcd};
+use crate::stage::{block_on, cidr, host, id, name, network, soon, two, with_etcd};
 
 #[test]
 fn a_network_gets_a_number_and_is_found_again_by_the_next_host() {
@@ -156,9 +156,7 @@ fn an_index_of_another_layout_is_left_alone() {
 #[test]
 fn a_network_is_deleted_when_nobody_has_blocks_of_it_and_not_before() {
     with_etcd(1, async |etcd| {
-        let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-        let wanted = network("blue", &["10.77.0.0/16"]);
-        let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+        let (a, b, blue) = two(etcd, &["10.77.0.0/16"]).await;
         let block = b.store.claim(&blue, Family::V4).await.unwrap().block;
         let error = a.store.delete_network(&blue.name).await.unwrap_err();
         assert_eq!(error.to_string(), "delete network blue: hosts host-2 have blocks of it");

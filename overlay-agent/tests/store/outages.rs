@@ -3,18 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use netns_fixtures::Etcd;
-use overlay_agent::store::{EtcdConfig, Number, State, StoreError};
+use overlay_agent::store::{EtcdConfig, State, StoreError};
 use peers::Network;
 use tokio::task::JoinHandle;
 use types::Family;
 
-use crate::stage::{Running, TTL, config, host, id, me, network, soon, with_etcd};
+use crate::stage::{Running, TTL, config, host, id, me, soon, two, with_etcd};
 
 /// Two hosts with a block each, that see each other.
-async fn two(etcd: &Etcd) -> (Running, Running, Network) {
-    let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
-    let wanted = network("blue", &["10.77.0.0/16"]);
-    let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+async fn two_with_blocks(etcd: &Etcd) -> (Running, Running, Network) {
+    let (a, b, blue) = two(etcd, &["10.77.0.0/16"]).await;
     for host in [&a, &b] {
         host.follow(&blue);
         host.store.claim(&blue, Family::V4).await.unwrap();
@@ -58,7 +56,7 @@ fn fewest(host: &Running) -> (Arc<Mutex<[usize; 3]>>, JoinHandle<()>) {
 #[test]
 fn views_stay_while_etcd_is_dead_and_go_on_when_it_is_back() {
     with_etcd(1, async |etcd| {
-        let (a, b, blue) = two(etcd).await;
+        let (a, b, blue) = two_with_blocks(etcd).await;
         let before = a.store.view().borrow().clone();
         etcd.kill(0);
         a.away().await;
@@ -79,7 +77,7 @@ fn views_stay_while_etcd_is_dead_and_go_on_when_it_is_back() {
 #[test]
 fn an_etcd_that_hangs_is_noticed_and_one_that_goes_on_is_used_again() {
     with_etcd(1, async |etcd| {
-        let (a, _b, blue) = two(etcd).await;
+        let (a, _b, blue) = two_with_blocks(etcd).await;
         let before = a.store.view().borrow().clone();
         etcd.stop(0);
         a.away().await;
@@ -94,7 +92,7 @@ fn an_etcd_that_hangs_is_noticed_and_one_that_goes_on_is_used_again() {
 #[test]
 fn an_etcd_that_lost_everything_gets_it_back_and_no_host_forgets_another() {
     with_etcd(1, async |etcd| {
-        let (a, b, blue) = two(etcd).await;
+        let (a, b, blue) = two_with_blocks(etcd).await;
         let before = a.store.view().borrow().clone();
         let (least_a, watching_a) = fewest(&a);
         let (least_b, watching_b) = fewest(&b);
@@ -138,7 +136,7 @@ fn an_etcd_that_lost_everything_gets_it_back_and_no_host_forgets_another() {
 #[test]
 fn a_host_that_does_not_come_back_after_the_loss_keeps_its_routes_at_the_others() {
     with_etcd(1, async |etcd| {
-        let (a, b, _) = two(etcd).await;
+        let (a, b, _) = two_with_blocks(etcd).await;
         b.crash().await;
         etcd.kill(0);
         a.away().await;
@@ -161,7 +159,7 @@ fn a_host_that_does_not_come_back_after_the_loss_keeps_its_routes_at_the_others(
 #[test]
 fn what_was_held_is_forgotten_by_a_listing_after_its_owner_is_back_without_it() {
     with_etcd(1, async |etcd| {
-        let (a, b, blue) = two(etcd).await;
+        let (a, b, blue) = two_with_blocks(etcd).await;
         let snapshot = snapshot_of(&a).await;
         a.crash().await;
         b.crash().await;
@@ -195,7 +193,7 @@ async fn snapshot_of(host: &Running) -> Arc<str> {
 #[test]
 fn a_start_without_etcd_shows_what_was_known_and_sweeps_what_went_meanwhile() {
     with_etcd(1, async |etcd| {
-        let (a, b, blue) = two(etcd).await;
+        let (a, b, blue) = two_with_blocks(etcd).await;
         let before = a.store.view().borrow().clone();
         let snapshot = snapshot_of(&a).await;
         a.crash().await;
@@ -218,7 +216,7 @@ fn a_start_without_etcd_shows_what_was_known_and_sweeps_what_went_meanwhile() {
 #[test]
 fn a_dead_leader_is_replaced_without_anybody_noticing_more_than_a_pause() {
     with_etcd(3, async |etcd| {
-        let (a, b, blue) = two(etcd).await;
+        let (a, b, blue) = two_with_blocks(etcd).await;
         let (least, watching) = fewest(&a);
         let leader = etcd.leader();
         etcd.kill(leader);
@@ -242,7 +240,7 @@ fn a_dead_leader_is_replaced_without_anybody_noticing_more_than_a_pause() {
 #[test]
 fn a_member_that_hangs_is_left_for_another() {
     with_etcd(3, async |etcd| {
-        let (a, _b, blue) = two(etcd).await;
+        let (a, _b, blue) = two_with_blocks(etcd).await;
         let State::Ready { endpoint, .. } = a.store.state().borrow().clone() else {
             panic!("it was ready")
         };
@@ -310,7 +308,7 @@ fn changes_that_were_compacted_while_a_host_was_cut_off_reach_it_by_a_listing() 
 #[test]
 fn a_compaction_under_a_watch_that_is_up_to_date_changes_nothing() {
     with_etcd(1, async |etcd| {
-        let (a, b, blue) = two(etcd).await;
+        let (a, b, blue) = two_with_blocks(etcd).await;
         let revision = etcd.revision_of(0);
         etcd.ctl(&format!("compact {revision} --physical"));
         b.store.claim(&blue, Family::V4).await.unwrap();
@@ -343,7 +341,7 @@ fn a_watch_without_news_is_asked_whether_it_lives_and_goes_on() {
 #[test]
 fn a_network_that_is_not_followed_any_more_shows_no_blocks_and_shows_them_again_later() {
     with_etcd(1, async |etcd| {
-        let (a, b, blue) = two(etcd).await;
+        let (a, b, blue) = two_with_blocks(etcd).await;
         a.store.follow(std::collections::BTreeMap::new());
         a.sees("no blocks", |view| view.blocks.is_empty()).await;
         b.store.claim(&blue, Family::V4).await.unwrap();

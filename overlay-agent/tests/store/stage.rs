@@ -4,11 +4,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use netns_fixtures::{Etcd, lab};
-use overlay_agent::store::{Agent, EtcdConfig, Interest, Me, State, Store, StoreError, View};
-use peers::{Host, HostId, Network, Underlay};
+use overlay_agent::store::{
+    Agent, Claimed, EtcdConfig, Interest, Me, Number, State, Store, StoreError, View,
+};
+use peers::{Block, Host, HostId, Network, Underlay};
 use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
-use types::{Cidr, NetworkName};
+use types::{Cidr, Family, NetworkName};
 
 /// No wait of a case is longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,6 +54,46 @@ pub(crate) async fn host(etcd: &Etcd, number: u16) -> Running {
     let running = begins(etcd, me(number));
     running.ready().await;
     running
+}
+
+/// Two hosts, of which the first has made network `blue` with these pools.
+pub(crate) async fn two(etcd: &Etcd, pools: &[&str]) -> (Running, Running, Network) {
+    let (a, b) = (host(etcd, 1).await, host(etcd, 2).await);
+    let wanted = network("blue", pools);
+    let blue = a.store.create_network(&wanted, Number::Any).await.unwrap();
+    (a, b, blue)
+}
+
+/// The same, and the second one sees a block of the first.
+pub(crate) async fn two_and_a_block(etcd: &Etcd) -> (Running, Running, Network, Block) {
+    let (a, b, blue) = two(etcd, &["10.77.0.0/16"]).await;
+    let block = a.store.claim(&blue, Family::V4).await.unwrap().block;
+    b.follow(&blue);
+    b.sees("the block", |view| !view.blocks.is_empty()).await;
+    (a, b, blue, block)
+}
+
+/// So many hosts at once, of which the first has made network `blue` with this pool.
+pub(crate) async fn many(etcd: &Etcd, count: u16, pool: &str) -> (Vec<Running>, Network) {
+    let hosts: Vec<Running> = (1..=count).map(|number| begins(etcd, me(number))).collect();
+    for host in &hosts {
+        host.ready().await;
+    }
+    let wanted = network("blue", &[pool]);
+    let blue = hosts[0].store.create_network(&wanted, Number::Any).await.unwrap();
+    (hosts, blue)
+}
+
+/// Lets all of them claim a block at once.
+pub(crate) fn all_claim(
+    hosts: &[Running],
+    network: &Network,
+) -> Vec<JoinHandle<Result<Claimed, StoreError>>> {
+    let claim = |host: &Running| {
+        let (store, network) = (host.store.clone(), network.clone());
+        tokio::spawn(async move { store.claim(&network, Family::V4).await })
+    };
+    hosts.iter().map(claim).collect()
 }
 
 /// A host that begins to register.
@@ -98,6 +140,15 @@ impl Running {
     ) -> impl Future<Output = std::sync::Arc<View>> {
         let mut view = self.store.view();
         soon(what, async move { view.wait_for(|view| is_so(view)).await.unwrap().clone() })
+    }
+
+    /// Waits until a host counts as absent.
+    #[track_caller]
+    pub(crate) fn misses(&self, host: HostId) -> impl Future<Output = ()> {
+        let mut presence = self.store.presence();
+        soon("it is missed", async move {
+            presence.wait_for(|presence| !presence.contains(&host)).await.unwrap();
+        })
     }
 
     /// Follows `network`.
