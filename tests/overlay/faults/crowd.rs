@@ -5,12 +5,18 @@ use serde_json::json;
 
 use super::*;
 
+/// A network with one /24 in blocks of this length.
+fn small(length: u8) -> Value {
+    let mut config = by_etcd("small", 78, 1);
+    config["create"] = json!({ "pools": ["10.78.0.0/24"], "blockLen4": length });
+    config
+}
+
 #[test]
 fn five_hosts_and_a_pool_of_four_blocks_leave_one_without_that_is_told_why() {
     lab_with_plugins(|lab| {
         let (town, _etcd) = followers(lab, 5, 1);
-        let mut config = by_etcd("small", 78, 1);
-        config["create"] = json!({ "pools": ["10.78.0.0/24"], "blockLen4": 26 });
+        let config = small(26);
         let residents: Vec<_> =
             (1..=4).map(|number| town.resident(number, &format!("c{number}"), &config)).collect();
         await_ping(&residents[0], &residents[3]);
@@ -33,8 +39,7 @@ fn five_hosts_and_a_pool_of_four_blocks_leave_one_without_that_is_told_why() {
 fn a_host_that_fills_its_block_gets_another() {
     lab_with_plugins(|lab| {
         let (town, etcd) = followers(lab, 2, 1);
-        let mut config = by_etcd("small", 78, 1);
-        config["create"] = json!({ "pools": ["10.78.0.0/24"], "blockLen4": 29 });
+        let mut config = small(29);
         config["quarantine"] = json!(0);
         let other = town.resident(2, "other", &config);
         let first = town.resident(1, "c0", &config);
@@ -63,7 +68,7 @@ fn a_host_that_fills_its_block_gets_another() {
 
 #[test]
 fn a_second_host_with_an_underlay_address_that_another_has_is_refused_with_its_name() {
-    with_hosts(3, 1, |lab, town, etcd, residents| {
+    with_hosts((3, 3), 1, |lab, town, etcd, residents| {
         let stream = Stream::begin(&residents[0], &residents[1]);
         end_daemon(3, Signal::SIGKILL);
         fs::remove_dir_all("/run/root3").unwrap();
@@ -94,7 +99,7 @@ fn another_machine() {
 
 #[test]
 fn a_clone_of_a_host_is_refused_while_the_first_is_there() {
-    with_hosts(3, 1, |lab, town, etcd, residents| {
+    with_hosts((3, 3), 1, |lab, town, etcd, residents| {
         let stream = Stream::begin(&residents[0], &residents[1]);
         end_daemon(3, Signal::SIGKILL);
         fs::remove_dir_all("/run/root3/run").unwrap();
@@ -159,9 +164,8 @@ fn fifty_daemons_that_start_together_all_get_a_block_and_reach_each_other() {
 fn a_block_that_is_four_fifths_full_is_followed_by_another_before_it_is_needed() {
     lab_with_plugins(|lab| {
         let (town, etcd) = followers(lab, 1, 1);
-        let mut config = by_etcd("small", 78, 1);
         // Thirteen containers in each block.
-        config["create"] = json!({ "pools": ["10.78.0.0/24"], "blockLen4": 28 });
+        let config = small(28);
         let blocks = || etcd.keys("blocks/").len();
         for number in 1..=10 {
             town.resident(1, &format!("c{number}"), &config);

@@ -24,43 +24,38 @@ fn a_daemon_that_is_killed_costs_nothing_and_the_next_container_starts_it() {
 #[test]
 fn a_hundred_lives_of_a_daemon_cost_nothing_and_leave_all_as_it_was() {
     case(1, |_, town, etcd, residents| {
-        let (blocks, before) = (etcd.keys("blocks/"), entries(town.host(1)));
         status(town, 1);
-        let stream = Stream::begin(&residents[0], &residents[1]);
-        for number in 0..100 {
-            end_daemon(1, if number % 2 == 0 { Signal::SIGKILL } else { Signal::SIGTERM });
-            // Some lives are as short as their start.
-            status(town, 1);
-        }
-        let took = await_store(town, 1);
-        another(town, 1, "after", &by_etcd("blue", 77, 1));
-        assert_eq!((etcd.keys("blocks/"), entries(town.host(1))), (blocks, before));
-        let again = (took, "until the last one is in touch with etcd");
-        stream.ends_without_loss("daemon ended and started, 100 times", Some(again));
+        let all = (town, &*etcd, residents);
+        leaves_all_as_it_was(all, "daemon ended and started, 100 times", || {
+            for number in 0..100 {
+                end_daemon(1, if number % 2 == 0 { Signal::SIGKILL } else { Signal::SIGTERM });
+                // Some lives are as short as their start.
+                status(town, 1);
+            }
+            (await_store(town, 1), "until the last one is in touch with etcd")
+        });
     });
 }
 
 #[test]
 fn a_daemon_that_is_replaced_by_another_program_costs_nothing() {
     case(1, |lab, town, etcd, residents| {
-        let (blocks, before) = (etcd.keys("blocks/"), entries(town.host(1)));
         fs::create_dir_all("/run/newer").unwrap();
         // Whoever starts a daemon takes the one beside itself.
         for program in ["cais", "cais-overlayd"] {
             fs::copy(lab.plugins().join(program), format!("/run/newer/{program}")).unwrap();
         }
-        let stream = Stream::begin(&residents[0], &residents[1]);
-        end_daemon(1, Signal::SIGTERM);
-        let begun = Instant::now();
-        town.host(1).run("env CAIS_ROOT=/run/root1 /run/newer/cais overlay status");
-        await_store(town, 1);
-        let took = begun.elapsed();
-        let program = fs::read_link(format!("/proc/{}/exe", daemon(1))).unwrap();
-        assert_eq!(program.to_str(), Some("/run/newer/cais-overlayd"));
-        another(town, 1, "after", &by_etcd("blue", 77, 1));
-        assert_eq!((etcd.keys("blocks/"), entries(town.host(1))), (blocks, before));
-        let again = (took, "until the new one is in touch with etcd");
-        stream.ends_without_loss("daemon replaced by a newer program", Some(again));
+        let all = (town, &*etcd, residents);
+        leaves_all_as_it_was(all, "daemon replaced by a newer program", || {
+            end_daemon(1, Signal::SIGTERM);
+            let begun = Instant::now();
+            town.host(1).run("env CAIS_ROOT=/run/root1 /run/newer/cais overlay status");
+            await_store(town, 1);
+            let took = begun.elapsed();
+            let program = fs::read_link(format!("/proc/{}/exe", daemon(1))).unwrap();
+            assert_eq!(program.to_str(), Some("/run/newer/cais-overlayd"));
+            (took, "until the new one is in touch with etcd")
+        });
     });
 }
 
@@ -80,7 +75,7 @@ fn reboot(town: &Town<'_>, resident: &Resident<'_>) {
 
 #[test]
 fn a_host_that_is_rebooted_has_its_blocks_again() {
-    with_hosts(3, 1, |_, town, etcd, residents| {
+    with_hosts((3, 3), 1, |_, town, etcd, residents| {
         let blocks = etcd.keys("blocks/");
         let stream = Stream::begin(&residents[1], &residents[2]);
         reboot(town, &residents[0]);
@@ -97,7 +92,7 @@ fn a_host_that_is_rebooted_has_its_blocks_again() {
 
 #[test]
 fn a_host_that_is_rebooted_while_etcd_is_away_goes_on_by_what_it_remembers() {
-    with_hosts(3, 1, |_, town, etcd, residents| {
+    with_hosts((3, 3), 1, |_, town, etcd, residents| {
         let snapshot = || fs::read_to_string("/run/root1/var/lib/cni/cais/overlay/cache.json");
         let blocks = etcd.keys("blocks/");
         await_that("the snapshot has all blocks", || {
@@ -176,7 +171,7 @@ fn await_added(town: &Town<'_>, config: &Value) -> String {
 
 #[test]
 fn hosts_that_were_removed_while_a_daemon_was_down_are_gone_after_its_start() {
-    with_hosts(3, 1, |_, town, etcd, residents| {
+    with_hosts((3, 3), 1, |_, town, etcd, residents| {
         let ping = format!("ping -c 1 -W 1 {}", residents[2].addresses()[0]);
         await_that("the third is reached", || {
             residents[0].container.try_run(&ping).status.success()

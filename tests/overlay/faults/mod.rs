@@ -123,17 +123,17 @@ fn tell(fault: &str, counted: Option<&Counted>, again: Option<(Duration, &str)>)
 
 /// Two hosts with a container each that reach each other.
 fn case(members: usize, act: impl Fn(&Lab, &Town<'_>, &mut Etcd, &[Resident<'_>])) {
-    with_hosts(2, members, act);
+    with_hosts((2, 2), members, act);
 }
 
-/// So many hosts with a container each, of which the first two reach each other.
+/// So many hosts, and containers on the first of them, of which two reach each other.
 fn with_hosts(
-    count: usize,
+    (hosts, count): (usize, usize),
     members: usize,
     act: impl Fn(&Lab, &Town<'_>, &mut Etcd, &[Resident<'_>]),
 ) {
     lab_with_plugins(|lab| {
-        let (town, mut etcd) = followers(lab, count, members);
+        let (town, mut etcd) = followers(lab, hosts, members);
         let config = by_etcd("blue", 77, members);
         let residents: Vec<_> = (1..=count)
             .map(|number| town.resident(number, &format!("c{number}"), &config))
@@ -165,6 +165,22 @@ impl Drop for Logs {
 fn await_ping(from: &Resident<'_>, to: &Resident<'_>) -> Duration {
     let ping = format!("ping -c 1 -W 1 {}", to.addresses()[0]);
     await_that(&ping, || from.container.try_run(&ping).status.success())
+}
+
+/// Claims that `act`, of which something takes a while, costs no packet and no block, and that the first
+/// host has what it had of its peers.
+#[track_caller]
+fn leaves_all_as_it_was(
+    (town, etcd, residents): (&Town<'_>, &Etcd, &[Resident<'_>]),
+    fault: &str,
+    act: impl FnOnce() -> (Duration, &'static str),
+) {
+    let (blocks, before) = (etcd.keys("blocks/"), entries(town.host(1)));
+    let stream = Stream::begin(&residents[0], &residents[1]);
+    let again = act();
+    another(town, 1, "after", &by_etcd("blue", 77, 1));
+    assert_eq!((etcd.keys("blocks/"), entries(town.host(1))), (blocks, before));
+    stream.ends_without_loss(fault, Some(again));
 }
 
 /// The control socket of the host `number`.

@@ -59,13 +59,8 @@ fn etcd_that_lost_its_data_is_told_all_again_and_costs_nothing() {
 
 #[test]
 fn a_leader_that_is_killed_costs_nothing_and_hosts_join_afterwards() {
-    lab_with_plugins(|lab| {
-        let _logs = Logs;
-        let (town, mut etcd) = followers(lab, 3, 3);
+    with_hosts((3, 2), 3, |_, town, etcd, residents| {
         let config = by_etcd("blue", 77, 3);
-        let residents: Vec<_> =
-            (1..=2).map(|number| town.resident(number, &format!("c{number}"), &config)).collect();
-        await_ping(&residents[0], &residents[1]);
         let stream = Stream::begin(&residents[0], &residents[1]);
         let leader = etcd.leader();
         etcd.kill(leader);
@@ -79,19 +74,14 @@ fn a_leader_that_is_killed_costs_nothing_and_hosts_join_afterwards() {
 
 #[test]
 fn changes_that_were_compacted_while_a_host_was_cut_off_reach_it() {
-    lab_with_plugins(|lab| {
-        let _logs = Logs;
-        let (town, etcd) = followers(lab, 3, 1);
+    with_hosts((3, 2), 1, |_, town, etcd, residents| {
         let config = by_etcd("blue", 77, 1);
-        let residents: Vec<_> =
-            (1..=2).map(|number| town.resident(number, &format!("c{number}"), &config)).collect();
-        await_ping(&residents[0], &residents[1]);
         let stream = Stream::begin(&residents[0], &residents[1]);
         cut(town.host(1), STORE);
         await_that("the host counts as away", || etcd.keys("alive/").len() == 1);
         let third = town.resident(3, "c3", &config);
         etcd.ctl(&format!("compact {}", etcd.revision_of(0)));
-        another(&town, 1, "m", &config);
+        another(town, 1, "m", &config);
         join(town.host(1));
         let took = await_ping(&residents[0], &third);
         let again = (took, "until a host that joined meanwhile is reached");
